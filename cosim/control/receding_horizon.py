@@ -1,0 +1,95 @@
+"""Plan over a horizon, act on its beginning, plan again: model predictive control."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from cosim.errors import ContractError
+from cosim.model.roles import Forecaster, Planner
+from cosim.model.site import Site
+from cosim.model.state import Decision, Measurement, NoPlan, Plan, Setpoints, Source
+from cosim.model.timegrid import Horizon
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """When to plan and when a decision acts.
+
+    Attributes:
+        horizon: the periods of each plan.
+        interval_s: how often a plan is made; in between, the last one is followed.
+        acts_after_s: time from a measurement to the moment its decision acts, from the scenario's
+            feedback rule. The set-points are taken from the plan at that moment.
+    """
+
+    horizon: Horizon
+    interval_s: int
+    acts_after_s: int = 0
+
+
+class RecedingHorizonController:
+    """Receding-horizon control with a ladder of fallbacks: plan, earlier plan, rest.
+
+    Args:
+        forecaster, planner: what it believes and how it decides.
+        rhythm: see :class:`Rhythm`.
+    """
+
+    def __init__(self, forecaster: Forecaster, planner: Planner, rhythm: Rhythm) -> None:
+        self._forecaster, self._planner, self._rhythm = forecaster, planner, rhythm
+        self._site: Site | None = None
+        self._latest: Plan | None = None
+
+    def start(self, site: Site) -> None:
+        """Receive the facts of the site."""
+        self._site = site
+
+    def step(self, measurement: Measurement) -> Decision:
+        """Plan if it is time to, and take the set-points of the moment the decision acts."""
+        if self._site is None:
+            raise ContractError("the controller was asked for a decision before start(site)")
+        forecast = self._forecaster.forecast(measurement, self._rhythm.horizon)
+        fresh: Plan | None = None
+        failure = ""
+        if int(measurement.time_s) % self._rhythm.interval_s == 0:
+            outcome = self._planner.plan(measurement, forecast)
+            if isinstance(outcome, NoPlan):
+                failure = outcome.reason
+            else:
+                fresh = self._latest = outcome
+        decision = self._decide(self._site, measurement, fresh, failure)
+        self._report(decision)
+        return decision
+
+    def _decide(
+        self, site: Site, measurement: Measurement, fresh: Plan | None, failure: str
+    ) -> Decision:
+        acts_at_s = measurement.time_s + self._rhythm.acts_after_s
+        period = None if self._latest is None else self._latest.period_at(acts_at_s)
+        if self._latest is not None and period is not None:
+            source = Source.EARLIER_PLAN if failure else Source.PLAN
+            reason = f"{failure}; following the plan of second {self._latest.time_s:.0f}" if failure else ""
+            setpoints = self._latest.setpoints(period)
+        else:
+            source = Source.FALLBACK
+            reason = f"{failure or 'no plan reaches this moment'}; devices rest"
+            setpoints = Setpoints.idle(site)
+        return Decision(measurement.step, measurement.time_s, setpoints, source, reason, fresh)
+
+    def _report(self, decision: Decision) -> None:
+        if decision.source is not Source.PLAN:
+            log.warning('step=%d source=%s reason="%s"', decision.step, decision.source, decision.reason)
+        elif decision.plan is not None:
+            proof = decision.plan.certificate
+            log.info(
+                "step=%d source=%s status=%s solve_ms=%.0f residual=%.1e simultaneous_kw=%.3f",
+                decision.step,
+                decision.source,
+                proof.status,
+                1e3 * proof.solve_s,
+                proof.primal_residual,
+                proof.simultaneous_kw,
+            )

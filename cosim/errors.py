@@ -1,0 +1,84 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    CosimError
+    ├── ScenarioError       the scenario is wrong; carries the list of all problems found
+    ├── FeederError         the model cannot be read, solved or trusted
+    │   └── MeshedFeeder    a formulation needs a tree and the feeder has a loop
+    ├── SeriesError         a time series is short, unsorted, has gaps or no time zone
+    ├── ContractError       two parties disagree about what crosses the border
+    ├── SolverMissing       the solver a scenario asks for is not installed
+    ├── ProgramTooLarge     an optimisation program would not fit into memory
+    ├── RecordError         a run directory cannot be read or must not be overwritten
+    └── FederationError     a federate is gone, late, duplicated or could not start
+
+Infeasible is not in the tree: it is a result (:class:`cosim.model.state.NoPlan`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CosimError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class ScenarioError(CosimError):
+    """One or more mistakes in a scenario, reported together.
+
+    Args:
+        source: the file, or a name for a scenario that has none.
+        problems: one sentence each, starting with the place of the mistake.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{source} has {count} problem{'s' if count != 1 else ''}"
+        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+
+
+class FeederError(CosimError):
+    """The feeder model cannot be read, solved or trusted."""
+
+
+class MeshedFeeder(FeederError):
+    """The feeder has a loop where a tree is needed.
+
+    Args:
+        loop: bus names around the loop, first not repeated.
+    """
+
+    def __init__(self, loop: Sequence[str]) -> None:
+        self.loop = tuple(loop)
+        super().__init__(
+            f"the feeder is meshed: loop {' - '.join(self.loop)} - {self.loop[0]}; "
+            "open a switch on it, or choose a planner that does not need a tree"
+        )
+
+
+class SeriesError(CosimError):
+    """A time series does not cover what is asked of it."""
+
+
+class ContractError(CosimError):
+    """Two parties disagree about what crosses the border between them."""
+
+
+class SolverMissing(CosimError):
+    """The solver that a scenario asks for is not installed."""
+
+
+class ProgramTooLarge(CosimError):
+    """An optimisation program would not fit into memory; the message says what to leave out."""
+
+
+class RecordError(CosimError):
+    """A run directory cannot be read, or would be overwritten."""
+
+
+class FederationError(CosimError):
+    """A federate is gone, late or duplicated, or the broker could not start."""

@@ -1,0 +1,464 @@
+"""The plant: a distribution feeder that OpenDSS simulates step by step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from cosim.errors import ContractError, FeederError, MeshedFeeder
+from cosim.feeder.devices import (
+    LoadTable,
+    add_pv,
+    add_storage,
+    connected_device,
+    find_pv,
+    find_storage,
+    read_loads,
+)
+from cosim.feeder.engine import Batch, Engine, SolveReport
+from cosim.feeder.extract import Circuit, Watched, extract_network, read_circuit, watched_voltages
+from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.exogenous import Exogenous
+from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
+from cosim.model.state import Applied, Measurement, Setpoints, StepResult
+from cosim.model.timegrid import TimeGrid
+
+log = logging.getLogger(__name__)
+
+SETTLING_SOLVES = 5
+"""Solves allowed to bring regulators and capacitors to rest before step 0."""
+
+STORAGE_LAW_TOLERANCE_KWH = 1e-4
+
+
+class FeederModel:
+    """A compiled master file before any device of the scenario is added.
+
+    Args:
+        master: OpenDSS master file.
+        tolerance: of the power flow, relative. Stored energy is only as exact as the terminal power of
+            the last iteration.
+        vreg: replaces the set voltage of every regulator control.
+    """
+
+    def __init__(
+        self, master: Path, *, tolerance: float = 1e-8, vreg: float | None = None
+    ) -> None:
+        self.master = master
+        self.tolerance = tolerance
+        self.engine = Engine()
+        self.engine.compile(master)
+        engine = self.engine
+        engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
+        if vreg is not None and engine.dss.RegControls.Count():
+            engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
+        engine.solve(controls=True)
+        self.found_storages = tuple(find_storage(engine, set()))
+        self.found_pvs = tuple(find_pv(engine, set()))
+        self.loads: LoadTable = read_loads(engine)
+        self.buses: tuple[str, ...] = tuple(
+            dict.fromkeys(name.rsplit(".", 1)[0] for name in engine.node_names())
+        )
+        self.nodes: tuple[str, ...] = engine.node_names()
+
+    def circuit(self) -> Circuit:
+        """The circuit at the present solution."""
+        return read_circuit(self.engine)
+
+    def close(self) -> None:
+        """Forget the circuit."""
+        self.engine.command("clear")
+
+
+class Feeder:
+    """The feeder in operation: ``measure``, ``apply``, ``commit``, once each per step.
+
+    Args:
+        model: the compiled master file; it belongs to the feeder from now on.
+        storages, pvs: controllable devices; those the master does not define are added.
+        exogenous: demand, sun and price.
+        grid: the steps of the run.
+
+    Raises:
+        FeederError: the feeder with its devices does not solve.
+    """
+
+    def __init__(
+        self,
+        model: FeederModel,
+        *,
+        storages: Sequence[StorageRating],
+        pvs: Sequence[PvRating],
+        exogenous: Exogenous,
+        grid: TimeGrid,
+    ) -> None:
+        self._model = model
+        self._engine = model.engine
+        self._storages, self._pvs = tuple(storages), tuple(pvs)
+        self._exogenous, self._grid = exogenous, grid
+        self._add_devices()
+        self._open_batches()
+        self._setpoints = Setpoints(
+            storage_kw=np.zeros(len(self._storages)),
+            storage_kvar=np.zeros(len(self._storages)),
+            pv_kw_limit=np.array([pv.kw for pv in self._pvs], dtype=np.float64),
+            pv_kvar=np.zeros(len(self._pvs)),
+        )
+        self._regulators = self._find_regulators()
+        self._settle()
+        circuit = model.circuit()
+        self._watch(watched_voltages(circuit))
+        self._dead_nodes = frozenset(self._without_voltage())
+        if self._dead_nodes:
+            log.warning(
+                "%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes)
+            )
+        self.site: Site = self._describe(circuit)
+        self._measured: int | None = None
+        self._applied = False
+        self._next_step = 0
+
+    def __enter__(self) -> Feeder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._model.close()
+
+    # --- the three verbs of a step ---------------------------------------------------------------
+
+    def measure(self, step: int) -> Measurement:
+        """State at the start of a step: its load and sun, under the set-points still in force.
+
+        Regulators and capacitors have not reacted yet, nothing is integrated.
+
+        Raises:
+            ContractError: the step is not the next one.
+        """
+        if step != self._next_step:
+            raise ContractError(
+                f"step {step} is measured while the feeder is at step {self._next_step}; "
+                "commit every step once, in order"
+            )
+        demand_kw, demand_kvar, irradiance, price = self._exogenous.value_at(step)
+        self._write_loads(demand_kw, demand_kvar)
+        self._write_sun(irradiance)
+        self._engine.solve(controls=False)
+        self._measured, self._applied = step, False
+        storage, pv = self._storage_power(), self._pv_power()
+        power, losses = self._head()
+        return Measurement(
+            step=step,
+            time_s=float(self._grid.second(step)),
+            voltage_pu=self._voltage_pu(),
+            demand_kw=demand_kw,
+            demand_kvar=demand_kvar,
+            price_per_kwh=price,
+            stored_kwh=self._stored_kwh(),
+            storage_kw=storage.real,
+            storage_kvar=storage.imag,
+            pv_available_kw=self._pv_available,
+            pv_kw=pv.real,
+            pv_kvar=pv.imag,
+            tap=self._taps(),
+            import_kw=power.real,
+            import_kvar=power.imag,
+            losses_kw=losses,
+        )
+
+    def apply(self, setpoints: Setpoints) -> Applied:
+        """Write set-points, as far as ratings, inverters and stored energy allow.
+
+        A battery is never asked for more than it can hold for the whole step, because the simulator
+        would deliver the energy and merely stop counting at the reserve.
+
+        Returns:
+            What was accepted, and why it differs from what was asked.
+        """
+        if self._measured is None:
+            raise ContractError("set-points arrived before the step was measured; call measure first")
+        setpoints.check(self.site, sender="the caller", step=self._measured)
+        stored = self._stored_kwh()
+        step_h = self._grid.step_h
+        storage = [
+            rating.accept(
+                float(setpoints.storage_kw[i]),
+                float(setpoints.storage_kvar[i]),
+                stored_kwh=float(stored[i]),
+                step_h=step_h,
+            )
+            for i, rating in enumerate(self._storages)
+        ]
+        pv = [
+            rating.accept(
+                float(setpoints.pv_kw_limit[i]),
+                float(setpoints.pv_kvar[i]),
+                available_kw=float(self._pv_available[i]),
+            )
+            for i, rating in enumerate(self._pvs)
+        ]
+        accepted = Setpoints(
+            storage_kw=np.array([kw for kw, _, _ in storage], dtype=np.float64),
+            storage_kvar=np.array([kvar for _, kvar, _ in storage], dtype=np.float64),
+            pv_kw_limit=np.array([kw for kw, _, _ in pv], dtype=np.float64),
+            pv_kvar=np.array([kvar for _, kvar, _ in pv], dtype=np.float64),
+        )
+        self._write_setpoints(accepted)
+        self._applied = True
+        return Applied(
+            accepted,
+            tuple(reason for _, _, reason in storage),
+            tuple(reason for _, _, reason in pv),
+        )
+
+    def commit(self) -> StepResult:
+        """Solve the step with regulators and capacitors acting, integrate storage once, move on.
+
+        Raises:
+            FeederError: the power flow did not converge or is not a number.
+            ContractError: no set-points were applied.
+        """
+        if self._measured is None or not self._applied:
+            raise ContractError("commit needs measure and apply of the same step before it")
+        step = self._measured
+        report = self._engine.solve(controls=True)
+        storage, pv = self._storage_power(), self._pv_power()
+        power, losses = self._head()
+        loading, line = self._worst_line()
+        before = self._stored_kwh()
+        self._engine.dss.Circuit.UpdateStorage()
+        stored = self._stored_kwh()
+        result = StepResult(
+            step=step,
+            voltage_pu=self._voltage_pu(),
+            storage_kw=storage.real,
+            storage_kvar=storage.imag,
+            pv_kw=pv.real,
+            pv_kvar=pv.imag,
+            stored_kwh=stored,
+            tap=self._taps(),
+            import_kw=power.real,
+            import_kvar=power.imag,
+            losses_kw=losses,
+            loading=loading,
+            loading_line=line,
+            iterations=report.iterations,
+            events=tuple(self._events(report, before, stored)),
+        )
+        self._measured, self._next_step = None, step + 1
+        return result
+
+    # --- building --------------------------------------------------------------------------------
+
+    def _add_devices(self) -> None:
+        present = {s.name for s in self._model.found_storages}
+        present |= {p.name for p in self._model.found_pvs}
+        for storage in self._storages:
+            if storage.name not in present:
+                add_storage(self._engine, storage)
+        for pv in self._pvs:
+            if pv.name not in present:
+                add_pv(self._engine, pv)
+        self._engine.command("calcvoltagebases")
+        # Setting the mode resets the step, so the step comes after it, and both only once.
+        self._engine.command("set mode=snapshot")
+        self._engine.command(f"set stepsize={self._grid.step_s}s number=1")
+        self._engine.command(
+            f"set maxiterations=100 maxcontroliter=100 tolerance={self._model.tolerance!r}"
+        )
+        # The meters take most of a step on a large feeder, and nobody reads them.
+        self._engine.command("set sampleenergymeters=no")
+        self._engine.refresh_nodes()
+
+    def _open_batches(self) -> None:
+        self._load_batch = Batch(self._engine, "load")
+        self._storage_batch = Batch(self._engine, "storage", open_edit=True)
+        self._pv_batch = Batch(self._engine, "pvsystem", open_edit=True)
+        self._load_at = _positions(self._load_batch, self._model.loads.names)
+        self._storage_at = _positions(self._storage_batch, [s.name for s in self._storages])
+        self._pv_at = _positions(self._pv_batch, [p.name for p in self._pvs])
+        self._load_kw = self._load_batch.read("kW")
+        self._load_kvar = self._load_batch.read("kvar")
+        self._pv_available = np.zeros(len(self._pvs))
+        elements = [name.lower() for name in self._engine.dss.PDElements.AllNames()]
+        lines = [i for i, name in enumerate(elements) if name.startswith("line.")]
+        self._line_at = np.array(lines, dtype=np.int64)
+        self._line_names = [elements[i] for i in lines]
+
+    def _settle(self) -> None:
+        """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
+        demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
+        self._write_loads(demand_kw, demand_kvar)
+        self._write_setpoints(self._setpoints)
+        self._write_sun(irradiance)
+        for _ in range(SETTLING_SOLVES):
+            before = self._taps()
+            report = self._engine.solve(controls=True)
+            if not report.control_overrun and np.array_equal(before, self._taps()):
+                return
+        log.warning("regulators or capacitors still move after %d solves at step 0", SETTLING_SOLVES)
+
+    def _find_regulators(self) -> tuple[tuple[str, int], ...]:
+        """(transformer, winding) of every regulator control, sorted by name."""
+        controls = self._engine.dss.RegControls
+        found: dict[str, int] = {}
+        index = controls.First()
+        while index:
+            found[controls.Transformer().lower()] = int(controls.TapWinding())
+            index = controls.Next()
+        return tuple(sorted(found.items()))
+
+    def _watch(self, watched: tuple[Watched, ...]) -> None:
+        self._watched = watched
+        self._node_a = np.array([w.a for w in watched], dtype=np.int64)
+        # Ground is the entry after the last node.
+        ground = len(self._engine.node_names())
+        self._node_b = np.array([w.b if w.b >= 0 else ground for w in watched], dtype=np.int64)
+        self._base_v = np.array([w.base_kv * 1e3 for w in watched])
+
+    def _describe(self, circuit: Circuit) -> Site:
+        loads = self._model.loads
+        network, reason = None, ""
+        try:
+            network = extract_network(
+                circuit,
+                self._watched,
+                loads=list(loads.connected),
+                load_kva=np.hypot(loads.kw, loads.kvar),
+                load_zip=(loads.zip_p, loads.zip_q),
+                storages=[
+                    connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages
+                ],
+                pvs=[connected_device(self._engine, f"pvsystem.{p.name}", p) for p in self._pvs],
+                regulators=tuple(name for name, _ in self._regulators),
+                tap=self._taps(),
+            )
+        except MeshedFeeder as error:
+            reason = str(error)
+        places = self._engine.bus_coordinates()
+        buses = tuple(sorted(places))
+        return Site(
+            contract_version=CONTRACT_VERSION,
+            grid=self._grid,
+            nodes=tuple(w.name for w in self._watched),
+            loads=loads.names,
+            regulators=tuple(name for name, _ in self._regulators),
+            feeder_map=FeederMap(
+                buses=buses,
+                x=tuple(places[bus][0] for bus in buses),
+                y=tuple(places[bus][1] for bus in buses),
+                edges=tuple(
+                    (first, second)
+                    for first, second in (sorted(pair) for pair in circuit.between)
+                    if first in places and second in places
+                ),
+            ),
+            storages=self._storages,
+            pvs=self._pvs,
+            network=network,
+            no_network_reason=reason,
+        )
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def _write_loads(self, kw: FloatArray, kvar: FloatArray) -> None:
+        self._load_kw[self._load_at] = kw
+        self._load_kvar[self._load_at] = kvar
+        # In this order: a new kW keeps the power factor and so moves the kvar.
+        self._load_batch.write("kW", self._load_kw)
+        self._load_batch.write("kvar", self._load_kvar)
+
+    def _write_sun(self, irradiance: float) -> None:
+        self._pv_batch.write("irradiance", np.full(len(self._pv_batch), irradiance))
+        self._pv_available = np.array([pv.available_kw(irradiance) for pv in self._pvs])
+
+    def _write_setpoints(self, accepted: Setpoints) -> None:
+        self._setpoints = accepted
+        storage, pv = self._storage_batch, self._pv_batch
+        storage.write("kW", _spread(accepted.storage_kw, self._storage_at, len(storage)))
+        storage.write("kvar", _spread(accepted.storage_kvar, self._storage_at, len(storage)))
+        percent = 100.0 * accepted.pv_kw_limit / np.array([rating.kw for rating in self._pvs])
+        pv.write("%Pmpp", _spread(percent, self._pv_at, len(pv)))
+        pv.write("kvar", _spread(accepted.pv_kvar, self._pv_at, len(pv)))
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def _voltage_pu(self) -> FloatArray:
+        volts = np.append(self._engine.voltages(), 0.0)
+        return np.asarray(np.abs(volts[self._node_a] - volts[self._node_b]) / self._base_v)
+
+    def _storage_power(self) -> np.ndarray:
+        return self._storage_batch.terminal_power()[self._storage_at]
+
+    def _pv_power(self) -> np.ndarray:
+        return self._pv_batch.terminal_power()[self._pv_at]
+
+    def _stored_kwh(self) -> FloatArray:
+        return self._storage_batch.read("kWhstored")[self._storage_at]
+
+    def _taps(self) -> FloatArray:
+        transformers = self._engine.dss.Transformers
+        taps = np.empty(len(self._regulators))
+        for i, (name, winding) in enumerate(self._regulators):
+            transformers.Name(name)
+            transformers.Wdg(winding)
+            taps[i] = transformers.Tap()
+        return taps
+
+    def _head(self) -> tuple[complex, float]:
+        """Power the source feeds in (kW + j kvar) and the losses of the whole circuit in kW."""
+        p, q = self._engine.dss.Circuit.TotalPower()
+        losses_w = self._engine.dss.Circuit.Losses()[0]
+        return complex(-p, -q), float(losses_w) / 1e3
+
+    def _worst_line(self) -> tuple[float, str]:
+        if not len(self._line_at):
+            return 0.0, ""
+        percent = np.asarray(self._engine.dss.PDElements.AllPctNorm())[self._line_at]
+        worst = int(np.argmax(percent))
+        return float(percent[worst]) / 100.0, self._line_names[worst]
+
+    def _without_voltage(self) -> list[str]:
+        names = self._engine.node_names()
+        return [names[i] for i in np.flatnonzero(~self._engine.energised())]
+
+    def _events(self, report: SolveReport, before: FloatArray, after: FloatArray) -> Sequence[str]:
+        events: list[str] = []
+        if report.control_overrun:
+            events.append("regulators or capacitors were still hunting at the iteration limit")
+        lost = [node for node in self._without_voltage() if node not in self._dead_nodes]
+        if lost:
+            events.append(f"{len(lost)} nodes lost their voltage, e.g. {lost[0]}")
+        for i, rating in enumerate(self._storages):
+            kw = float(self._setpoints.storage_kw[i])
+            expected = rating.next_stored_kwh(float(before[i]), kw, self._grid.step_h)
+            if abs(expected - float(after[i])) > STORAGE_LAW_TOLERANCE_KWH:
+                events.append(
+                    f"storage {rating.name} holds {after[i]:.6f} kWh, its law says {expected:.6f} kWh"
+                )
+        return events
+
+
+def _positions(batch: Batch, names: Sequence[str]) -> IntArray:
+    """Place of each name in a batch."""
+    place = {name: i for i, name in enumerate(batch.names)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        raise FeederError(f"the circuit has no {batch.class_name} named {', '.join(missing)}")
+    return np.array([place[name] for name in names], dtype=np.int64)
+
+
+def _spread(values: FloatArray, positions: IntArray, size: int) -> FloatArray:
+    """Values in batch order; NaN leaves an element that is not ours as it is."""
+    result = np.full(size, np.nan)
+    result[positions] = values
+    return result

@@ -1,0 +1,43 @@
+"""The forecast that knows the future: the yardstick for all others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.model.exogenous import Exogenous
+from cosim.model.forecast import Forecast
+from cosim.model.site import Site
+from cosim.model.state import Measurement
+from cosim.model.timegrid import Horizon
+
+
+class PerfectForecaster:
+    """Reads the very series the plant will meet.
+
+    Args:
+        site: order of loads and PV systems.
+        exogenous: the series.
+    """
+
+    def __init__(self, site: Site, exogenous: Exogenous) -> None:
+        self._site, self._exogenous = site, exogenous
+
+    def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
+        """Means of the true series over the periods."""
+        kw, kvar, sun, price = [], [], [], []
+        for start_s, length_s in zip(horizon.starts_s, horizon.period_s, strict=True):
+            first = measurement.step + int(start_s) // self._exogenous.step_s
+            last = first + length_s // self._exogenous.step_s
+            demand_kw, demand_kvar = self._exogenous.demand_kw(first, last)
+            irradiance = self._exogenous.mean_irradiance(first, last)
+            kw.append(demand_kw)
+            kvar.append(demand_kvar)
+            sun.append([pv.available_kw(irradiance) for pv in self._site.pvs])
+            price.append(self._exogenous.mean_price(first, last))
+        return Forecast(
+            horizon=horizon,
+            demand_kw=np.array(kw),
+            demand_kvar=np.array(kvar),
+            pv_available_kw=np.array(sun, dtype=np.float64).reshape(len(horizon), -1),
+            price_per_kwh=np.array(price),
+        )

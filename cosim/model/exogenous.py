@@ -1,0 +1,76 @@
+"""What the world does to the feeder: demand, sun and price at every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.errors import SeriesError
+from cosim.model.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Exogenous:
+    """Demand, sun and price for the steps of a run and for as far beyond as a forecast may look.
+
+    Demand is nominal power times a profile, so that a year of thousands of loads stays small.
+
+    Attributes:
+        step_s: length of a step.
+        load_kw, load_kvar: nominal demand, shape (load,), positive consumption.
+        profile: multipliers, shape (step, profile).
+        profile_of: which profile each load follows, shape (load,).
+        irradiance: kW/m², shape (step,).
+        price_per_kwh: shape (step,).
+    """
+
+    step_s: int
+    load_kw: FloatArray
+    load_kvar: FloatArray
+    profile: FloatArray
+    profile_of: IntArray
+    irradiance: FloatArray
+    price_per_kwh: FloatArray
+
+    @property
+    def steps(self) -> int:
+        """How many steps are covered."""
+        return len(self.price_per_kwh)
+
+    def demand_kw(self, first: int, last: int) -> tuple[FloatArray, FloatArray]:
+        """Mean demand over steps ``first .. last - 1``: kW and kvar per load.
+
+        Raises:
+            SeriesError: the steps are not covered.
+        """
+        self._check(first, last)
+        multiplier = self.profile[first:last].mean(axis=0)[self.profile_of]
+        return self.load_kw * multiplier, self.load_kvar * multiplier
+
+    def mean_irradiance(self, first: int, last: int) -> float:
+        """Mean irradiance over steps ``first .. last - 1`` in kW/m²."""
+        self._check(first, last)
+        return float(self.irradiance[first:last].mean())
+
+    def mean_price(self, first: int, last: int) -> float:
+        """Mean price over steps ``first .. last - 1`` per kWh."""
+        self._check(first, last)
+        return float(self.price_per_kwh[first:last].mean())
+
+    def _check(self, first: int, last: int) -> None:
+        if not 0 <= first < last <= self.steps:
+            raise SeriesError(
+                f"steps {first} to {last - 1} are asked for, the series hold steps 0 to {self.steps - 1}"
+            )
+
+    def value_at(self, step: int) -> tuple[FloatArray, FloatArray, float, float]:
+        """Demand in kW and kvar per load, irradiance and price of one step."""
+        self._check(step, step + 1)
+        multiplier = self.profile[step][self.profile_of]
+        return (
+            np.asarray(self.load_kw * multiplier),
+            np.asarray(self.load_kvar * multiplier),
+            float(self.irradiance[step]),
+            float(self.price_per_kwh[step]),
+        )

@@ -1,0 +1,54 @@
+"""What a controller may know before step 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosim.model.network import RadialNetwork
+from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.timegrid import TimeGrid
+
+CONTRACT_VERSION = 1
+"""Version of everything that crosses the border between plant and policy."""
+
+
+@dataclass(frozen=True)
+class FeederMap:
+    """Where the buses lie, for pictures.
+
+    Attributes:
+        buses: buses that have coordinates; ``x`` and ``y`` are theirs, in the units of the file.
+        edges: pairs of buses that an element joins.
+    """
+
+    buses: tuple[str, ...]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    edges: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The fixed facts of a plant: time grid, names and their order, ratings, network model.
+
+    Attributes:
+        contract_version: see :data:`CONTRACT_VERSION`.
+        grid: the steps of the run.
+        nodes: order of every vector per node.
+        loads, regulators: order of the vectors per load and per tap.
+        feeder_map: coordinates and edges.
+        storages, pvs: the controllable devices; order of every vector per device.
+        network: the radial model, or None where the feeder has none.
+        no_network_reason: why there is none (the loop, or what could not be read).
+    """
+
+    contract_version: int
+    grid: TimeGrid
+    nodes: tuple[str, ...]
+    loads: tuple[str, ...]
+    regulators: tuple[str, ...]
+    storages: tuple[StorageRating, ...]
+    pvs: tuple[PvRating, ...]
+    feeder_map: FeederMap
+    network: RadialNetwork | None
+    no_network_reason: str = ""

@@ -1,0 +1,172 @@
+"""Multi-period linearised DistFlow, multi-phase and unbalanced, anchored to the measurement.
+
+Variables are the changes that batteries, curtailment and reactive power make to flows and squared
+voltages; everything else (load, sun, anchor) is data. Losses, angles and the voltage dependence of
+loads enter through the data only: the changes are lossless.
+
+Sources: see :mod:`cosim.opf.linear_flow`.
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from cosim.model.arrays import FloatArray, Matrix
+from cosim.model.timegrid import Horizon
+from cosim.opf.active_tree import ActiveTree, active_tree
+from cosim.opf.devices.pv import PvBlock
+from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.linear_flow import Flow, LinearFlow
+from cosim.opf.terms import Limits, Objective
+
+VOLTAGE_UNIT_PU2 = 0.01
+"""Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
+
+LINE_POLYGON_SIDES = 8
+LINE_SCREEN = 0.8
+"""Only branches that nominal demand and all devices together could load above this share of their
+rating are constrained."""
+
+FAR_AWAY = 1e3
+"""Stands for no bound, in units of the program: an infinite one would disable in-place updates."""
+
+
+class LinDistFlowNetwork:
+    """Network equations and soft limits of one compiled program.
+
+    Args:
+        flow: the linear model of the feeder.
+        storage, pv: device blocks, whose powers are injected.
+        horizon: the periods.
+        objective, limits: losses, voltage deviation and the voltage and line limits are built here.
+    """
+
+    def __init__(
+        self,
+        flow: LinearFlow,
+        storage: StorageBlock,
+        pv: PvBlock,
+        horizon: Horizon,
+        *,
+        objective: Objective,
+        limits: Limits,
+    ) -> None:
+        network = flow.network
+        self._flow, self._limits, self._horizon = flow, limits, horizon
+        self.storage_share = flow.device_share(network.storage_share, len(storage.ratings))
+        self.pv_share = flow.device_share(network.pv_share, len(pv.ratings))
+        inject = sp.hstack([self.storage_share, self.pv_share]).tocsr()
+        kva = np.array([r.kva for r in (*storage.ratings, *pv.ratings)], dtype=np.float64)
+        self.tree: ActiveTree = active_tree(flow, inject, kva)
+        self._power_unit = float(max(np.median(kva), 1.0)) if kva.size else 1.0
+        periods = len(horizon)
+        unit = self._power_unit
+        tree = self.tree
+        p = cp.vstack([storage.kw, pv.change_kw]) / unit
+        q = cp.vstack([storage.kvar, pv.kvar]) / unit
+        self._p = cp.Variable((len(tree.flow_nodes), periods))
+        self._q = cp.Variable((len(tree.flow_nodes), periods))
+        self._u = cp.Variable((len(tree.voltage_nodes), periods))
+        self._slack = cp.Variable((tree.groups.shape[0], periods), nonneg=True)
+        self._lower = cp.Parameter(self._slack.shape)
+        self._upper = cp.Parameter(self._slack.shape)
+        drop = tree.drop * (2.0 * unit / VOLTAGE_UNIT_PU2)
+        groups = tree.groups @ self._u
+        self.constraints: list[cp.Constraint] = [
+            self._p
+            == tree.inject.real @ p - tree.inject.imag @ q + tree.share.real @ self._p
+            - tree.share.imag @ self._q,
+            self._q
+            == tree.inject.imag @ p + tree.inject.real @ q + tree.share.imag @ self._p
+            + tree.share.real @ self._q,
+            self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
+            groups + self._slack >= self._lower,
+            groups - self._slack <= self._upper,
+        ]
+        self.import_change_kw = -unit * (tree.head @ self._p)
+        # d|v| = du / 2 near 1 pu.
+        slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
+        self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
+        self._base_losses: list[tuple[cp.Parameter, FloatArray, bool]] = []
+        self._add_losses(objective)
+        self._add_deviation(objective)
+        self._line_rows = np.zeros(0, dtype=np.int64)
+        if limits.lines:
+            self._add_lines(kva, inject)
+
+    def _add_losses(self, objective: Objective) -> None:
+        """Losses as sum of R |S|^2, with S the flow of the data plus the change."""
+        if not objective.losses_per_kwh:
+            return
+        nodes = self.tree.flow_nodes
+        resistance = np.maximum(self._flow.drop.diagonal()[nodes].real, 0.0)
+        weight = np.sqrt(objective.losses_per_kwh * resistance)[:, None] * np.sqrt(self._horizon.hours)
+        for change, real in ((self._p, True), (self._q, False)):
+            base = cp.Parameter(change.shape)
+            total = cp.Variable(change.shape)
+            self.constraints.append(total == base - cp.multiply(weight * self._power_unit, change))
+            self.cost += cp.sum_squares(total)
+            self._base_losses.append((base, weight, real))
+
+    def _add_deviation(self, objective: Objective) -> None:
+        self._base_deviation: cp.Parameter | None = None
+        if not objective.voltage_deviation_per_pu2_h:
+            return
+        weight = np.sqrt(objective.voltage_deviation_per_pu2_h * self._horizon.hours)[None, :]
+        self._deviation_weight = weight
+        self._base_deviation = cp.Parameter(self._u.shape)
+        total = cp.Variable(self._u.shape)
+        self.constraints.append(
+            total == self._base_deviation + cp.multiply(weight * VOLTAGE_UNIT_PU2, self._u)
+        )
+        self.cost += cp.sum_squares(total)
+
+    def _add_lines(self, kva: FloatArray, inject: Matrix) -> None:
+        """Octagons around the rating of the branches that could be overloaded."""
+        network = self._flow.network
+        nominal = np.asarray(abs(self._flow.load_share) @ network.load_kva)
+        most = self._flow.flows_of(nominal) + self._flow.flows_of(np.asarray(abs(inject) @ kva))
+        at_risk = (network.limit_kva > 0) & (most > LINE_SCREEN * network.limit_kva)
+        self._line_rows = np.flatnonzero(at_risk[self.tree.flow_nodes])
+        if not len(self._line_rows):
+            return
+        shape = (len(self._line_rows), len(self._horizon))
+        self._line_p, self._line_q = cp.Parameter(shape), cp.Parameter(shape)
+        over = cp.Variable(shape, nonneg=True)
+        rating = network.limit_kva[self.tree.flow_nodes][self._line_rows][:, None] / self._power_unit
+        p = self._line_p - self._p[self._line_rows]
+        q = self._line_q - self._q[self._line_rows]
+        for angle in (2 * np.arange(LINE_POLYGON_SIDES) + 1) * np.pi / LINE_POLYGON_SIDES:
+            self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= rating + over)
+        self.cost += (
+            self._limits.power_penalty_per_kwh * self._power_unit * cp.sum(over @ self._horizon.hours)
+        )
+
+    def update(self, base: Flow) -> None:
+        """Set the data: flows and voltages without change.
+
+        Args:
+            base: anchored prediction with batteries at rest and PV uncurtailed.
+        """
+        limits, tree = self._limits, self.tree
+        lower, upper = tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
+        self._lower.value = np.clip(lower / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
+        self._upper.value = np.clip(upper / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
+        flow = base.flow_kva[tree.flow_nodes]
+        for parameter, weight, real in self._base_losses:
+            parameter.value = weight * (flow.real if real else flow.imag)
+        if self._base_deviation is not None:
+            middle = (limits.voltage_min_pu + limits.voltage_max_pu) / 2.0
+            deviation = base.squared_pu[tree.voltage_nodes] - middle**2
+            self._base_deviation.value = self._deviation_weight * deviation
+        if len(self._line_rows):
+            self._line_p.value = flow.real[self._line_rows] / self._power_unit
+            self._line_q.value = flow.imag[self._line_rows] / self._power_unit
+
+    def slack_pu(self) -> float:
+        """Largest voltage violation the plan expects."""
+        if not self._slack.size:
+            return 0.0
+        return float(np.max(self._slack.value)) * VOLTAGE_UNIT_PU2 / 2.0

@@ -1,0 +1,95 @@
+"""What a plan is asked to achieve, and within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cvxpy as cp
+import numpy as np
+
+from cosim.model.arrays import FloatArray
+from cosim.model.timegrid import Horizon
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the objective; zero leaves a term out.
+
+    Attributes:
+        energy_cost: weight of import times price.
+        losses_per_kwh: price of network losses, by the flows of the linear model.
+        peak_per_kw: demand charge on the highest import of the run.
+        voltage_deviation_per_pu2_h: cost of squared-voltage deviation from the middle of the band.
+    """
+
+    energy_cost: float = 1.0
+    losses_per_kwh: float = 0.0
+    peak_per_kw: float = 0.0
+    voltage_deviation_per_pu2_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the network. All are soft: exceeding them costs, and is reported.
+
+    Attributes:
+        voltage_min_pu, voltage_max_pu: band of every node.
+        voltage_penalty_per_pu_h: cost per node, per unit and hour outside the band.
+        import_max_kw, import_min_kw: at the substation; None is no limit.
+        lines: whether line ratings hold.
+        power_penalty_per_kwh: cost of energy over a power limit.
+    """
+
+    voltage_min_pu: float = 0.95
+    voltage_max_pu: float = 1.05
+    voltage_penalty_per_pu_h: float = 2e4
+    import_max_kw: float | None = None
+    import_min_kw: float | None = None
+    lines: bool = False
+    power_penalty_per_kwh: float = 100.0
+
+
+class ImportTerms:
+    """Cost of what crosses the substation: energy, peak demand, substation limits.
+
+    The import is data plus change. Only the change is in the program, so that price times import
+    stays linear in the parameters; the constant part is added to the reported objective.
+
+    Args:
+        objective, limits: weights and limits.
+        horizon: the periods.
+        change_kw: change of import by the devices, shape (period,).
+    """
+
+    def __init__(
+        self, objective: Objective, limits: Limits, horizon: Horizon, change_kw: cp.Expression
+    ) -> None:
+        periods = len(horizon)
+        self._hours = horizon.hours
+        self._weight = objective.energy_cost
+        self._base_kw = cp.Parameter(periods)
+        self._price_hours = cp.Parameter(periods)
+        self.constraints: list[cp.Constraint] = []
+        self.cost = self._price_hours @ change_kw
+        self._peak_so_far: cp.Parameter | None = None
+        if objective.peak_per_kw:
+            self._peak_so_far = cp.Parameter(nonneg=True)
+            peak = cp.Variable()
+            self.constraints += [peak >= self._base_kw + change_kw, peak >= self._peak_so_far]
+            self.cost += objective.peak_per_kw * peak
+        for bound, sign in ((limits.import_max_kw, 1.0), (limits.import_min_kw, -1.0)):
+            if bound is not None:
+                over = cp.Variable(periods, nonneg=True)
+                self.constraints.append(sign * (self._base_kw + change_kw - bound) <= over)
+                self.cost += limits.power_penalty_per_kwh * (self._hours @ over)
+
+    def update(self, base_kw: FloatArray, price_per_kwh: FloatArray, peak_so_far_kw: float) -> None:
+        """Set the import without change, the prices and the peak of the run so far."""
+        self._base_kw.value = base_kw
+        self._price_hours.value = self._weight * price_per_kwh * self._hours
+        if self._peak_so_far is not None:
+            self._peak_so_far.value = max(peak_so_far_kw, 0.0)
+
+    def constant(self) -> float:
+        """Cost of the import without change."""
+        return float(np.dot(self._price_hours.value, self._base_kw.value))

@@ -1,0 +1,85 @@
+"""The reference loop: the meaning of one step, told once.
+
+Every driver calls the same two roles in the same order; a co-simulation only carries the values
+from one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cosim.feeder.plant import Feeder
+from cosim.model.roles import Controller
+from cosim.model.site import Site
+from cosim.model.state import Applied, Decision, Measurement, StepResult
+from cosim.run.feedback import Feedback, InForce, SetpointQueue
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the plant did with a step.
+
+    Attributes:
+        in_force: set-points that acted, and since when.
+        applied: acknowledgement.
+        result: what the grid did.
+    """
+
+    in_force: InForce
+    applied: Applied
+    result: StepResult
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Everything about one step, as the recorder gets it."""
+
+    measurement: Measurement
+    decision: Decision
+    outcome: Outcome
+
+
+class PlantRole:
+    """The plant's half of a step.
+
+    Args:
+        feeder: in operation.
+        feedback: when decisions act.
+    """
+
+    def __init__(self, feeder: Feeder, feedback: Feedback) -> None:
+        self._feeder = feeder
+        self._queue = SetpointQueue(feedback, feeder.site)
+
+    @property
+    def site(self) -> Site:
+        """The facts of the plant."""
+        return self._feeder.site
+
+    def measure(self, step: int) -> Measurement:
+        """State at the start of a step."""
+        return self._feeder.measure(step)
+
+    def act(self, decision: Decision, *, step: int) -> Outcome:
+        """Take the decision in, apply what is due, solve and integrate the step."""
+        self._queue.put(decision, step=step)
+        in_force = self._queue.due(step)
+        applied = self._feeder.apply(in_force.setpoints)
+        return Outcome(in_force, applied, self._feeder.commit())
+
+
+def run_loop(
+    plant: PlantRole, controller: Controller, keep: Callable[[StepRecord], None]
+) -> None:
+    """Run all steps in one process.
+
+    Args:
+        plant, controller: the two roles.
+        keep: receives each finished step, in order.
+    """
+    controller.start(plant.site)
+    for step in range(plant.site.grid.steps):
+        measurement = plant.measure(step)
+        decision = controller.step(measurement)
+        keep(StepRecord(measurement, decision, plant.act(decision, step=step)))

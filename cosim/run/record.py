@@ -1,0 +1,368 @@
+"""The record of a run: parquet written as it goes, a manifest, and a reader.
+
+::
+
+    DIR/manifest.json      versions, hashes, seeds; running, complete or aborted, and why
+    DIR/scenario.yaml      the scenario as it was
+    DIR/site.json          names, ratings, network, map
+    DIR/steps/*.parquet    one row per step
+    DIR/baseline/          the same for the run without control
+    DIR/metrics.json       key figures           (written by the report)
+    DIR/report.html        the report
+    DIR/logs/              one log per federate  (over HELICS)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import cattrs.preconf.json
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cosim.errors import RecordError
+from cosim.model.arrays import FloatArray
+from cosim.model.site import Site
+from cosim.model.state import Plan
+from cosim.run.assemble import Study
+from cosim.run.loop import StepRecord
+
+Status = Literal["running", "complete", "aborted"]
+STEPS_PER_PART = 96
+PACKAGES = (
+    "cosim-opf",
+    "opendssdirect.py",
+    "dss-python",
+    "dss_python_backend",
+    "helics",
+    "cvxpy",
+    "clarabel",
+    "numpy",
+    "scipy",
+    "pandas",
+)
+
+
+def json_converter() -> cattrs.preconf.json.JsonConverter:
+    """Values of :mod:`cosim.model` to JSON and back, arrays as plain lists; exact for doubles."""
+    converter = cattrs.preconf.json.make_converter()
+    converter.register_unstructure_hook_func(_is_array, lambda array: array.tolist())
+    converter.register_structure_hook_func(_is_array, _to_array)
+    return converter
+
+
+def _is_array(kind: Any) -> bool:
+    return getattr(kind, "__origin__", kind) is np.ndarray
+
+
+def _to_array(values: Any, kind: Any) -> np.ndarray:
+    scalar = kind.__args__[1].__args__[0]
+    return np.asarray(values, dtype=scalar)
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+class RecordWriter:
+    """Writes the steps of a run. Every finished step is on disk before the next one starts.
+
+    Args:
+        folder: the run's folder; it exists already.
+        site: written once, as ``site.json``.
+    """
+
+    def __init__(self, folder: Path, site: Site) -> None:
+        self._folder = folder / "steps"
+        self._folder.mkdir(exist_ok=True)
+        self._site = site
+        self._recent: list[pa.Table] = []
+        _write_text(folder / "site.json", json_converter().dumps(site))
+
+    def keep(self, record: StepRecord) -> None:
+        """Write one step."""
+        row = step_row(record, self._site)
+        table = pa.Table.from_pylist([row], schema=_schema(row))
+        _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table)
+        self._recent.append(table)
+        if len(self._recent) == STEPS_PER_PART:
+            self._merge()
+
+    def close(self) -> None:
+        """Merge what is left into one part."""
+        if self._recent:
+            self._merge()
+
+    def _merge(self) -> None:
+        # Written before the single steps go, so that a kill in between loses nothing; a reader
+        # drops rows that are there twice.
+        steps = [table.column("step")[0].as_py() for table in self._recent]
+        part = self._folder / f"part-{steps[0]:07d}.parquet"
+        _write_parquet(part, pa.concat_tables(self._recent))
+        for step in steps:
+            (self._folder / f"step-{step:07d}.parquet").unlink()
+        self._recent.clear()
+
+
+def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
+    """One step as a flat row; vectors become lists in the order of the site."""
+    measured, decision, outcome = record.measurement, record.decision, record.outcome
+    result, accepted = outcome.result, outcome.applied
+    issued = outcome.in_force.issued_at_s
+    row: dict[str, Any] = {
+        "step": measured.step,
+        "time_s": measured.time_s,
+        "timestamp": site.grid.timestamp(measured.step),
+        "price_per_kwh": measured.price_per_kwh,
+        "demand_kw": float(measured.demand_kw.sum()),
+        "demand_kvar": float(measured.demand_kvar.sum()),
+        "measured_import_kw": measured.import_kw,
+        "measured_losses_kw": measured.losses_kw,
+        "measured_voltage_pu": measured.voltage_pu,
+        "measured_stored_kwh": measured.stored_kwh,
+        "pv_available_kw": measured.pv_available_kw,
+        "source": str(decision.source),
+        "reason": decision.reason,
+        "issued_at_s": decision.issued_at_s,
+        "setpoint_age_s": None if issued is None else measured.time_s - issued,
+        "why_safe": outcome.in_force.why_safe,
+    }
+    for prefix, setpoints in (
+        ("decided", decision.setpoints),
+        ("requested", outcome.in_force.setpoints),
+        ("accepted", accepted.setpoints),
+    ):
+        row |= {
+            f"{prefix}_storage_kw": setpoints.storage_kw,
+            f"{prefix}_storage_kvar": setpoints.storage_kvar,
+            f"{prefix}_pv_kw_limit": setpoints.pv_kw_limit,
+            f"{prefix}_pv_kvar": setpoints.pv_kvar,
+        }
+    row |= {
+        "storage_reason": list(accepted.storage_reason),
+        "pv_reason": list(accepted.pv_reason),
+        "voltage_pu": result.voltage_pu,
+        "storage_kw": result.storage_kw,
+        "storage_kvar": result.storage_kvar,
+        "pv_kw": result.pv_kw,
+        "pv_kvar": result.pv_kvar,
+        "stored_kwh": result.stored_kwh,
+        "tap": result.tap,
+        "import_kw": result.import_kw,
+        "import_kvar": result.import_kvar,
+        "losses_kw": result.losses_kw,
+        "loading": result.loading,
+        "loading_line": result.loading_line,
+        "iterations": result.iterations,
+        "events": list(result.events),
+    }
+    return row | _plan_columns(decision.plan)
+
+
+def _plan_columns(plan: Plan | None) -> dict[str, Any]:
+    """The plan made at a step; matrices row by row (period first). None where none was made."""
+    names = (
+        "period_s storage_kw storage_kvar pv_kw_limit pv_kvar stored_kwh import_kw "
+        "lowest_pu highest_pu next_voltage_pu"
+    ).split()
+    proof = (
+        "planner status objective primal_residual simultaneous_kw slack_pu iterations build_s solve_s"
+    ).split()
+    columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)}
+    if plan is not None:
+        columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
+        columns |= {f"plan_{name}": getattr(plan.certificate, name) for name in proof}
+    return columns
+
+
+_TEXT = {"source", "reason", "why_safe", "loading_line", "plan_planner", "plan_status"}
+_TEXT_LISTS = {"storage_reason", "pv_reason", "events"}
+_INTEGERS = {"step", "iterations", "plan_iterations"}
+_SCALARS = {
+    "setpoint_age_s",
+    "plan_objective",
+    "plan_primal_residual",
+    "plan_simultaneous_kw",
+    "plan_slack_pu",
+    "plan_build_s",
+    "plan_solve_s",
+}
+
+
+def _schema(row: dict[str, Any]) -> pa.Schema:
+    """Fixed types, so that parts with and without plans fit together."""
+
+    def kind(name: str, value: Any) -> pa.DataType:
+        if name == "timestamp":
+            return pa.timestamp("us", tz="UTC")
+        if name in _TEXT:
+            return pa.string()
+        if name in _TEXT_LISTS:
+            return pa.list_(pa.string())
+        if name in _INTEGERS:
+            return pa.int64()
+        if name in _SCALARS or isinstance(value, float):
+            return pa.float64()
+        return pa.list_(pa.float64())
+
+    return pa.schema([(name, kind(name, value)) for name, value in row.items()])
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    """Write to a side file first: a reader never meets half a file."""
+    side = path.with_suffix(".writing")
+    pq.write_table(table, side, compression="zstd")
+    os.replace(side, path)
+
+
+def _write_text(path: Path, text: str) -> None:
+    side = path.with_suffix(path.suffix + ".writing")
+    side.write_text(text, encoding="utf-8")
+    os.replace(side, path)
+
+
+# --- manifest -------------------------------------------------------------------------------------
+
+
+def prepare_folder(folder: Path, *, overwrite: bool) -> None:
+    """Create a run's folder.
+
+    Raises:
+        RecordError: it holds files already and may not be overwritten.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        if not overwrite:
+            raise RecordError(f"{folder} is not empty; choose another --out or add --overwrite")
+        if not (folder / "manifest.json").is_file():
+            raise RecordError(f"{folder} is not a run (no manifest.json); it is not overwritten")
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_manifest(
+    folder: Path,
+    study: Study,
+    *,
+    over: str,
+    status: Status,
+    reason: str = "",
+    wall_s: float | None = None,
+) -> None:
+    """Write or renew ``manifest.json`` and the copy of the scenario."""
+    scenario_text = study.path.read_bytes()
+    _write_text(folder / "scenario.yaml", scenario_text.decode("utf-8"))
+    scenario = study.scenario
+    manifest = {
+        "name": scenario.name,
+        "status": status,
+        "reason": reason,
+        "last_step": last_step(folder),
+        "steps": scenario.time.steps,
+        "over": over,
+        "controller": scenario.control.type,
+        "planner": scenario.control.planner.type
+        if scenario.control.type == "receding_horizon"
+        else None,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall_s,
+        "seeds": {f"siting[{i}]": rule.seed for i, rule in enumerate(scenario.siting)},
+        "sha256": {
+            "scenario": hashlib.sha256(scenario_text).hexdigest(),
+            "feeder": _hash_folder(study.master),
+            "inputs": {str(path.name): _hash(path) for path in input_files(study)},
+        },
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "limits": scenario.limits.model_dump(),
+        "feedback_delay_s": scenario.delay_s(),
+        "setpoint_ttl_s": scenario.setpoint_ttl_s,
+    }
+    _write_text(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+
+
+def input_files(study: Study) -> list[Path]:
+    """Series files a scenario refers to."""
+    inputs = study.scenario.inputs
+    files = [inputs.irradiance.file, inputs.price.file, inputs.load.table_kw]
+    if inputs.load.multiplier is not None:
+        files.append(inputs.load.multiplier.file)
+    found = {(study.path.parent / file).resolve() for file in files if file is not None}
+    return sorted(path for path in found if path.is_file())
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hash_folder(master: Path) -> str:
+    """One hash over the names and contents of all files beside the master."""
+    digest = hashlib.sha256()
+    for path in sorted(master.parent.iterdir()):
+        if path.is_file():
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def last_step(folder: Path) -> int | None:
+    """Last step on disk, None if there is none."""
+    files = sorted((folder / "steps").glob("*.parquet"))
+    steps = [int(pq.read_table(path, columns=["step"]).column("step")[-1].as_py()) for path in files]
+    return max(steps, default=None)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run that can be read: finished, aborted, or still going on.
+
+    Attributes:
+        folder: where it lies.
+        manifest: content of ``manifest.json``.
+        site: the facts of the plant.
+        steps: one row per step, ordered.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    site: Site
+    steps: pd.DataFrame
+
+    def vector(self, column: str) -> FloatArray:
+        """A column of lists as a matrix, shape (step, entry)."""
+        return np.array(self.steps[column].tolist(), dtype=np.float64).reshape(len(self.steps), -1)
+
+    @property
+    def step_h(self) -> float:
+        """Length of a step in hours."""
+        return self.site.grid.step_h
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run's folder.
+
+    Raises:
+        RecordError: it is no run, or holds no finished step.
+    """
+    manifest_path, site_path = folder / "manifest.json", folder / "site.json"
+    if not manifest_path.is_file():
+        raise RecordError(f"{folder} is no run: it has no manifest.json")
+    files = sorted((folder / "steps").glob("*.parquet"))
+    if not files or not site_path.is_file():
+        raise RecordError(f"{folder} holds no finished step")
+    table = pa.concat_tables([pq.read_table(path) for path in files])
+    steps = table.to_pandas().drop_duplicates("step").sort_values("step").reset_index(drop=True)
+    site = json_converter().loads(site_path.read_text(encoding="utf-8"), Site)
+    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    return Record(folder, manifest, site, steps)

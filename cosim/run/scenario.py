@@ -1,0 +1,409 @@
+"""The scenario: what a user writes. Data only: nothing is opened, built or started here."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from cosim.errors import ScenarioError
+from cosim.run.series import Resample
+
+Share = Annotated[float, Field(gt=0, le=1)]
+BusName = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+"""``65.1`` is a number to YAML and a bus with a phase to us."""
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]*$")]
+
+
+class Config(BaseModel):
+    """Base of all configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeederConfig(Config):
+    """Which feeder is simulated: one that ships with the package, or any OpenDSS master file."""
+
+    model: str | None = Field(None, description="name of a shipped feeder, e.g. ieee123")
+    master: Path | None = Field(None, description="path to an OpenDSS master, relative to this file")
+    discover: bool = Field(True, description="control the Storage and PVSystem elements it defines")
+    tolerance: PositiveFloat = Field(
+        1e-8, description="of the power flow; stored energy is as exact as this"
+    )
+    regulator_vreg: PositiveFloat | None = Field(
+        None, description="replaces the set voltage (relay volt) of every regulator control"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> FeederConfig:
+        if (self.model is None) == (self.master is None):
+            raise ValueError("give exactly one of 'model' and 'master'")
+        return self
+
+
+class TimeConfig(Config):
+    """The steps of the run."""
+
+    start: AwareDatetime = Field(description="aware timestamp, e.g. 2024-06-21T00:00:00-07:00")
+    step_s: PositiveInt = Field(900, description="length of a step")
+    steps: PositiveInt = Field(96, description="number of steps")
+
+
+class ColumnConfig(Config):
+    """One column of a file, or one number for all steps."""
+
+    file: Path | None = Field(None, description="CSV or parquet with a column 'time'")
+    column: str | None = Field(None, description="column of the file")
+    constant: float | None = Field(None, description="the same value at every step")
+    scale: float = Field(1.0, description="every value is multiplied by this")
+
+    @model_validator(mode="after")
+    def _file_or_constant(self) -> ColumnConfig:
+        if (self.file is None) == (self.constant is None):
+            raise ValueError("give either 'file' and 'column' or 'constant'")
+        if self.file is not None and self.column is None:
+            raise ValueError("name the 'column' of the file")
+        return self
+
+
+class LoadInput(Config):
+    """Demand: one multiplier for all loads, the feeder's own shapes, or a table of kW per load."""
+
+    multiplier: ColumnConfig | None = Field(None, description="multiplies every variable load")
+    feeder_shapes: bool = Field(False, description="use the daily shapes of the feeder's loads")
+    table_kw: Path | None = Field(None, description="file with one column of kW per load")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> LoadInput:
+        if sum([self.multiplier is not None, self.feeder_shapes, self.table_kw is not None]) != 1:
+            raise ValueError("give exactly one of 'multiplier', 'feeder_shapes' and 'table_kw'")
+        return self
+
+
+class InputsConfig(Config):
+    """What the world does: demand, sun, price."""
+
+    load: LoadInput = Field(LoadInput(multiplier=ColumnConfig(constant=1.0)))
+    irradiance: ColumnConfig = Field(ColumnConfig(constant=0.0), description="kW/m²")
+    price: ColumnConfig = Field(ColumnConfig(constant=0.1), description="currency per kWh")
+    resample: Resample = Field("refuse", description="what may be done where rows are not steps")
+
+
+class StorageConfig(Config):
+    """A battery."""
+
+    name: Name
+    bus: BusName = Field(description="bus with phases, e.g. 65.1 or 671.1.2.3; no phases means all")
+    delta: bool = Field(False, description="connected between phases")
+    kw: PositiveFloat
+    kva: PositiveFloat | None = Field(None, description="default 1.2 kw")
+    kwh: PositiveFloat
+    soc_min: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    soc_max: Share = 0.95
+    soc_start: Annotated[float, Field(ge=0, le=1)] = 0.5
+    efficiency_charge: Share = 0.95
+    efficiency_discharge: Share = 0.95
+    idling_kw: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StorageConfig:
+        if not self.soc_min < self.soc_max:
+            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
+        if not self.soc_min <= self.soc_start <= self.soc_max:
+            raise ValueError(
+                f"soc_start {self.soc_start:g} is outside soc_min {self.soc_min:g} .. "
+                f"soc_max {self.soc_max:g}; a battery cannot start where it may not be"
+            )
+        if self.kva is not None and self.kva < self.kw:
+            raise ValueError(
+                f"kva {self.kva:g} is below kw {self.kw:g}; the inverter must carry the battery"
+            )
+        return self
+
+
+class PvConfig(Config):
+    """A PV system."""
+
+    name: Name
+    bus: BusName = Field(description="bus with phases, e.g. 65.1; no phases means all")
+    delta: bool = Field(False, description="connected between phases")
+    kw: PositiveFloat = Field(description="power of the panels at 1 kW/m²")
+    kva: PositiveFloat | None = Field(None, description="default 1.1 kw")
+
+
+class SiteStorage(Config):
+    """Batteries at a random share of the load buses, connected as the largest load there."""
+
+    kind: Literal["storage"]
+    share_of_load_buses: Share
+    times_local_load: PositiveFloat = Field(description="kW per nominal kW of load at the bus")
+    hours: PositiveFloat = Field(4.0, description="kWh per kW")
+    kva_per_kw: Annotated[float, Field(ge=1)] = 1.2
+    soc_min: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    soc_max: Share = 0.95
+    soc_start: Annotated[float, Field(ge=0, le=1)] = 0.5
+    efficiency_charge: Share = 0.95
+    efficiency_discharge: Share = 0.95
+    idling_kw_per_kw: NonNegativeFloat = 0.0
+    at_most: PositiveInt | None = Field(None, description="no more than this many")
+    seed: int
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SiteStorage:
+        if not self.soc_min <= self.soc_start <= self.soc_max:
+            raise ValueError(
+                f"soc_start {self.soc_start:g} is outside soc_min {self.soc_min:g} .. "
+                f"soc_max {self.soc_max:g}"
+            )
+        return self
+
+
+class SitePv(Config):
+    """PV systems at a random share of the load buses, connected as the largest load there."""
+
+    kind: Literal["pv"]
+    share_of_load_buses: Share
+    times_local_load: PositiveFloat = Field(description="kW per nominal kW of load at the bus")
+    kva_per_kw: PositiveFloat = 1.1
+    at_most: PositiveInt | None = Field(None, description="no more than this many")
+    seed: int
+
+
+class TailConfig(Config):
+    """Coarser periods at the end of the horizon."""
+
+    after_s: PositiveInt = Field(description="fine periods up to here")
+    resolution_s: PositiveInt = Field(description="length of the periods after that")
+
+
+class TerminalConfig(Config):
+    """What the end of the horizon asks of stored energy."""
+
+    type: Literal["hard", "soft", "value", "free"] = "free"
+    soc: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="target; default: where each battery started"
+    )
+    per_kwh: NonNegativeFloat = Field(0.0, description="cost of deviation, or value of energy left")
+
+
+class ObjectiveConfig(Config):
+    """Weights of the objective."""
+
+    energy_cost: NonNegativeFloat = 1.0
+    losses_per_kwh: NonNegativeFloat = 0.0
+    peak_per_kw: NonNegativeFloat = 0.0
+    voltage_deviation_per_pu2_h: NonNegativeFloat = 0.0
+
+
+class LimitsConfig(Config):
+    """Limits of the network; they are soft in the plan and counted in the report."""
+
+    voltage_min_pu: PositiveFloat = 0.95
+    voltage_max_pu: PositiveFloat = 1.05
+    voltage_penalty_per_pu_h: NonNegativeFloat = 2e4
+    import_max_kw: float | None = None
+    import_min_kw: float | None = None
+    lines: bool = False
+    power_penalty_per_kwh: NonNegativeFloat = 100.0
+
+    @model_validator(mode="after")
+    def _band(self) -> LimitsConfig:
+        if self.voltage_min_pu >= self.voltage_max_pu:
+            raise ValueError(
+                f"voltage_min_pu {self.voltage_min_pu:g} is not below "
+                f"voltage_max_pu {self.voltage_max_pu:g}"
+            )
+        return self
+
+
+class PlannerConfig(Config):
+    """How plans are made."""
+
+    type: str = Field("lindistflow", description="name of an installed planner")
+    objective: ObjectiveConfig = ObjectiveConfig()
+    terminal: TerminalConfig = TerminalConfig()
+    inverter: Literal["polygon", "cone"] = "polygon"
+    storage_reactive: bool = True
+    pv_reactive: bool = True
+    pv_curtail: bool = True
+    throughput_cost_per_kwh: NonNegativeFloat = 0.005
+    curtailment_cost_per_kwh: NonNegativeFloat = 0.0
+    reactive_cost_per_kvarh: NonNegativeFloat = Field(
+        0.002, description="tie-break: a lossless network does not care about reactive power"
+    )
+    solver: str = "clarabel"
+
+
+class ControlConfig(Config):
+    """The controller."""
+
+    type: str = Field("receding_horizon", description="receding_horizon, idle, or module:Class")
+    horizon_s: PositiveInt = 21_600
+    interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
+    resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
+    tail: TailConfig | None = None
+    forecast: str = Field("perfect", description="name of an installed forecaster")
+    planner: PlannerConfig = PlannerConfig()
+
+
+class DelayConfig(Config):
+    """Feedback after a delay."""
+
+    delay_s: PositiveInt = Field(description="a decision acts in the first step at or after this delay")
+
+
+class Scenario(Config):
+    """A closed-loop study: feeder, devices, inputs, control, and when decisions act."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="version of this file format")
+    name: Name
+    title: str = ""
+    feeder: FeederConfig
+    time: TimeConfig
+    inputs: InputsConfig = InputsConfig()
+    storages: tuple[StorageConfig, ...] = ()
+    pvs: tuple[PvConfig, ...] = ()
+    siting: tuple[Annotated[SiteStorage | SitePv, Field(discriminator="kind")], ...] = ()
+    limits: LimitsConfig = LimitsConfig()
+    control: ControlConfig = ControlConfig()
+    feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
+    setpoint_ttl_s: PositiveInt | None = Field(
+        None, description="older set-points are dropped for the safe state (devices rest)"
+    )
+    baseline: bool = Field(True, description="also run the scenario without control, for comparison")
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Scenario:
+        step, control = self.time.step_s, self.control
+        resolution = control.resolution_s or step
+        _multiple("control.resolution_s", resolution, "time.step_s", step)
+        _multiple("control.interval_s", control.interval_s or step, "time.step_s", step)
+        if control.tail is None:
+            _multiple("control.horizon_s", control.horizon_s, "resolution_s", resolution)
+        else:
+            tail = control.tail
+            _multiple("control.tail.after_s", tail.after_s, "resolution_s", resolution)
+            _multiple("control.tail.resolution_s", tail.resolution_s, "time.step_s", step)
+            if tail.after_s >= control.horizon_s:
+                raise ValueError(
+                    f"control.tail.after_s: {tail.after_s} is not below horizon_s {control.horizon_s}"
+                )
+            _multiple(
+                "control.horizon_s",
+                control.horizon_s - tail.after_s,
+                "tail.resolution_s",
+                tail.resolution_s,
+                what=f"{control.horizon_s} less tail.after_s {tail.after_s}",
+            )
+        names = [d.name.lower() for d in (*self.storages, *self.pvs)]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            raise ValueError(f"device names must differ; {', '.join(double)} is used twice")
+        return self
+
+    def delay_s(self) -> int:
+        """Declared time between a measurement and the action of its decision."""
+        if isinstance(self.feedback, DelayConfig):
+            return self.feedback.delay_s
+        return 0 if self.feedback == "same_step" else self.time.step_s
+
+    def period_s(self) -> tuple[int, ...]:
+        """Length of each period of a plan."""
+        control = self.control
+        resolution = control.resolution_s or self.time.step_s
+        if control.tail is None:
+            return (resolution,) * (control.horizon_s // resolution)
+        fine = (resolution,) * (control.tail.after_s // resolution)
+        rest = control.horizon_s - control.tail.after_s
+        return fine + (control.tail.resolution_s,) * (rest // control.tail.resolution_s)
+
+
+def _multiple(key: str, value: int, unit_key: str, unit: int, *, what: str = "") -> None:
+    if value % unit:
+        raise ValueError(f"{key}: {what or value} is not a multiple of {unit_key} {unit}")
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read and check a scenario file.
+
+    Raises:
+        ScenarioError: everything that is wrong, each with its place and a suggestion.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text)
+    except yaml.YAMLError as error:
+        raise ScenarioError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise ScenarioError(str(path), ["is empty or no mapping; see 'cosim schema' for its keys"])
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        problems = [_sentence(dict(item), tree) for item in error.errors()]
+        raise ScenarioError(str(path), problems) from None
+
+
+def line_of(path: Path, place: tuple[str | int, ...]) -> str:
+    """``line N, `` for a key of a scenario file, or nothing if the key is not written there."""
+    try:
+        return _line(yaml.compose(path.read_text(encoding="utf-8")), place)
+    except (OSError, yaml.YAMLError):
+        return ""
+
+
+def _sentence(item: dict[str, Any], tree: yaml.Node | None) -> str:
+    place = tuple(item["loc"])
+    dotted = ".".join(str(part) for part in place) or "scenario"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        key = str(place[-1])
+        near = difflib.get_close_matches(key, _all_keys(), n=1)
+        message = f"unknown key{f'; did you mean {near[0]!r}?' if near else ''}"
+    elif item["type"] == "missing":
+        message = "is missing"
+    elif "input" in item and not isinstance(item["input"], dict | list):
+        message = f"{item['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"{_line(tree, place)}{dotted}: {message}"
+
+
+def _line(tree: yaml.Node | None, place: tuple[str | int, ...]) -> str:
+    """Line of the deepest part of a place that is written in the file."""
+    node, line = tree, 0
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                continue  # a tag of a union, which pydantic adds to the place
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return f"line {line}, " if line else ""
+
+
+def _all_keys() -> list[str]:
+    keys: set[str] = set()
+    pending: list[type[BaseModel]] = [Config]
+    while pending:
+        for model in pending.pop().__subclasses__():
+            keys.update(field.alias or name for name, field in model.model_fields.items())
+            pending.append(model)
+    return sorted(keys)

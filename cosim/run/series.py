@@ -1,0 +1,135 @@
+"""Time series from CSV and parquet, checked before they are believed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from cosim.errors import SeriesError
+from cosim.model.arrays import FloatArray
+
+Resample = Literal["refuse", "hold", "mean", "linear"]
+TIME_COLUMN = "time"
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of series with an aware, sorted, gapless time index.
+
+    Raises:
+        SeriesError: the file cannot be read, times are naive, unsorted, double or have gaps.
+    """
+    if not path.is_file():
+        raise SeriesError(f"{path} does not exist")
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    if TIME_COLUMN not in table.columns:
+        raise SeriesError(f"{path} has no column {TIME_COLUMN!r}; it has {', '.join(table.columns)}")
+    table.index = _times(path, table[TIME_COLUMN])
+    table = table.drop(columns=TIME_COLUMN)
+    _check_index(path, table.index)
+    return table
+
+
+def _times(path: Path, column: pd.Series) -> pd.DatetimeIndex:
+    try:
+        stamps = [datetime.fromisoformat(str(value)) for value in column]
+    except ValueError as error:
+        raise SeriesError(f"{path}: {error}; write times as 2024-06-21T00:15:00+02:00") from error
+    naive = [row for row, stamp in enumerate(stamps) if stamp.tzinfo is None]
+    if naive:
+        raise SeriesError(
+            f"{path} row {naive[0] + 2}: time {column.iloc[naive[0]]} has no UTC offset; "
+            "write it as 2024-06-21T00:15:00+02:00"
+        )
+    return pd.DatetimeIndex(pd.to_datetime(stamps, utc=True))
+
+
+def _check_index(path: Path, index: pd.Index) -> None:
+    if len(index) < 2:
+        raise SeriesError(f"{path} has {len(index)} rows; a series needs at least two")
+    seconds = np.asarray(index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
+    steps = np.diff(seconds)
+    if (steps <= 0).any():
+        row = int(np.flatnonzero(steps <= 0)[0]) + 3
+        what = "repeats" if steps[row - 3] == 0 else "is earlier than"
+        raise SeriesError(f"{path} row {row}: time {index[row - 2]} {what} the row before it; sort the file")
+    if (steps != steps[0]).any():
+        row = int(np.flatnonzero(steps != steps[0])[0]) + 3
+        raise SeriesError(
+            f"{path} row {row}: {steps[row - 3]} s after the row before it, the rows above are "
+            f"{steps[0]} s apart; fill the gap"
+        )
+
+
+def column_at_steps(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    source: str,
+    start: datetime,
+    step_s: int,
+    steps: int,
+    resample: Resample,
+) -> FloatArray:
+    """One column as one value per step.
+
+    A value stands for the time from its stamp to the next. ``refuse`` accepts only rows that are
+    exactly the steps; ``hold`` repeats a coarser value, ``linear`` draws straight lines between
+    coarser values, ``mean`` averages finer ones.
+
+    Args:
+        table: from :func:`read_table`.
+        column: name of the column.
+        source: file name for messages.
+        start, step_s, steps: the steps.
+        resample: what may be done where the file's rows are not the steps.
+
+    Raises:
+        SeriesError: unknown column, no number, series too short, or resampling that was not allowed.
+    """
+    if column not in table.columns:
+        raise SeriesError(f"{source} has no column {column!r}; it has {', '.join(table.columns)}")
+    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise SeriesError(f"{source} row {row + 2}: {column} is not a finite number")
+    stamps = np.asarray(table.index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
+    spacing = int(stamps[1] - stamps[0])
+    first = int(start.timestamp())
+    wanted = first + step_s * np.arange(steps)
+    end_s = first + step_s * steps
+    if first < stamps[0] or end_s > stamps[-1] + spacing:
+        raise SeriesError(
+            f"{source} covers {table.index[0]} to {pd.Timestamp(stamps[-1] + spacing, unit='s', tz='UTC')}, "
+            f"the run with its look-ahead needs {pd.Timestamp(first, unit='s', tz='UTC')} to "
+            f"{pd.Timestamp(end_s, unit='s', tz='UTC')}; lengthen the series or shorten steps or horizon"
+        )
+    if spacing == step_s and (wanted[0] - stamps[0]) % step_s == 0:
+        at = int((wanted[0] - stamps[0]) // step_s)
+        return values[at : at + steps]
+    if resample == "refuse":
+        raise SeriesError(
+            f"{source} has a row every {spacing} s, the steps are {step_s} s; "
+            "say how with 'resample: hold', 'linear' or 'mean'"
+        )
+    if resample == "mean":
+        return _mean(values, stamps, spacing, wanted, step_s, source)
+    if resample == "hold":
+        return values[np.searchsorted(stamps, wanted, side="right") - 1]
+    return np.interp(wanted, stamps, values)
+
+
+def _mean(
+    values: FloatArray, stamps: FloatArray, spacing: int, wanted: FloatArray, step_s: int, source: str
+) -> FloatArray:
+    if step_s % spacing or (wanted[0] - stamps[0]) % spacing:
+        raise SeriesError(
+            f"{source}: steps of {step_s} s are not whole groups of rows {spacing} s apart; "
+            "use 'resample: hold' or 'linear'"
+        )
+    per_step = step_s // spacing
+    at = int((wanted[0] - stamps[0]) // spacing)
+    return values[at : at + per_step * len(wanted)].reshape(len(wanted), per_step).mean(axis=1)

@@ -1,0 +1,34 @@
+"""Feeders and scenarios that ship with the package, in a checkout and in an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["configs", "dss_models"]
+
+
+def shipped(kind: Kind) -> Path:
+    """Folder of shipped files: inside the wheel if installed, beside the package in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def shipped_feeders() -> tuple[str, ...]:
+    """Names of the feeders that ship."""
+    return tuple(sorted(path.parent.name for path in shipped("dss_models").glob("*/master.dss")))
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """Names of the scenarios that ship."""
+    return tuple(sorted(path.stem for path in shipped("configs").glob("*.yaml")))
+
+
+def find_scenario(name_or_path: str) -> Path:
+    """A path as it is, or the shipped scenario of that name."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    candidate = shipped("configs") / f"{name_or_path}.yaml"
+    return candidate if candidate.is_file() else path

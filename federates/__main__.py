@@ -1,0 +1,91 @@
+"""``python -m federates feeder|controller|recorder|broker``: one process of a federation.
+
+The launcher starts these; a user may start one by hand, for instance a controller on another
+machine or under a debugger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run one federate; any exception becomes a line for the launcher and exit code 1."""
+    options = _parser().parse_args()
+    if options.parent:
+        _die_with_parent(options.parent)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s %(message)s", stream=sys.stderr
+    )
+    # Imported late, so that --help and a dying parent cost nothing.
+    from federates.session import Address, say
+
+    address = Address(options.core, options.port, options.key)
+    try:
+        _run(options, address)
+    except BaseException as error:
+        traceback.print_exc()
+        say({"error": f"{type(error).__name__}: {error}"})
+        return 1
+    say({"doing": "finished"})
+    return 0
+
+
+def _run(options: argparse.Namespace, address: object) -> None:
+    from federates.session import Address
+
+    assert isinstance(address, Address)
+    if options.role == "broker":
+        from federates.broker import run_broker
+
+        run_broker(address)
+        return
+    from cosim.run.assemble import open_study
+
+    study = open_study(Path(options.scenario), steps=options.steps)
+    if options.role == "feeder":
+        from federates.feeder import run_feeder
+
+        run_feeder(study, address)
+    elif options.role == "controller":
+        from federates.controller import run_controller
+
+        run_controller(study, address)
+    else:
+        from federates.recorder import run_recorder
+
+        run_recorder(study, address, Path(options.out))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m federates", description=__doc__)
+    parser.add_argument("role", choices=["broker", "feeder", "controller", "recorder"])
+    parser.add_argument("--port", type=int, required=True, help="port of the broker")
+    parser.add_argument("--key", default="cosim", help="broker key, the same for all")
+    parser.add_argument("--core", default="zmq", help="HELICS core type")
+    parser.add_argument("--scenario", help="scenario file (all but the broker)")
+    parser.add_argument("--steps", type=int, help="overrides the number of steps")
+    parser.add_argument("--out", help="folder of the record (recorder)")
+    parser.add_argument("--parent", type=int, help="process to die with")
+    return parser
+
+
+def _die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the launcher is gone (Linux; elsewhere nothing happens)."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the launcher is gone already")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The broker process: owns the HELICS broker and ends the federation when told to."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import helics as h
+
+from cosim.errors import FederationError
+from federates.session import FEDERATES, GLOBAL_ERROR_CODE, Address, say
+
+POLL_S = 0.05
+
+
+def run_broker(address: Address) -> None:
+    """Serve until all federates have left, or until a line on standard input says why to stop.
+
+    Raises:
+        FederationError: the broker could not start, most often because the port is taken.
+    """
+    try:
+        broker = h.helicsCreateBroker(
+            address.core, f"broker_{address.port}", address.broker_options(len(FEDERATES))
+        )
+    except h.HelicsException as error:
+        raise FederationError(
+            f"the broker cannot start on port {address.port}: {error}; another program may use it"
+        ) from error
+    if not h.helicsBrokerIsConnected(broker):
+        raise FederationError(
+            f"the broker cannot start on port {address.port}; another program may use it"
+        )
+    say({"broker": "ready", "port": address.port})
+    watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
+    watcher.start()
+    while h.helicsBrokerIsConnected(broker):
+        time.sleep(POLL_S)
+
+
+def _end_when_told(broker: object) -> None:
+    """Turn a line from the launcher into an error that reaches every federate within milliseconds."""
+    for line in sys.stdin:
+        # The binding takes bytes only, whatever its documentation says.
+        h.helicsBrokerGlobalError(broker, GLOBAL_ERROR_CODE, line.strip().encode())

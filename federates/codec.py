@@ -1,0 +1,272 @@
+"""The values of a step as named wire quantities, and back. Contract version 1.
+
+A quantity is one HELICS publication ``<federate>/<name>``: a vector of doubles, a double, an
+integer, or a JSON string. Units are those of :mod:`cosim.model.state`, stated in each publication.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from cosim.errors import ContractError
+from cosim.model.arrays import FloatArray
+from cosim.model.site import CONTRACT_VERSION, Site
+from cosim.model.state import Applied, Decision, Measurement, Plan, Setpoints, Source, StepResult
+from cosim.run.feedback import InForce
+from cosim.run.loop import Outcome
+from cosim.run.record import json_converter
+
+Kind = Literal["vector", "double", "int", "json"]
+Value = FloatArray | float | int | str
+_converter = json_converter()
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One publication.
+
+    Attributes:
+        name: behind the federate's name.
+        kind: type on the wire.
+        unit: fixed unit.
+        size: entries of a vector, 0 for the others.
+        once: published at the start only.
+    """
+
+    name: str
+    kind: Kind
+    unit: str = ""
+    size: int = 0
+    once: bool = False
+
+
+SITE = Quantity("site", "json", once=True)
+KEPT = Quantity("kept", "int")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How long the vectors are. All zero before the site is known: names and types do not depend on it."""
+
+    nodes: int = 0
+    loads: int = 0
+    storages: int = 0
+    pvs: int = 0
+    regulators: int = 0
+
+    @classmethod
+    def of(cls, site: Site) -> Sizes:
+        """Sizes of a site."""
+        return cls(
+            len(site.nodes), len(site.loads), len(site.storages), len(site.pvs), len(site.regulators)
+        )
+
+
+def _setpoint_quantities(prefix: str, sizes: Sizes) -> tuple[Quantity, ...]:
+    storages, pvs = sizes.storages, sizes.pvs
+    return (
+        Quantity(f"{prefix}storage_kw", "vector", "kW", storages),
+        Quantity(f"{prefix}storage_kvar", "vector", "kvar", storages),
+        Quantity(f"{prefix}pv_kw_limit", "vector", "kW", pvs),
+        Quantity(f"{prefix}pv_kvar", "vector", "kvar", pvs),
+    )
+
+
+def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
+    """What the feeder publishes at the start of a step."""
+    storages, pvs = sizes.storages, sizes.pvs
+    return (
+        Quantity("step", "int"),
+        Quantity("time_s", "double", "s"),
+        Quantity("voltage_pu", "vector", "pu", sizes.nodes),
+        Quantity("demand_kw", "vector", "kW", sizes.loads),
+        Quantity("demand_kvar", "vector", "kvar", sizes.loads),
+        Quantity("price_per_kwh", "double", "1/kWh"),
+        Quantity("stored_kwh", "vector", "kWh", storages),
+        Quantity("storage_kw", "vector", "kW", storages),
+        Quantity("storage_kvar", "vector", "kvar", storages),
+        Quantity("pv_available_kw", "vector", "kW", pvs),
+        Quantity("pv_kw", "vector", "kW", pvs),
+        Quantity("pv_kvar", "vector", "kvar", pvs),
+        Quantity("tap", "vector", "ratio", sizes.regulators),
+        Quantity("import_kw", "double", "kW"),
+        Quantity("import_kvar", "double", "kvar"),
+        Quantity("losses_kw", "double", "kW"),
+    )
+
+
+def decision_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
+    """What the controller publishes."""
+    return (
+        Quantity("step", "int"),
+        Quantity("issued_at_s", "double", "s"),
+        *_setpoint_quantities("", sizes),
+        Quantity("source", "json"),
+        Quantity("reason", "json"),
+        Quantity("plan", "json"),
+    )
+
+
+def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
+    """What the feeder publishes after it has solved a step."""
+    storages, pvs = sizes.storages, sizes.pvs
+    return (
+        *_setpoint_quantities("in_force_", sizes),
+        Quantity("in_force_since", "json"),
+        *_setpoint_quantities("accepted_", sizes),
+        Quantity("accepted_reason", "json"),
+        Quantity("result_step", "int"),
+        Quantity("result_voltage_pu", "vector", "pu", sizes.nodes),
+        Quantity("result_storage_kw", "vector", "kW", storages),
+        Quantity("result_storage_kvar", "vector", "kvar", storages),
+        Quantity("result_pv_kw", "vector", "kW", pvs),
+        Quantity("result_pv_kvar", "vector", "kvar", pvs),
+        Quantity("result_stored_kwh", "vector", "kWh", storages),
+        Quantity("result_tap", "vector", "ratio", sizes.regulators),
+        Quantity("result_import_kw", "double", "kW"),
+        Quantity("result_import_kvar", "double", "kvar"),
+        Quantity("result_losses_kw", "double", "kW"),
+        Quantity("result_loading", "double", "ratio"),
+        Quantity("result_notes", "json"),
+    )
+
+
+# --- site -----------------------------------------------------------------------------------------
+
+
+def site_to_text(site: Site) -> str:
+    """The site as JSON."""
+    return str(_converter.dumps(site))
+
+
+def text_to_site(text: str) -> Site:
+    """The site from JSON.
+
+    Raises:
+        ContractError: another contract version, or not a site.
+    """
+    try:
+        version = json.loads(text)["contract_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ContractError(f"feeder/site is not a site in JSON: {text[:60]!r}") from error
+    if version != CONTRACT_VERSION:
+        raise ContractError(
+            f"the feeder speaks contract version {version}, this federate {CONTRACT_VERSION}; "
+            "install the same release on both sides"
+        )
+    site: Site = _converter.loads(text, Site)
+    return site
+
+
+# --- one step -------------------------------------------------------------------------------------
+
+
+def encode_measurement(measurement: Measurement) -> dict[str, Value]:
+    """Wire values of a measurement."""
+    return {name: getattr(measurement, name) for name in Measurement.__dataclass_fields__}
+
+
+def decode_measurement(values: Mapping[str, Any]) -> Measurement:
+    """A measurement from wire values."""
+    return Measurement(**{name: values[name] for name in Measurement.__dataclass_fields__})
+
+
+def encode_decision(decision: Decision) -> dict[str, Value]:
+    """Wire values of a decision."""
+    return {
+        "step": decision.step,
+        "issued_at_s": decision.issued_at_s,
+        **_encode_setpoints("", decision.setpoints),
+        "source": json.dumps(str(decision.source)),
+        "reason": json.dumps(decision.reason),
+        "plan": "null" if decision.plan is None else str(_converter.dumps(decision.plan)),
+    }
+
+
+def decode_decision(values: Mapping[str, Any]) -> Decision:
+    """A decision from wire values.
+
+    Raises:
+        ContractError: an unknown source.
+    """
+    source = json.loads(values["source"])
+    if source not in tuple(Source):
+        raise ContractError(f"controller/source is {source!r}, expected one of {', '.join(Source)}")
+    plan = values["plan"]
+    return Decision(
+        step=values["step"],
+        issued_at_s=values["issued_at_s"],
+        setpoints=_decode_setpoints("", values),
+        source=Source(source),
+        reason=json.loads(values["reason"]),
+        plan=None if plan == "null" else _converter.loads(plan, Plan),
+    )
+
+
+def encode_outcome(outcome: Outcome) -> dict[str, Value]:
+    """Wire values of an outcome."""
+    in_force, applied, result = outcome.in_force, outcome.applied, outcome.result
+    vectors = (
+        "voltage_pu storage_kw storage_kvar pv_kw pv_kvar stored_kwh tap "
+        "import_kw import_kvar losses_kw loading step"
+    ).split()
+    return {
+        **_encode_setpoints("in_force_", in_force.setpoints),
+        "in_force_since": json.dumps([in_force.issued_at_s, in_force.why_safe]),
+        **_encode_setpoints("accepted_", applied.setpoints),
+        "accepted_reason": json.dumps([applied.storage_reason, applied.pv_reason]),
+        **{f"result_{name}": getattr(result, name) for name in vectors},
+        "result_notes": json.dumps([result.loading_line, result.iterations, result.events]),
+    }
+
+
+def decode_outcome(values: Mapping[str, Any]) -> Outcome:
+    """An outcome from wire values."""
+    issued_at_s, why_safe = json.loads(values["in_force_since"])
+    storage_reason, pv_reason = json.loads(values["accepted_reason"])
+    line, iterations, events = json.loads(values["result_notes"])
+    fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events"}
+    return Outcome(
+        InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe),
+        Applied(_decode_setpoints("accepted_", values), tuple(storage_reason), tuple(pv_reason)),
+        StepResult(
+            **{name: values[f"result_{name}"] for name in fields},
+            loading_line=line,
+            iterations=iterations,
+            events=tuple(events),
+        ),
+    )
+
+
+def _encode_setpoints(prefix: str, setpoints: Setpoints) -> dict[str, Value]:
+    return {f"{prefix}{name}": getattr(setpoints, name) for name in Setpoints.__dataclass_fields__}
+
+
+def _decode_setpoints(prefix: str, values: Mapping[str, Any]) -> Setpoints:
+    return Setpoints(**{name: values[f"{prefix}{name}"] for name in Setpoints.__dataclass_fields__})
+
+
+def check_value(quantity: Quantity, value: Value, *, sender: str, receiver: str) -> None:
+    """Refuse a vector of the wrong size and a number that is none.
+
+    Raises:
+        ContractError: names both sides, the quantity, the value and what was expected.
+    """
+    topic = f"{sender}/{quantity.name}"
+    if isinstance(value, np.ndarray):
+        if value.shape != (quantity.size,):
+            raise ContractError(
+                f"{receiver} expected {quantity.size} values of {topic}, got {value.size}; "
+                "both must use the order of feeder/site"
+            )
+        if not np.isfinite(value).all():
+            at = int(np.flatnonzero(~np.isfinite(value))[0])
+            raise ContractError(f"{topic}[{at}] as received by {receiver} is {value[at]}, not a number")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ContractError(f"{topic} as received by {receiver} is {value}, not a number")

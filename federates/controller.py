@@ -1,0 +1,39 @@
+"""The controller federate: the policy's role, over HELICS."""
+
+from __future__ import annotations
+
+from cosim.errors import ContractError
+from cosim.run.assemble import Study, make_controller
+from federates.codec import (
+    SITE,
+    Sizes,
+    decision_quantities,
+    decode_measurement,
+    encode_decision,
+    measurement_quantities,
+    text_to_site,
+)
+from federates.session import CONTROLLER, EPS_S, FEEDER, Address, Session, say
+
+
+def run_controller(study: Study, address: Address) -> None:
+    """Join, learn the site from the feeder, and answer every measurement."""
+    grid = study.grid
+    with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=EPS_S / 2) as session:
+        session.publishes(decision_quantities(Sizes()))
+        session.subscribes(FEEDER, [SITE, *measurement_quantities(Sizes())])
+        session.initialize()
+        session.execute()
+        site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])
+        session.expects(FEEDER, measurement_quantities(Sizes.of(site)))
+        controller = make_controller(study, site)
+        controller.start(site)
+        for step in range(grid.steps):
+            session.advance(grid.second(step) + EPS_S / 2)
+            measurement = decode_measurement(session.receive(FEEDER, of_step=step))
+            if measurement.step != step:
+                raise ContractError(
+                    f"the feeder measured step {measurement.step} where the controller is at step {step}"
+                )
+            say({"step": step, "doing": "plan"})
+            session.publish(encode_decision(controller.step(measurement)))

@@ -1,0 +1,324 @@
+"""Launch a federation, watch it, and collect it: broker, feeder, controller, recorder.
+
+HELICS alone notices a killed federate after seconds or never, and takes an uncaught exception for a
+clean good-bye. So this process watches the others and tells the broker, which tells the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from cosim.errors import FederationError
+from cosim.run.assemble import Study
+from cosim.run.execute import Progress
+from federates.session import CONTROLLER, FEDERATES, FEEDER, RECORDER, Address
+
+CORE = "zmq"
+PORT_RANGE = (20_000, 30_000)
+"""Below the ephemeral range, with room above: cores bind the ports after the broker's."""
+PORTS_NEEDED = 12
+
+POLL_S = 0.02
+BROKER_START_S = 15.0
+STALL_S = 900.0
+"""Longest silence before the run is ended; a single plan may take minutes on a large feeder."""
+GRACE_S = 2.0
+
+
+@dataclass
+class Child:
+    """A process of the federation.
+
+    Attributes:
+        name: of the federate, or ``broker``.
+        process: the process.
+        step: last step it spoke of.
+        doing: last thing it said it does.
+        error: what it said before it died.
+    """
+
+    name: str
+    process: subprocess.Popen[str]
+    step: int | None = None
+    doing: str = "start"
+    error: str = ""
+
+    def state(self) -> str:
+        """Where it is, for a message."""
+        return f"{self.name} ({self.doing}{'' if self.step is None else f', step {self.step}'})"
+
+
+@dataclass
+class Federation:
+    """The processes and what they said.
+
+    Attributes:
+        children: by name.
+        events: lines from their standard output, with the sender.
+        logs: open log files.
+    """
+
+    children: dict[str, Child] = field(default_factory=dict)
+    events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
+    logs: list[IO[str]] = field(default_factory=list)
+
+
+def run_helics(study: Study, folder: Path, progress: Progress) -> None:
+    """The driver over HELICS; see :class:`cosim.run.execute.Runner`.
+
+    Raises:
+        FederationError: names who died, when, and of what.
+    """
+    address = Address(CORE, free_port(), uuid.uuid4().hex)
+    federation = Federation()
+    (folder / "logs").mkdir(exist_ok=True)
+    # A polite kill of the launcher must take the same way out as Ctrl-C.
+    before = _on_terminate()
+    try:
+        _start_broker(federation, address, folder)
+        for name in FEDERATES:
+            _start(federation, name, address, folder, study)
+        _watch(federation, study.grid.steps, progress)
+    except BaseException as error:
+        _end(federation, str(error) or type(error).__name__)
+        raise
+    finally:
+        _collect(federation)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def free_port() -> int:
+    """A port for the broker with free ones behind it.
+
+    Raises:
+        FederationError: none was found.
+    """
+    # The choice of a port is no part of the result and must differ between runs side by side.
+    chooser = random.SystemRandom()
+    for _ in range(200):
+        port = chooser.randrange(*PORT_RANGE, PORTS_NEEDED)
+        if all(_is_free(port + i) for i in range(PORTS_NEEDED)):
+            return port
+    raise FederationError(f"no {PORTS_NEEDED} free ports in a row between {PORT_RANGE[0]} and {PORT_RANGE[1]}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _on_terminate() -> Any:
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    return signal.signal(signal.SIGTERM, interrupt)
+
+
+# --- starting -------------------------------------------------------------------------------------
+
+
+def _start_broker(federation: Federation, address: Address, folder: Path) -> None:
+    _start(federation, "broker", address, folder, None)
+    broker = federation.children["broker"]
+    deadline = time.monotonic() + BROKER_START_S
+    while time.monotonic() < deadline:
+        _read_events(federation, timeout_s=POLL_S)
+        if broker.doing == "serve":
+            return
+        if broker.process.poll() is not None:
+            _read_events(federation, timeout_s=0.2)
+            raise FederationError(broker.error or "the broker ended before it was ready; see logs/broker.log")
+    raise FederationError(f"the broker was not ready after {BROKER_START_S:.0f} s; see logs/broker.log")
+
+
+def _start(
+    federation: Federation, role: str, address: Address, folder: Path, study: Study | None
+) -> None:
+    command = [
+        sys.executable, "-m", "federates", role,
+        "--port", str(address.port), "--key", address.key, "--core", address.core,
+        "--parent", str(_own_pid()),
+    ]  # fmt: skip
+    if study is not None:
+        command += ["--scenario", str(study.path), "--steps", str(study.grid.steps), "--out", str(folder)]
+    log = (folder / "logs" / f"{role}.log").open("w", encoding="utf-8")
+    federation.logs.append(log)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        # Ctrl-C goes to the launcher alone, which ends the others in order.
+        start_new_session=True,
+    )
+    federation.children[role] = Child(role, process)
+    reader = threading.Thread(target=_pump, args=(role, process.stdout, federation.events), daemon=True)
+    reader.start()
+
+
+def _own_pid() -> int:
+    import os
+
+    return os.getpid()
+
+
+def _pump(name: str, stream: IO[str], events: queue.Queue[tuple[str, dict[str, Any]]]) -> None:
+    for line in stream:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # somebody's print is no event
+        if isinstance(event, dict):
+            events.put((name, event))
+
+
+# --- watching -------------------------------------------------------------------------------------
+
+
+def _watch(federation: Federation, steps: int, progress: Progress) -> None:
+    """Follow the federates until all have ended well.
+
+    Raises:
+        FederationError: one died, left early, or nothing moved for too long.
+    """
+    kept = -1
+    moved_at = time.monotonic()
+    while True:
+        if _read_events(federation, timeout_s=POLL_S):
+            moved_at = time.monotonic()
+        recorder_step = federation.children[RECORDER].step
+        if recorder_step is not None and recorder_step > kept:
+            kept = recorder_step
+            progress(kept + 1)
+        running = [name for name in FEDERATES if federation.children[name].process.poll() is None]
+        _raise_for_dead(federation, kept, steps)
+        if not running:
+            _read_events(federation, timeout_s=POLL_S)
+            kept = max(kept, federation.children[RECORDER].step or -1)
+            if kept != steps - 1:
+                raise FederationError(f"all federates left after step {kept}, the run has {steps} steps")
+            progress(steps)
+            return
+        if time.monotonic() - moved_at > STALL_S:
+            states = ", ".join(federation.children[name].state() for name in FEDERATES)
+            raise FederationError(f"nothing moved for {STALL_S:.0f} s; {_late(federation)} is late: {states}")
+
+
+def _late(federation: Federation) -> str:
+    """Whose turn it is."""
+    return CONTROLLER if federation.children[FEEDER].doing == "decide" else FEEDER
+
+
+def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
+    dead = [
+        child
+        for child in federation.children.values()
+        if child.process.poll() is not None
+        and (child.process.returncode != 0 or (child.name != "broker" and child.doing != "finished"))
+    ]
+    if federation.children["broker"].process.poll() is not None and not dead and kept < steps - 1:
+        dead = [federation.children["broker"]]
+    if not dead:
+        return
+    # Let the dying say why: their last words may still be on the way.
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        _read_events(federation, timeout_s=POLL_S)
+    culprit = _culprit(dead)
+    code = culprit.process.returncode
+    if code == 0 and culprit.doing == "finished":
+        return
+    how = culprit.error or (
+        f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    )
+    step = max((child.step for child in federation.children.values() if child.step is not None), default=0)
+    raise FederationError(
+        f"{culprit.name} died at step {step}: {how} (last step on record: {kept if kept >= 0 else 'none'}; "
+        f"see logs/{culprit.name}.log)"
+    )
+
+
+def _culprit(dead: list[Child]) -> Child:
+    """Who died first: a kill before a word of its own, its own error before an echo of another's."""
+    killed = [child for child in dead if child.process.returncode < 0]
+    own = [child for child in dead if child.error and "HelicsException" not in child.error]
+    return next(iter([*killed, *own, *dead]))
+
+
+def _read_events(federation: Federation, *, timeout_s: float) -> bool:
+    """Take in what the children said; waits for the first word only."""
+    heard = False
+    wait = timeout_s
+    while True:
+        try:
+            name, event = federation.events.get(timeout=wait) if wait else federation.events.get_nowait()
+        except queue.Empty:
+            return heard
+        heard, wait = True, 0.0
+        child = federation.children[name]
+        if "step" in event:
+            child.step = int(event["step"])
+        if "kept" in event:
+            child.step = int(event["kept"])
+        if "broker" in event:
+            child.doing = "serve"
+        child.doing = str(event.get("doing", child.doing))
+        child.error = str(event.get("error", child.error))
+
+
+# --- ending ---------------------------------------------------------------------------------------
+
+
+def _end(federation: Federation, reason: str) -> None:
+    """Tell the broker to end the federation, then make sure of it."""
+    broker = federation.children.get("broker")
+    if broker is not None and broker.process.poll() is None and broker.process.stdin is not None:
+        try:
+            broker.process.stdin.write(" ".join(reason.split()) + "\n")
+            broker.process.stdin.flush()
+        except OSError:
+            pass
+    deadline = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline:
+        if all(child.process.poll() is not None for child in federation.children.values()):
+            return
+        time.sleep(POLL_S)
+
+
+def _collect(federation: Federation) -> None:
+    """Leave no process and no open file."""
+    for name, child in federation.children.items():
+        if name == "broker" and child.process.poll() is None:
+            try:
+                child.process.wait(timeout=GRACE_S)
+            except subprocess.TimeoutExpired:
+                pass
+        if child.process.poll() is None:
+            child.process.kill()
+        child.process.wait()
+        for stream in (child.process.stdin, child.process.stdout):
+            if stream is not None:
+                stream.close()
+    for log in federation.logs:
+        log.close()

@@ -1,0 +1,49 @@
+"""The recorder federate: writes every finished step, and says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cosim.run.assemble import Study
+from cosim.run.loop import StepRecord
+from cosim.run.record import RecordWriter
+from federates.codec import (
+    KEPT,
+    SITE,
+    Sizes,
+    decision_quantities,
+    decode_decision,
+    decode_measurement,
+    decode_outcome,
+    measurement_quantities,
+    outcome_quantities,
+    text_to_site,
+)
+from federates.session import CONTROLLER, EPS_S, FEEDER, RECORDER, Address, Session, say
+
+
+def run_recorder(study: Study, address: Address, folder: Path) -> None:
+    """Join, learn the site, and keep one row per step."""
+    grid = study.grid
+    with Session(RECORDER, address, period_s=grid.step_s, offset_s=2 * EPS_S) as session:
+        none = Sizes()
+        session.publishes([KEPT])
+        session.subscribes(FEEDER, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
+        session.subscribes(CONTROLLER, decision_quantities(none))
+        session.initialize()
+        session.execute()
+        site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])
+        sizes = Sizes.of(site)
+        session.expects(FEEDER, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
+        session.expects(CONTROLLER, decision_quantities(sizes))
+        writer = RecordWriter(folder, site)
+        try:
+            for step in range(grid.steps):
+                session.advance(grid.second(step) + 2 * EPS_S)
+                seen = session.receive(FEEDER, of_step=step)
+                decision = decode_decision(session.receive(CONTROLLER, of_step=step))
+                writer.keep(StepRecord(decode_measurement(seen), decision, decode_outcome(seen)))
+                session.publish({KEPT.name: step})
+                say({"kept": step})
+        finally:
+            writer.close()
