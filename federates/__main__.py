@@ -45,13 +45,17 @@ def _run(options: argparse.Namespace, address: object) -> None:
 
     assert isinstance(address, Address)
     if options.role == "broker":
-        from federates.broker import run_broker
+        from federates.broker import probe_broker, run_broker
 
-        run_broker(address)
+        if options.probe:
+            probe_broker()
+        else:
+            run_broker(address)
         return
     from cosim.run.assemble import open_study
 
-    study = open_study(Path(options.scenario), steps=options.steps)
+    master = None if options.master is None else Path(options.master)
+    study = open_study(Path(options.scenario), steps=options.steps, master=master)
     if options.role == "feeder":
         from federates.feeder import run_feeder
 
@@ -69,10 +73,12 @@ def _run(options: argparse.Namespace, address: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m federates", description=__doc__)
     parser.add_argument("role", choices=["broker", "feeder", "controller", "recorder"])
-    parser.add_argument("--port", type=int, required=True, help="port of the broker")
+    parser.add_argument("--port", type=int, default=0, help="port of the broker")
+    parser.add_argument("--probe", action="store_true", help="broker: start, say so, and end")
     parser.add_argument("--key", default="cosim", help="broker key, the same for all")
     parser.add_argument("--core", default="zmq", help="HELICS core type")
     parser.add_argument("--scenario", help="scenario file (all but the broker)")
+    parser.add_argument("--master", help="overrides the feeder's master file")
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
     parser.add_argument("--out", help="folder of the record (recorder)")
     parser.add_argument("--parent", type=int, help="process to die with")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from typing import Any
 
 import helics as h
 
@@ -14,12 +15,31 @@ from federates.session import FEDERATES, GLOBAL_ERROR_CODE, Address, say
 POLL_S = 0.05
 
 
+def probe_broker() -> None:
+    """Start a broker on a free port, say so, and end it: what a doctor wants to know."""
+    from federates.launch import CORE, free_port
+
+    address = Address(CORE, free_port(), "probe")
+    broker = _create(address)
+    print(f"helics {h.helicsGetVersion()}, a broker starts on port {address.port}")
+    h.helicsBrokerDisconnect(broker)
+
+
 def run_broker(address: Address) -> None:
     """Serve until all federates have left, or until a line on standard input says why to stop.
 
     Raises:
         FederationError: the broker could not start, most often because the port is taken.
     """
+    broker = _create(address)
+    say({"broker": "ready", "port": address.port})
+    watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
+    watcher.start()
+    while h.helicsBrokerIsConnected(broker):
+        time.sleep(POLL_S)
+
+
+def _create(address: Address) -> Any:
     try:
         broker = h.helicsCreateBroker(
             address.core, f"broker_{address.port}", address.broker_options(len(FEDERATES))
@@ -32,11 +52,7 @@ def run_broker(address: Address) -> None:
         raise FederationError(
             f"the broker cannot start on port {address.port}; another program may use it"
         )
-    say({"broker": "ready", "port": address.port})
-    watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
-    watcher.start()
-    while h.helicsBrokerIsConnected(broker):
-        time.sleep(POLL_S)
+    return broker
 
 
 def _end_when_told(broker: object) -> None:

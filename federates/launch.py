@@ -7,6 +7,7 @@ clean good-bye. So this process watches the others and tells the broker, which t
 from __future__ import annotations
 
 import json
+import os
 import queue
 import random
 import signal
@@ -81,7 +82,7 @@ def run_helics(study: Study, folder: Path, progress: Progress) -> None:
     Raises:
         FederationError: names who died, when, and of what.
     """
-    address = Address(CORE, free_port(), uuid.uuid4().hex)
+    address = Address(CORE, _port(study), uuid.uuid4().hex)
     federation = Federation()
     (folder / "logs").mkdir(exist_ok=True)
     # A polite kill of the launcher must take the same way out as Ctrl-C.
@@ -98,6 +99,17 @@ def run_helics(study: Study, folder: Path, progress: Progress) -> None:
         _collect(federation)
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _port(study: Study) -> int:
+    if study.port is None:
+        return free_port()
+    taken = [port for port in range(study.port, study.port + 2) if not _is_free(port)]
+    if taken:
+        raise FederationError(
+            f"the broker cannot start: port {taken[0]} is in use; leave out --port to get a free one"
+        )
+    return study.port
 
 
 def free_port() -> int:
@@ -157,10 +169,13 @@ def _start(
     command = [
         sys.executable, "-m", "federates", role,
         "--port", str(address.port), "--key", address.key, "--core", address.core,
-        "--parent", str(_own_pid()),
+        "--parent", str(os.getpid()),
     ]  # fmt: skip
     if study is not None:
-        command += ["--scenario", str(study.path), "--steps", str(study.grid.steps), "--out", str(folder)]
+        command += [
+            "--scenario", str(study.path), "--master", str(study.master),
+            "--steps", str(study.grid.steps), "--out", str(folder),
+        ]  # fmt: skip
     log = (folder / "logs" / f"{role}.log").open("w", encoding="utf-8")
     federation.logs.append(log)
     process = subprocess.Popen(
@@ -175,12 +190,6 @@ def _start(
     federation.children[role] = Child(role, process)
     reader = threading.Thread(target=_pump, args=(role, process.stdout, federation.events), daemon=True)
     reader.start()
-
-
-def _own_pid() -> int:
-    import os
-
-    return os.getpid()
 
 
 def _pump(name: str, stream: IO[str], events: queue.Queue[tuple[str, dict[str, Any]]]) -> None:

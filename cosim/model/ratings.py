@@ -47,7 +47,7 @@ class StorageRating:
         """Stored energy after one step at constant terminal power.
 
         The idling loss comes out of the cell while the battery works and out of the grid while it
-        rests. Energy outside the reserve and the full cell is cut off, whatever the power was: a
+        rests. An empty battery told to discharge, and a full one told to charge, rest. Energy outside the reserve and the full cell is cut off, whatever the power was: a
         set-point that would cross them must be reduced beforehand (see :meth:`accept`).
 
         Source: OpenDSS storage model (EPRI technical note *OpenDSS Storage Element*), checked
@@ -59,9 +59,13 @@ class StorageRating:
             after = stored_kwh - (kw + self.idling_kw) / self.efficiency_discharge * step_h
             return max(after, self.min_kwh)
         if kw < 0.0:
+            if stored_kwh >= self.kwh:
+                return stored_kwh
             into_cell_kw = -kw - self.idling_kw
             if into_cell_kw < 0.0:
-                return stored_kwh + into_cell_kw / self.efficiency_discharge * step_h
+                # A trickle below the idling loss drains the cell, and stops at the reserve too.
+                after = stored_kwh + into_cell_kw / self.efficiency_discharge * step_h
+                return max(after, self.min_kwh) if stored_kwh > self.min_kwh else stored_kwh
             return min(stored_kwh + into_cell_kw * self.efficiency_charge * step_h, self.kwh)
         return stored_kwh
 

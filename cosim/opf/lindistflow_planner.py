@@ -103,7 +103,8 @@ class LinDistFlowPlanner:
         self.problem = DispatchProblem(
             sum(block.cost for block in blocks),
             [constraint for block in blocks for constraint in block.constraints],
-            options.solver,
+            squares=self._network.squares,
+            solver=options.solver,
         )
         self.compile_s = time.perf_counter() - started
         self._earlier: Plan | None = None

@@ -22,7 +22,7 @@ from cosim.model.network import RadialNetwork, SparseEntries
 from cosim.model.state import Measurement
 
 ZIP_PASSES = 3
-"""Fixed-point passes for the voltage dependence of loads (the third changes |V| by < 1e-5 pu)."""
+"""Fixed-point passes for the voltage dependence of loads, starting from the measurement."""
 
 
 def real_matrix(values: SparseEntries, shape: tuple[int, int]) -> Matrix:
@@ -63,10 +63,12 @@ class Anchor:
     Attributes:
         squared_pu: per node.
         import_kw: of the feeder's head.
+        measured_squared_pu: the measurement itself, where predictions start from, per node.
     """
 
     squared_pu: FloatArray
     import_kw: float
+    measured_squared_pu: FloatArray
 
 
 class LinearFlow:
@@ -126,7 +128,11 @@ class LinearFlow:
             squared[:, None], measurement.demand_kw[:, None], measurement.demand_kvar[:, None]
         )
         flow = self._solve(demand - der_kva[:, None], squared[:, None])
-        return Anchor(squared - flow.squared_pu[:, 0], measurement.import_kw - float(flow.import_kw[0]))
+        return Anchor(
+            squared - flow.squared_pu[:, 0],
+            measurement.import_kw - float(flow.import_kw[0]),
+            squared,
+        )
 
     def predict(
         self, anchor: Anchor, demand_kw: FloatArray, demand_kvar: FloatArray, der_kva: ComplexArray
@@ -139,7 +145,7 @@ class LinearFlow:
             der_kva: injection at each node, shape (node, period).
         """
         periods = demand_kw.shape[1]
-        squared = np.repeat((anchor.squared_pu + 1.0)[:, None], periods, axis=1)
+        squared = np.repeat(anchor.measured_squared_pu[:, None], periods, axis=1)
         flow = Flow(squared, np.zeros((0, 0), dtype=np.complex128), np.zeros(periods))
         for _ in range(ZIP_PASSES):
             demand = self._node_demand(flow.squared_pu, demand_kw, demand_kvar)

@@ -43,11 +43,13 @@ class Study:
         path: the scenario file.
         scenario: its content.
         master: the OpenDSS master file.
+        port: of the HELICS broker; None lets the launcher find a free one.
     """
 
     path: Path
     scenario: Scenario
     master: Path
+    port: int | None = None
 
     @property
     def grid(self) -> TimeGrid:
@@ -66,18 +68,36 @@ class Study:
         return Feedback(self.scenario.delay_s(), self.scenario.setpoint_ttl_s)
 
 
-def open_study(path: Path, *, steps: int | None = None, idle: bool = False) -> Study:
+def open_study(
+    path: Path, *, steps: int | None = None, master: Path | None = None, idle: bool = False
+) -> Study:
     """Read a scenario and find its feeder.
 
     Args:
         path: scenario file.
         steps: shortens or lengthens the run.
+        master: replaces the scenario's feeder.
         idle: replaces the controller by none, for the baseline.
 
     Raises:
         ScenarioError: the file is wrong or the feeder does not exist.
     """
     scenario = load_scenario(path)
+    if steps is not None:
+        time = scenario.time.model_copy(update={"steps": steps})
+        scenario = scenario.model_copy(update={"time": time})
+    if idle:
+        scenario = scenario.model_copy(update={"control": ControlConfig(type="idle")})
+    return Study(path, scenario, _find_master(path, scenario) if master is None else _given(master))
+
+
+def _given(master: Path) -> Path:
+    if not master.is_file():
+        raise ScenarioError("--master", [f"{master} does not exist"])
+    return master.resolve()
+
+
+def _find_master(path: Path, scenario: Scenario) -> Path:
     feeder = scenario.feeder
     if feeder.model is not None:
         master = shipped("dss_models") / feeder.model / "master.dss"
@@ -89,13 +109,7 @@ def open_study(path: Path, *, steps: int | None = None, idle: bool = False) -> S
         key = ("feeder", "master")
     if not master.is_file():
         raise ScenarioError(str(path), [f"{line_of(path, key)}{'.'.join(key)}: {hint}"])
-    if steps is not None:
-        scenario = scenario.model_copy(
-            update={"time": scenario.time.model_copy(update={"steps": steps})}
-        )
-    if idle:
-        scenario = scenario.model_copy(update={"control": ControlConfig(type="idle")})
-    return Study(path, scenario, master)
+    return master
 
 
 def build_plant(study: Study) -> PlantRole:

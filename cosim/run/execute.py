@@ -85,5 +85,7 @@ def execute(
 
 def execute_baseline(study: Study, folder: Path, *, progress: Progress) -> Finished:
     """The same scenario without control, in this process, beside the run it is compared with."""
-    idle = open_study(study.path, steps=study.scenario.time.steps, idle=True)
+    idle = open_study(
+        study.path, steps=study.scenario.time.steps, master=study.master, idle=True
+    )
     return execute(idle, folder / "baseline", over="local", overwrite=True, progress=progress)

@@ -89,6 +89,7 @@ class LinDistFlowNetwork:
         # d|v| = du / 2 near 1 pu.
         slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
         self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
+        self.squares: list[cp.Variable] = []
         self._base_losses: list[tuple[cp.Parameter, FloatArray, bool]] = []
         self._add_losses(objective)
         self._add_deviation(objective)
@@ -105,10 +106,14 @@ class LinDistFlowNetwork:
         weight = np.sqrt(objective.losses_per_kwh * resistance)[:, None] * np.sqrt(self._horizon.hours)
         for change, real in ((self._p, True), (self._q, False)):
             base = cp.Parameter(change.shape)
-            total = cp.Variable(change.shape)
-            self.constraints.append(total == base - cp.multiply(weight * self._power_unit, change))
-            self.cost += cp.sum_squares(total)
+            self._add_square(base - cp.multiply(weight * self._power_unit, change))
             self._base_losses.append((base, weight, real))
+
+    def _add_square(self, expression: cp.Expression) -> None:
+        """Add the sum of squares of an expression to the cost."""
+        square = cp.Variable(expression.shape)
+        self.constraints.append(square == expression)
+        self.squares.append(square)
 
     def _add_deviation(self, objective: Objective) -> None:
         self._base_deviation: cp.Parameter | None = None
@@ -117,11 +122,7 @@ class LinDistFlowNetwork:
         weight = np.sqrt(objective.voltage_deviation_per_pu2_h * self._horizon.hours)[None, :]
         self._deviation_weight = weight
         self._base_deviation = cp.Parameter(self._u.shape)
-        total = cp.Variable(self._u.shape)
-        self.constraints.append(
-            total == self._base_deviation + cp.multiply(weight * VOLTAGE_UNIT_PU2, self._u)
-        )
-        self.cost += cp.sum_squares(total)
+        self._add_square(self._base_deviation + cp.multiply(weight * VOLTAGE_UNIT_PU2, self._u))
 
     def _add_lines(self, kva: FloatArray, inject: Matrix) -> None:
         """Octagons around the rating of the branches that could be overloaded."""

@@ -1,0 +1,212 @@
+"""The command line: parse, call, exit code. 0 fine, 1 the run failed, 2 the scenario is invalid."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from cosim.errors import CosimError, ScenarioError
+from cosim.plugins import UnknownPlugin
+from cosim.report.html import write_report
+from cosim.report.table import key_figures
+from cosim.run.assemble import Study, check_study, open_study
+from cosim.run.doctor import checks
+from cosim.run.execute import Finished, execute, execute_baseline
+from cosim.run.inspect import inspect_feeder
+from cosim.run.scenario import Scenario
+from cosim.run.shipped import find_scenario, shipped_scenarios
+
+FINE, FAILED, INVALID = 0, 1, 2
+
+app = typer.Typer(
+    name="cosim",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    help="Closed-loop validation of battery dispatch on distribution feeders.\n\n"
+    "OpenDSS simulates the feeder, HELICS carries the values, a receding-horizon optimal power flow "
+    "decides, and the report shows whether the controller kept its promises.",
+    epilog="Start with **cosim run ieee13**, then **cosim run ieee123**. "
+    "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.",
+)
+out = Console()
+err = Console(stderr=True)
+
+ScenarioArgument = Annotated[
+    str,
+    typer.Argument(
+        help="a YAML file, or the name of a shipped scenario: " + ", ".join(shipped_scenarios())
+    ),
+]
+MasterOption = Annotated[
+    Path | None, typer.Option("--master", help="simulate this OpenDSS master instead of the scenario's")
+]
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    over: Annotated[str, typer.Option(help="helics (separate processes) or local (this one)")] = "helics",
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="folder of the record; default runs/NAME-TIME")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="run this many steps only")] = None,
+    master: MasterOption = None,
+    port: Annotated[
+        int | None, typer.Option(min=1024, max=65_000, help="of the HELICS broker; default a free one")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
+    baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
+) -> None:
+    """Run a scenario in closed loop and write its record and report.
+
+    Examples:
+
+    - `cosim run ieee13`
+    - `cosim run ieee123 --out runs/monday`
+    - `cosim run my.yaml --over local --steps 8`
+    """
+    _log(verbose=verbose)
+    study = replace(open_study(find_scenario(scenario), steps=steps, master=master), port=port)
+    target = folder or _fresh_folder(study)
+    finished = _with_bar(study, target, over=over, overwrite=overwrite)
+    if baseline and study.scenario.baseline and study.scenario.control.type != "idle":
+        with _bar() as progress:
+            task = progress.add_task("without control", total=study.grid.steps)
+            execute_baseline(study, target, progress=lambda done: progress.update(task, completed=done))
+    report = write_report(target)
+    out.print(key_figures(report))
+    out.print(f"{finished.wall_s:.1f} s over {over}. Report: {escape(str(target / 'report.html'))}")
+
+
+@app.command()
+def check(scenario: ScenarioArgument, master: MasterOption = None) -> None:
+    """Check a scenario without running it: all mistakes at once, each with its line.
+
+    The feeder is compiled, the devices are placed, the series are read and the plan is compiled.
+    """
+    _log(verbose=False)
+    path = find_scenario(scenario)
+    study = open_study(path, master=master)
+    problems, site = check_study(study)
+    if problems or site is None:
+        raise ScenarioError(str(path), problems)
+    out.print(
+        f"[green]{escape(str(path))} is valid[/green]: {len(site.nodes)} nodes, {len(site.loads)} loads, "
+        f"{len(site.storages)} batteries, {len(site.pvs)} PV systems, {len(site.regulators)} regulators, "
+        f"{study.grid.steps} steps of {study.grid.step_s} s, {len(study.horizon)} periods in a plan"
+    )
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="folder of a run, complete or aborted")]) -> None:
+    """Write the report of a run again, also of one that was cut short."""
+    written = write_report(folder)
+    out.print(key_figures(written))
+    out.print(f"Report: {escape(str(folder / 'report.html'))}")
+
+
+@app.command()
+def inspect(
+    master: Annotated[Path, typer.Argument(help="OpenDSS master file, or the name of a shipped feeder")],
+) -> None:
+    """What is in this feeder, is it radial, and where could batteries and PV go?"""
+    out.print(inspect_feeder(master))
+
+
+@app.command()
+def doctor() -> None:
+    """Is this machine ready? Versions, a free port, a HELICS broker, the solver, OpenDSS."""
+    bad = 0
+    for name, fine, detail in checks():
+        out.print(f"{'[green]ok  [/green]' if fine else '[red]FAIL[/red]'} {name}: {escape(detail)}")
+        bad += not fine
+    if bad:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for editors (YAML language servers read it)."""
+    sys.stdout.write(json.dumps(Scenario.model_json_schema(by_alias=True), indent=2) + "\n")
+
+
+# --- parts of a command ---------------------------------------------------------------------------
+
+
+def _fresh_folder(study: Study) -> Path:
+    # Local time: it only names a folder that a person looks for.
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{study.scenario.name}-{stamp}"
+
+
+def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Finished:
+    with _bar() as progress:
+        task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
+        return execute(
+            study,
+            target,
+            over=over,
+            overwrite=overwrite,
+            progress=lambda done: progress.update(task, completed=done),
+        )
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+    )
+
+
+def _log(*, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(name)s %(message)s",
+        handlers=[RichHandler(console=err, show_path=False, show_time=False)],
+        force=True,
+    )
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one message and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except (ScenarioError, UnknownPlugin) as error:
+        err.print(f"[red]invalid:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(INVALID)
+    except CosimError as error:
+        err.print(f"[red]failed:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        err.print("[red]interrupted[/red]: the record holds all finished steps")
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""The map of the feeder, coloured by voltage, with a slider over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.site import Site
+from cosim.report.figures import INK, SUN, THEME
+from cosim.report.metrics import voltage_limits
+from cosim.run.record import Record
+
+BIG_FEEDER = 1500
+"""From this many buses on, the map is drawn by the graphics card."""
+
+FRAMES = 200
+FRAME_BUDGET = 8_000_000
+"""Bytes all frames may take in the page: with the library of 5 MB it stays below 15 MB."""
+
+BYTES_PER_NUMBER = 16 / 3
+"""A 4-byte number in base64."""
+
+COLOURS = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f4f4f0"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
+BEYOND_LIMITS = 1.3
+"""How far the colours reach, in half widths of the band of limits."""
+
+
+@dataclass(frozen=True)
+class Buses:
+    """The buses that have both a place and a voltage.
+
+    Attributes:
+        names: of the buses; x, y: their places, in the units of the file.
+        nodes: index into the nodes of the site, -1 where a bus has fewer, shape (bus, slot).
+    """
+
+    names: tuple[str, ...]
+    x: FloatArray
+    y: FloatArray
+    nodes: IntArray
+
+    def voltages(self, voltage_pu: FloatArray) -> FloatArray:
+        """Voltage of every node of every bus, NaN where there is no node; shape (bus, slot)."""
+        return np.where(self.nodes >= 0, voltage_pu[self.nodes], np.nan)
+
+
+def buses_of(site: Site) -> Buses:
+    """The buses that can be drawn."""
+    nodes: dict[str, list[int]] = {}
+    for i, node in enumerate(site.nodes):
+        nodes.setdefault(bus_of(node), []).append(i)
+    found = site.feeder_map
+    drawn = [i for i, bus in enumerate(found.buses) if bus in nodes]
+    slots = max((len(nodes[found.buses[i]]) for i in drawn), default=1)
+    index = np.full((len(drawn), slots), -1, dtype=np.int64)
+    for row, i in enumerate(drawn):
+        mine = nodes[found.buses[i]]
+        index[row, : len(mine)] = mine
+    return Buses(
+        names=tuple(found.buses[i] for i in drawn),
+        x=np.array([found.x[i] for i in drawn], dtype=np.float64),
+        y=np.array([found.y[i] for i in drawn], dtype=np.float64),
+        nodes=index,
+    )
+
+
+def bus_of(node: str) -> str:
+    """Bus of a node such as ``65.1`` or ``775.1-2``."""
+    return node.rpartition(".")[0]
+
+
+def farthest_pu(voltages: FloatArray) -> FloatArray:
+    """Of each bus the voltage farthest from 1; shape (bus, slot) to (bus,)."""
+    distance = np.where(np.isnan(voltages), -1.0, np.abs(voltages - 1.0))
+    return voltages[np.arange(len(voltages)), distance.argmax(axis=1)]
+
+
+def frame_steps(record: Record) -> IntArray:
+    """Rows of the record that the slider shows: all of them, or evenly thinned with the worst one."""
+    buses = buses_of(record.site)
+    count, steps = buses.nodes.size + len(buses.names), len(record.steps)
+    affordable = max(2, int(FRAME_BUDGET / (BYTES_PER_NUMBER * max(count, 1))))
+    shown = min(steps, FRAMES, affordable)
+    chosen = np.unique(np.linspace(0, steps - 1, shown).round().astype(np.int64))
+    return np.unique(np.append(chosen, worst_step(record)))
+
+
+def worst_step(record: Record) -> int:
+    """Row of the record with the voltage farthest from the middle of the band."""
+    middle = sum(voltage_limits(record)) / 2
+    return int(np.abs(record.vector("voltage_pu") - middle).max(axis=1).argmax())
+
+
+def feeder_map(record: Record) -> Any | None:
+    """Voltage of every bus over time; None where no bus has a place."""
+    buses = buses_of(record.site)
+    if not buses.names:
+        return None
+    voltage_pu, rows = record.vector("voltage_pu"), frame_steps(record)
+    first = int(np.flatnonzero(rows == worst_step(record))[0])
+    labels = [_label(record, int(row)) for row in rows]
+    points = 1
+    figure = go.Figure(
+        data=[_edges(record.site, buses), _buses(record, buses, voltage_pu[rows[first]]), *_devices(record.site, buses)],
+        frames=[
+            go.Frame(name=label, traces=[points], data=[_colours(buses, voltage_pu[row])])
+            for label, row in zip(labels, rows, strict=True)
+        ],
+    )
+    hidden = {"visible": False, "showgrid": False, "zeroline": False}
+    return figure.update_layout(
+        template=THEME,
+        height=720,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        xaxis=hidden,
+        yaxis=hidden | {"scaleanchor": "x", "scaleratio": 1},
+        hovermode="closest",
+        legend={"y": 1.0},
+        sliders=[_slider(labels, first)],
+        updatemenus=[_play_button()],
+    )
+
+
+def _edges(site: Site, buses: Buses) -> Any:
+    place = {name: i for i, name in enumerate(buses.names)}
+    pairs = [(place[a], place[b]) for a, b in site.feeder_map.edges if a in place and b in place]
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    gap = np.full(len(ends), np.nan)
+    return _scatter(buses)(
+        x=np.stack([buses.x[ends[:, 0]], buses.x[ends[:, 1]], gap], axis=1).ravel(),
+        y=np.stack([buses.y[ends[:, 0]], buses.y[ends[:, 1]], gap], axis=1).ravel(),
+        mode="lines",
+        line={"color": "#b4bcc6", "width": 1.2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _buses(record: Record, buses: Buses, voltage_pu: FloatArray) -> Any:
+    low, high = voltage_limits(record)
+    middle, reach = (low + high) / 2, BEYOND_LIMITS * (high - low) / 2
+    small = len(buses.names) <= BIG_FEEDER
+    return _scatter(buses)(
+        x=buses.x,
+        y=buses.y,
+        mode="markers",
+        marker={
+            "color": farthest_pu(buses.voltages(voltage_pu)).astype(np.float32),
+            "size": 10 if small else 6,
+            "line": {"color": "#59636e", "width": 0.8 if small else 0.4},
+            "colorscale": COLOURS,
+            "cmin": middle - reach,
+            "cmax": middle + reach,
+            "colorbar": {
+                "title": {"text": "voltage (pu)", "side": "right"},
+                "thickness": 12,
+                "len": 0.8,
+                "tickformat": ".3f",
+            },
+        },
+        customdata=buses.voltages(voltage_pu).astype(np.float32),
+        hovertemplate=_hover(record.site, buses),
+        showlegend=False,
+    )
+
+
+def _colours(buses: Buses, voltage_pu: FloatArray) -> Any:
+    """What a frame changes of the buses."""
+    voltages = buses.voltages(voltage_pu)
+    return _scatter(buses)(
+        marker={"color": farthest_pu(voltages).astype(np.float32)}, customdata=voltages.astype(np.float32)
+    )
+
+
+def _hover(site: Site, buses: Buses) -> list[str]:
+    """Per bus a template that plotly fills with the voltages of the step."""
+    devices: dict[str, list[str]] = {}
+    for storage in site.storages:
+        text = f"battery {storage.name}: {storage.kw:g} kW, {storage.kwh:g} kWh"
+        devices.setdefault(storage.bus, []).append(text)
+    for pv in site.pvs:
+        devices.setdefault(pv.bus, []).append(f"PV {pv.name}: {pv.kw:g} kW")
+    templates = []
+    for name, nodes in zip(buses.names, buses.nodes, strict=True):
+        lines = [f"<b>bus {name}</b>"]
+        lines += [
+            f"{site.nodes[node]}: %{{customdata[{slot}]:.4f}} pu" for slot, node in enumerate(nodes) if node >= 0
+        ]
+        templates.append("<br>".join([*lines, *devices.get(name, [])]) + "<extra></extra>")
+    return templates
+
+
+def _devices(site: Site, buses: Buses) -> list[Any]:
+    place = {name: i for i, name in enumerate(buses.names)}
+    kinds: tuple[tuple[str, tuple[StorageRating, ...] | tuple[PvRating, ...], str, str, int], ...] = (
+        ("battery", site.storages, "square-open", INK, 17),
+        ("PV", site.pvs, "star-open", SUN, 19),
+    )
+    traces = []
+    for name, devices, symbol, colour, size in kinds:
+        at = [place[device.bus] for device in devices if device.bus in place]
+        if at:
+            # Open symbols around the bus leave its colour visible.
+            trace = _scatter(buses)(
+                x=buses.x[at],
+                y=buses.y[at],
+                name=name,
+                mode="markers",
+                marker={"symbol": symbol, "color": colour, "size": size, "line": {"color": colour, "width": 1.6}},
+                hoverinfo="skip",
+            )
+            traces.append(trace)
+    return traces
+
+
+def _scatter(buses: Buses) -> Any:
+    return go.Scatter if len(buses.names) <= BIG_FEEDER else go.Scattergl
+
+
+def _label(record: Record, row: int) -> str:
+    moment = record.site.grid.timestamp(int(record.steps["step"].iloc[row]))
+    return f"{moment:%d %b %H:%M}"
+
+
+def _slider(labels: list[str], active: int) -> dict[str, Any]:
+    instant = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    return {
+        "active": active,
+        "steps": [{"label": label, "method": "animate", "args": [[label], instant]} for label in labels],
+        "x": 0.12,
+        "len": 0.86,
+        "y": 0,
+        "pad": {"t": 24, "b": 8},
+        "currentvalue": {"prefix": "step from ", "font": {"size": 14, "color": INK}},
+        "ticklen": 0,
+        "font": {"color": "rgba(0,0,0,0)"},
+    }
+
+
+def _play_button() -> dict[str, Any]:
+    going = {"mode": "immediate", "fromcurrent": True, "frame": {"duration": 160, "redraw": True}}
+    stop = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
+    return {
+        "type": "buttons",
+        "direction": "left",
+        "showactive": False,
+        "x": 0,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "pad": {"t": 44},
+        "bgcolor": "white",
+        "buttons": [
+            {"label": "▶", "method": "animate", "args": [None, going | {"transition": {"duration": 0}}]},
+            {"label": "❚❚", "method": "animate", "args": [[None], stop | {"transition": {"duration": 0}}]},
+        ],
+    }

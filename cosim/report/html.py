@@ -1,0 +1,426 @@
+"""The report as one page that needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any, Literal
+
+from plotly.offline import get_plotlyjs
+
+from cosim.errors import RecordError
+from cosim.report import figures
+from cosim.report.feeder_map import feeder_map, frame_steps
+from cosim.report.key_figures import key_figure_rows
+from cosim.report.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
+from cosim.run.record import Record, read_record
+
+CUTS_SHOWN = 50
+EVENTS_SHOWN = 200
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$style</style>
+<script>$plotly</script>
+</head>
+<body>
+<main>
+$body
+</main>
+<script>$draw</script>
+</body>
+</html>
+""")
+
+DRAW = """
+const options = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"]};
+const narrow = window.innerWidth < 600;
+for (const source of document.querySelectorAll("script.figure")) {
+  const figure = JSON.parse(source.textContent);
+  if (narrow) {
+    figure.layout.font = {size: 11};
+    figure.layout.hoverlabel = {font: {size: 11}};
+  }
+  figure.config = options;
+  Plotly.newPlot(source.previousElementSibling, figure);
+}
+"""
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What the reader must know first.
+
+    Attributes:
+        colour: green only for a run that has nothing to explain.
+        headline: one sentence.
+        details: what is to be explained.
+    """
+
+    colour: Literal["green", "amber", "red"]
+    headline: str
+    details: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A figure with its heading and one sentence on how to read it."""
+
+    title: str
+    caption: str
+    figure: Any | None
+
+
+def write_report(folder: Path) -> Report:
+    """Write ``metrics.json`` and ``report.html`` into a run's folder.
+
+    Args:
+        folder: of the run; a baseline is looked for in ``baseline/``.
+
+    Returns:
+        The figures in both files.
+
+    Raises:
+        RecordError: the folder is no run, or holds no finished step.
+    """
+    record = read_record(folder)
+    baseline, note = _read_baseline(folder, record)
+    report = measure_report(record, baseline, baseline_note=note)
+    text = json.dumps(metrics_to_dict(report), indent=2, allow_nan=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(page(report, record, baseline), encoding="utf-8")
+    return report
+
+
+def _read_baseline(folder: Path, record: Record) -> tuple[Record | None, str]:
+    """The baseline over the steps of the run, or why there is none."""
+    if not (folder / "baseline" / "manifest.json").is_file():
+        return None, "no baseline was run"
+    try:
+        whole = read_record(folder / "baseline")
+    except RecordError:
+        return None, "the baseline holds no finished step"
+    baseline = same_steps(whole, record)
+    if baseline is None:
+        return None, "the baseline lacks steps or nodes of the run, so the two are not compared"
+    return baseline, ""
+
+
+def page(report: Report, record: Record, baseline: Record | None) -> str:
+    """The whole page."""
+    parts = [
+        _header(report, record),
+        _banner(banner(report)),
+        _key_figures(report),
+        *_promises(report, record, baseline),
+        "<h2>The feeder</h2>",
+        *map(_panel, _feeder_panels(record, baseline)),
+        *_control(report, record),
+        _events(record),
+        _facts(record),
+    ]
+    return PAGE.substitute(
+        title=escape(f"{report.name}: report"),
+        style=files("cosim.report").joinpath("page.css").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+        body="\n".join(parts),
+        draw=DRAW,
+    )
+
+
+# --- head -----------------------------------------------------------------------------------------
+
+
+def banner(report: Report) -> Banner:
+    """Red for a run that is not whole, amber for one with something to explain, else green."""
+    reached = f"{report.run.steps} of {report.planned_steps} steps"
+    if report.status == "aborted":
+        headline = f"ABORTED after step {report.last_step}: {report.reason or 'no reason was recorded'}"
+        return Banner("red", headline, (f"Only {reached} are in this report.", *_remarks(report)))
+    if not report.finished:
+        headline = f"NOT FINISHED: {reached} are on disk"
+        detail = "The run is still going, or it was killed and could not say why."
+        return Banner("red", headline, (detail, *_remarks(report)))
+    remarks = _remarks(report)
+    if remarks:
+        return Banner("amber", f"Complete, {reached}, but not as planned", remarks)
+    return Banner("green", f"Complete: {reached}, nothing unusual", ())
+
+
+def _remarks(report: Report) -> tuple[str, ...]:
+    control = report.control
+    found: list[tuple[int, str]] = [(report.events, "events reported by the plant")]
+    if control is not None:
+        found += [
+            (control.fallback_decisions, "decisions that did not come from the plan due"),
+            (control.safe_state_steps, "steps in the safe state"),
+            (control.setpoints_cut, f"set-points cut, {control.not_delivered_kwh:.2f} kWh not delivered"),
+            (control.inexact_plans, "plans whose solver did not report an optimum"),
+        ]
+    remarks = [f"{count} {text}" for count, text in found if count]
+    if report.baseline is None and report.baseline_note != "no baseline was run":
+        remarks.append(report.baseline_note)
+    return tuple(remarks)
+
+
+def _header(report: Report, record: Record) -> str:
+    grid, manifest = record.site.grid, record.manifest
+    control = manifest.get("controller") or "unknown controller"
+    planner = f" with planner {manifest['planner']}" if manifest.get("planner") else ""
+    facts = (
+        f"{report.run.hours:g} h from {grid.start:%d %B %Y %H:%M %z} in steps of {grid.step_s} s; "
+        f"{len(record.site.nodes)} nodes, {len(record.site.storages)} batteries, "
+        f"{len(record.site.pvs)} PV systems; {control}{planner}"
+    )
+    return f"<header><h1>{escape(report.name)}</h1><p>{escape(facts)}</p></header>"
+
+
+def _banner(content: Banner) -> str:
+    details = "".join(f"<li>{escape(detail)}</li>" for detail in content.details)
+    listed = f"<ul>{details}</ul>" if details else ""
+    return (
+        f'<div class="banner {content.colour}" role="status">'
+        f"<strong>{escape(content.headline)}</strong>{listed}</div>"
+    )
+
+
+def _key_figures(report: Report) -> str:
+    rows = "".join(
+        f'<tr><td>{escape(row.label)}</td><td class="number run">{row.run_text}</td>'
+        f'<td class="number">{row.baseline_text}</td>'
+        f'<td class="number {row.verdict}">{row.difference_text}</td><td>{escape(row.unit)}</td></tr>'
+        for row in key_figure_rows(report)
+    )
+    note = (
+        "The baseline is the same feeder over the same steps without control. Green differences are "
+        "improvements; limits are counted without any tolerance."
+    )
+    if report.baseline is None:
+        note = f"There is nothing to compare with: {report.baseline_note}."
+    return (
+        f'<h2>Key figures</h2><section class="card scroll"><p>{escape(note)}</p><table><thead><tr><th></th>'
+        '<th class="number">run</th><th class="number">baseline</th><th class="number">difference</th>'
+        f"<th>unit</th></tr></thead><tbody>{rows}</tbody></table></section>"
+    )
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def _promises(report: Report, record: Record, baseline: Record | None) -> list[str]:
+    """Plans against what happened; nothing for a run without plans."""
+    if report.control is None:
+        return []
+    heading = "<h2>Did the controller keep its promises?</h2>"
+    if not report.control.plans:
+        return [heading, '<section class="card"><p>No plan was made in this run.</p></section>']
+    panels = [
+        Panel(
+            "Plan against outcome, by lead time",
+            "How far off the plans were, by how far ahead they looked: low and flat lines mean that "
+            "plans can be trusted. Errors grow with the lead time because every later plan may change "
+            "its mind; the first point is the promise for the step about to begin.",
+            figures.lead_time_errors(report.control.lead_errors) if report.control.lead_errors else None,
+        ),
+        Panel(
+            "Import, planned and actual",
+            "Dark dots are what each plan said about its first period and should lie on the blue line; "
+            "faint lines are whole plans, which later ones replaced.",
+            figures.planned_import(record),
+        ),
+        Panel(
+            "Stored energy, planned and actual",
+            "Faint lines that leave the blue line show plans that were not carried out; choose a "
+            "single battery in the menu.",
+            figures.stored_energy(record, baseline),
+        ),
+    ]
+    return [heading, *map(_panel, panels)]
+
+
+def _feeder_panels(record: Record, baseline: Record | None) -> list[Panel]:
+    return [
+        Panel(
+            "Import and price",
+            "Import below the baseline while the shaded price is high is what saves money; negative "
+            "import is export.",
+            figures.import_and_price(record, baseline),
+        ),
+        Panel(
+            "Voltage of all nodes",
+            "The blue band spans the lowest and highest node, and must stay between the dashed limits; "
+            "grey lines are the same extremes without control.",
+            figures.voltage_envelope(record, baseline),
+        ),
+        Panel(
+            "Nodes outside the voltage limits",
+            f"The worst nodes, at most {figures.NODES_SHOWN}, with the hours they spent outside; "
+            "no blue bar means that control removed the violation.",
+            figures.violating_nodes(record, baseline),
+        ),
+        Panel("Map", _map_caption(record), feeder_map(record)),
+        Panel(
+            "Photovoltaics",
+            "A gap between the shaded area and the blue line is curtailed energy; the red line is what "
+            "the limits allowed.",
+            figures.photovoltaics(record),
+        ),
+        Panel(
+            "Regulator taps",
+            "Every jump is wear; a panel with more blue jumps than grey ones belongs to a regulator that "
+            "control made work harder.",
+            figures.tap_positions(record, baseline),
+        ),
+        Panel(
+            "Losses",
+            "Losses grow with the square of the current, so flattening peaks lowers them.",
+            figures.losses(record, baseline),
+        ),
+        Panel(
+            "Line loading",
+            "The most loaded line of each step; above the dashed line its rating is exceeded.",
+            figures.line_loading(record, baseline),
+        ),
+    ]
+
+
+def _map_caption(record: Record) -> str:
+    shown, steps = len(frame_steps(record)), len(record.steps)
+    extent = f"all {steps} steps" if shown == steps else f"{shown} of {steps} steps"
+    return (
+        "Colour is the voltage of the bus's node farthest from 1 pu: pale is the middle of the band, "
+        "full red or blue is outside the limits. It opens at the step with the voltage farthest from "
+        f"the middle; the slider holds {extent}."
+    )
+
+
+def _control(report: Report, record: Record) -> list[str]:
+    if report.control is None:
+        return []
+    panels = [
+        Panel(
+            "Battery set-points, requested, accepted and delivered",
+            "The three lines lie on each other when the plant could do everything it was asked to.",
+            figures.storage_setpoints(record),
+        )
+    ]
+    if report.control.plans:
+        panels.append(
+            Panel(
+                "Time per decision",
+                "Dots must stay far below the dashed line, or the set-points would come too late.",
+                figures.decision_time(record),
+            )
+        )
+    return ["<h2>The controller</h2>", _panel(panels[0]), _cuts(report, record), *map(_panel, panels[1:])]
+
+
+def _panel(panel: Panel) -> str:
+    head = f"<h3>{escape(panel.title)}</h3>"
+    if panel.figure is None:
+        return f'<section class="card">{head}<p>Nothing to show in this run.</p></section>'
+    # Inside a script only its own end tag has a meaning.
+    data = panel.figure.to_json().replace("</", "<\\/")
+    return (
+        f'<section class="card">{head}<p>{escape(panel.caption)}</p><div class="plot"></div>'
+        f'<script type="application/json" class="figure">{data}</script></section>'
+    )
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def _cuts(report: Report, record: Record) -> str:
+    total = 0 if report.control is None else report.control.setpoints_cut
+    if not total:
+        return '<section class="card"><h3>Cut set-points</h3><p>None.</p></section>'
+    rows = [
+        (
+            _moment(record, cut.step),
+            cut.device,
+            f"{cut.requested_kw:.3f}",
+            f"{cut.accepted_kw:.3f}",
+            f"{cut.requested_kvar:.3f}",
+            f"{cut.accepted_kvar:.3f}",
+            cut.reason,
+        )
+        for cut in cut_setpoints(record, at_most=CUTS_SHOWN)
+    ]
+    heads = ("step from", "device", "asked kW", "accepted kW", "asked kvar", "accepted kvar", "reason")
+    return _list("Cut set-points", heads, rows, total=total, numbers=range(2, 6))
+
+
+def _events(record: Record) -> str:
+    """Everything that was unusual, in the order of time."""
+    rows: list[tuple[str, str, str]] = []
+    columns = ("step", "source", "reason", "why_safe", "events")
+    for step, source, reason, why_safe, events in zip(
+        *(record.steps[name] for name in columns), strict=True
+    ):
+        moment = _moment(record, int(step))
+        if source != "PLAN":
+            rows.append((moment, "decision", f"{source}: {reason}"))
+        if why_safe:
+            rows.append((moment, "safe state", str(why_safe)))
+        rows += [(moment, "plant", str(event)) for event in events]
+    if not rows:
+        return '<h2>Events</h2><section class="card"><p>None.</p></section>'
+    shown = rows[:EVENTS_SHOWN]
+    return "<h2>Events</h2>" + _list("", ("step from", "of", "what"), shown, total=len(rows))
+
+
+def _moment(record: Record, step: int) -> str:
+    return f"{record.site.grid.timestamp(step):%d %b %H:%M} (step {step})"
+
+
+def _list(
+    title: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    total: int,
+    numbers: Iterable[int] = (),
+) -> str:
+    kinds = [' class="number"' if i in set(numbers) else "" for i in range(len(heads))]
+    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    extent = f"{total} in all" if len(rows) == total else f"The first {len(rows)} of {total}"
+    heading = f"<h3>{escape(title)}</h3>" if title else ""
+    return (
+        f'<section class="card scroll">{heading}<p>{extent}.</p>'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></section>"
+    )
+
+
+def _facts(record: Record) -> str:
+    """The manifest, so that the run can be repeated."""
+    rows = "".join(
+        f'<tr><td>{escape(name)}</td><td class="hash">{escape(value)}</td></tr>'
+        for name, value in _flat("", record.manifest)
+    )
+    return (
+        "<details><summary>How this run was made: versions, hashes, seeds, limits</summary>"
+        f'<section class="card scroll"><table><tbody>{rows}</tbody></table></section></details>'
+    )
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        found += _flat(f"{path} / ", value) if isinstance(value, dict) else [(path, str(value))]
+    return found

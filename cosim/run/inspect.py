@@ -1,0 +1,89 @@
+"""What is in a feeder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from cosim.errors import FeederError
+from cosim.feeder.extract import read_circuit, watched_voltages
+from cosim.feeder.plant import FeederModel
+from cosim.run.shipped import shipped, shipped_feeders
+
+MOST_BUSES = 8
+
+
+def inspect_feeder(name_or_master: Path) -> Table:
+    """A table of what a planner and a user need to know of a feeder.
+
+    Raises:
+        FeederError: it cannot be read or solved.
+    """
+    master = name_or_master
+    if str(name_or_master) in shipped_feeders():
+        master = shipped("dss_models") / str(name_or_master) / "master.dss"
+    model = FeederModel(master)
+    try:
+        return _table(model)
+    finally:
+        model.close()
+
+
+def _table(model: FeederModel) -> Table:
+    table = Table(title=str(model.master), show_header=False, title_justify="left")
+    for title, text in _facts(model):
+        table.add_row(title, text)
+    return table
+
+
+def _facts(model: FeederModel) -> list[tuple[str, str]]:
+    circuit = model.circuit()
+    watched = watched_voltages(circuit)
+    volts = np.abs([circuit.voltage[w.a] - (circuit.voltage[w.b] if w.b >= 0 else 0) for w in watched])
+    per_unit = volts / np.array([w.base_kv * 1e3 for w in watched])
+    low, high = int(np.argmin(per_unit)), int(np.argmax(per_unit))
+    kinds = Counter(
+        element.name.split(".")[0] for elements in circuit.between.values() for element in elements
+    )
+    loop = circuit.loop()
+    pairs = sum(w.b >= 0 for w in watched)
+    dead = len(model.buses) - circuit.graph.number_of_nodes()
+    facts = [
+        ("buses, nodes", f"{len(model.buses)}, {len(model.nodes)}"),
+        ("source", f"bus {circuit.source_bus}"),
+        ("branches", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))),
+        ("radial", "yes" if not loop else f"no, loop {' - '.join(loop)}"),
+        (
+            "watched voltages",
+            f"{len(watched) - pairs} phase to ground, {pairs} phase to phase (three-wire sections)",
+        ),
+        (
+            "voltage at nominal load",
+            f"{per_unit[low]:.4f} pu at {watched[low].name} .. "
+            f"{per_unit[high]:.4f} pu at {watched[high].name}",
+        ),
+        (
+            "loads",
+            f"{len(model.loads.names)}, {model.loads.kw.sum():.0f} kW + {model.loads.kvar.sum():.0f} kvar"
+            f", {sum(bool(shape) for shape in model.loads.shapes)} with a daily shape",
+        ),
+        ("storage found", ", ".join(s.name for s in model.found_storages) or "none"),
+        ("PV found", ", ".join(p.name for p in model.found_pvs) or "none"),
+        ("where DER could go", _largest_loads(model)),
+    ]
+    if dead:
+        facts.append(("not reached from the source", f"{dead} buses"))
+    return facts
+
+
+def _largest_loads(model: FeederModel) -> str:
+    at: Counter[str] = Counter()
+    for connected, kw in zip(model.loads.connected, model.loads.kw, strict=True):
+        at[model.nodes[connected.legs[0][0]].rsplit(".", 1)[0]] += float(kw)
+    if not at:
+        raise FeederError(f"{model.master} has no loads")
+    largest = ", ".join(f"{bus} ({kw:.0f} kW)" for bus, kw in at.most_common(MOST_BUSES))
+    return f"{len(at)} load buses, the largest: {largest}"

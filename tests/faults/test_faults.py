@@ -1,0 +1,167 @@
+"""A run that fails says so at once, names who died, keeps what it had, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cosim.run.record import read_record
+from tests.conftest import ROOT
+
+LIMIT_S = 10.0
+STEPS = 60
+
+
+def start(scenario: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cosim.cli", "run", str(scenario), "--out", str(out), "--no-baseline", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment | {"COLUMNS": "200"},
+    )
+
+
+def wait_for_step(out: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (out / "steps" / f"step-{step:07d}.parquet").exists():
+            return
+        time.sleep(0.02)
+    pytest.fail(f"step {step} was not reached in 60 s")
+
+
+def federates_of(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
+    """The run's processes by role."""
+    return {
+        child.cmdline()[3]: child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if len(child.cmdline()) > 3 and child.cmdline()[2] == "federates"
+    }
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, float]:
+    started = time.monotonic()
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output, time.monotonic() - started
+
+
+def slow(scenario_file) -> Path:
+    return scenario_file(
+        control={"type": "tests.controllers:SlowController"},
+        time={"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
+    )
+
+
+def assert_aborted(out: Path, *, at_least: int) -> None:
+    """The manifest says aborted, and the record holds every step up to the last committed one."""
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["status"] == "aborted"
+    record = read_record(out)
+    assert list(record.steps.step) == list(range(manifest["last_step"] + 1))
+    assert at_least <= manifest["last_step"] < STEPS - 1
+
+
+@pytest.mark.parametrize("victim", ["feeder", "controller", "recorder", "broker"])
+def test_a_killed_process_ends_the_run(scenario_file, tmp_path, victim):
+    out = tmp_path / "run"
+    process = start(slow(scenario_file), out)
+    wait_for_step(out, 3)
+    members = federates_of(process)
+    assert set(members) == {"broker", "feeder", "controller", "recorder"}
+    members[victim].send_signal(signal.SIGKILL)
+    code, output, seconds = finish(process)
+    assert code == 1
+    assert seconds < LIMIT_S
+    assert f"{victim} died at step" in output
+    assert "SIGKILL" in output
+    assert not any(member.is_running() for member in members.values())
+    assert_aborted(out, at_least=3)
+
+
+def test_an_exception_in_the_controller_ends_the_run(scenario_file, tmp_path):
+    out = tmp_path / "run"
+    scenario = scenario_file(control={"type": "tests.controllers:BrokenController"})
+    code, output, seconds = finish(start(scenario, out))
+    assert code == 1
+    assert "controller died at step 3: RuntimeError: the solver met a number it did not like" in output
+    assert seconds < LIMIT_S + 10  # start-up of five interpreters included
+    record = read_record(out)
+    assert list(record.steps.step) == [0, 1, 2]
+    assert record.manifest["status"] == "aborted"
+
+
+def test_a_controller_that_leaves_with_code_0_is_no_success(scenario_file, tmp_path):
+    out = tmp_path / "run"
+    scenario = scenario_file(control={"type": "tests.controllers:SilentlyLeavingController"})
+    code, output, _ = finish(start(scenario, out))
+    assert code == 1
+    assert "controller died at step 3" in output
+    assert read_record(out).manifest["status"] == "aborted"
+
+
+@pytest.mark.parametrize(
+    ("controller", "message"),
+    [
+        ("WrongShapeController", "expected 2 values of controller/storage_kw, got 3"),
+        ("NanController", "controller/storage_kw[0] as received by feeder is nan"),
+    ],
+)
+def test_a_malformed_setpoint_ends_the_run_with_both_sides_named(
+    scenario_file, tmp_path, controller, message
+):
+    out = tmp_path / "run"
+    code, output, _ = finish(start(scenario_file(control={"type": f"tests.controllers:{controller}"}), out))
+    assert code == 1
+    assert message in " ".join(output.split())
+    assert list(read_record(out).steps.step) == [0, 1]
+
+
+def test_a_port_in_use_is_said_before_anything_starts(scenario_file, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output, seconds = finish(start(scenario_file(), tmp_path / "run", "--port", str(port)))
+    assert code == 1
+    assert f"port {port} is in use" in output
+    assert seconds < LIMIT_S
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "aborted"
+
+
+def test_ctrl_c_keeps_the_record_and_leaves_no_process(scenario_file, tmp_path):
+    out = tmp_path / "run"
+    process = start(slow(scenario_file), out)
+    wait_for_step(out, 3)
+    members = federates_of(process)
+    process.send_signal(signal.SIGINT)
+    code, _, seconds = finish(process)
+    assert code == 1
+    assert seconds < LIMIT_S
+    assert not any(member.is_running() for member in members.values())
+    assert_aborted(out, at_least=3)
+
+
+def test_a_killed_launcher_takes_its_federates_along(scenario_file, tmp_path):
+    out = tmp_path / "run"
+    process = start(slow(scenario_file), out)
+    wait_for_step(out, 3)
+    members = federates_of(process)
+    process.kill()
+    process.communicate(timeout=10)
+    _, alive = psutil.wait_procs(list(members.values()), timeout=3)
+    assert not alive
+    # Nobody was left to write the manifest: it still says running, and the steps are there.
+    record = read_record(out)
+    assert record.manifest["status"] == "running"
+    assert len(record.steps) >= 4

@@ -1,0 +1,68 @@
+"""Laws that hold for every battery and every request."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosim.model.ratings import PvRating
+from tests.conftest import a_storage
+
+powers = st.floats(-500, 500)
+
+
+@st.composite
+def batteries(draw):
+    kw = draw(st.floats(1, 200))
+    kwh = draw(st.floats(10, 1000))
+    low = draw(st.floats(0, 0.4))
+    high = draw(st.floats(0.6, 1))
+    rating = a_storage(
+        kw=kw, kva=kw * draw(st.floats(1, 1.5)), kwh=kwh, min_kwh=low * kwh, max_kwh=high * kwh,
+        efficiency_charge=draw(st.floats(0.7, 1)), efficiency_discharge=draw(st.floats(0.7, 1)),
+        idling_kw=kw * draw(st.floats(0, 0.03)),
+    )  # fmt: skip
+    stored = draw(st.floats(rating.min_kwh, rating.max_kwh))
+    return rating, stored
+
+
+@given(batteries(), powers, powers)
+def test_what_is_accepted_is_kept(battery, kw, kvar):
+    """Accepted power never meets the engine's clipping, and stays inside rating and circle."""
+    rating, stored = battery
+    got_kw, got_kvar, reason = rating.accept(kw, kvar, stored_kwh=stored, step_h=0.25)
+    assert abs(got_kw) <= rating.kw
+    assert math.hypot(got_kw, got_kvar) <= rating.kva * (1 + 1e-9)
+    assert got_kw * kw >= 0
+    assert abs(got_kw) <= abs(kw)
+    after = rating.next_stored_kwh(stored, got_kw, 0.25)
+    assert rating.min_kwh - 1e-6 <= after <= rating.max_kwh + 1e-6
+    if (got_kw, got_kvar) != (kw, kvar) and abs(got_kvar - kvar) > 1e-6 * rating.kva:
+        assert reason
+
+
+@given(batteries(), powers)
+def test_accepting_twice_changes_nothing(battery, kw):
+    rating, stored = battery
+    once, _, _ = rating.accept(kw, 0.0, stored_kwh=stored, step_h=0.25)
+    twice, _, _ = rating.accept(once, 0.0, stored_kwh=stored, step_h=0.25)
+    assert math.isclose(once, twice, rel_tol=1e-12, abs_tol=1e-9)
+
+
+@given(batteries(), st.floats(0, 200))
+def test_no_energy_is_gained_by_a_round_trip(battery, kw):
+    rating, stored = battery
+    charged = rating.next_stored_kwh(stored, -min(kw, rating.kw), 0.25)
+    back = (charged - stored) * rating.efficiency_discharge
+    assert back <= min(kw, rating.kw) * 0.25 + 1e-9
+
+
+@given(st.floats(1, 500), st.floats(0.5, 1.5), st.floats(0, 1.2), powers, powers)
+def test_pv_stays_inside_its_circle(kw, ratio, irradiance, limit, kvar):
+    rating = PvRating("p", "1", (1,), False, kw, kw * ratio)
+    available = rating.available_kw(irradiance)
+    got_limit, got_kvar, _ = rating.accept(limit, kvar, available_kw=available)
+    assert 0 <= got_limit <= kw
+    assert math.hypot(min(got_limit, available), got_kvar) <= rating.kva * (1 + 1e-9)

@@ -1,0 +1,83 @@
+"""The record survives what the run does not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from cosim.errors import RecordError
+from cosim.run.assemble import build_plant, make_controller, open_study
+from cosim.run.execute import execute
+from cosim.run.loop import run_loop
+from cosim.run.record import RecordWriter, json_converter, prepare_folder, read_record
+from cosim.model.site import Site
+
+
+def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
+    study = open_study(scenario_file())
+    plant = build_plant(study)
+    writer = RecordWriter(tmp_path, plant.site)
+    seen = []
+
+    def keep(record):
+        writer.keep(record)
+        seen.append(len(list((tmp_path / "steps").glob("step-*.parquet"))))
+
+    run_loop(plant, make_controller(study, plant.site), keep)
+    assert seen == [1, 2, 3, 4, 5, 6]
+    writer.close()
+    assert [path.name for path in (tmp_path / "steps").iterdir()] == ["part-0000000.parquet"]
+
+
+def test_the_manifest_tells_versions_hashes_and_seeds(scenario_file, tmp_path):
+    path = scenario_file(
+        siting=[{"kind": "storage", "share_of_load_buses": 0.2, "times_local_load": 0.5, "seed": 41}]
+    )
+    execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _n: None)
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "complete"
+    assert manifest["last_step"] == 5
+    assert manifest["seeds"] == {"siting[0]": 41}
+    assert len(manifest["sha256"]["feeder"]) == 64
+    assert {"helics", "opendssdirect.py", "cvxpy", "clarabel", "python"} <= set(manifest["versions"])
+
+
+def test_a_failed_run_is_readable_and_says_so(scenario_file, tmp_path):
+    path = scenario_file(control={"type": "tests.controllers:BrokenController"})
+    with pytest.raises(RuntimeError, match="number it did not like"):
+        execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _n: None)
+    record = read_record(tmp_path / "run")
+    assert record.manifest["status"] == "aborted"
+    assert record.manifest["reason"] == "the solver met a number it did not like"
+    assert list(record.steps.step) == [0, 1, 2]
+
+
+def test_an_earlier_run_is_not_overwritten_by_accident(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(RecordError, match="is not empty; choose another --out or add --overwrite"):
+        prepare_folder(tmp_path, overwrite=False)
+    prepare_folder(tmp_path, overwrite=True)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RecordError, match=r"is not a run \(no manifest.json\)"):
+        prepare_folder(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_the_site_survives_json_to_the_last_bit(scenario_file):
+    site = build_plant(open_study(scenario_file())).site
+    converter = json_converter()
+    back = converter.loads(converter.dumps(site), Site)
+    assert back.network is not None
+    assert site.network is not None
+    for name in ("base_kv", "limit_kva", "tap", "shunt_kvar", "load_zip_p"):
+        assert np.array_equal(getattr(back.network, name), getattr(site.network, name))
+    assert np.array_equal(back.network.drop.imaginary, site.network.drop.imaginary)
+    assert back.storages == site.storages
+    assert back.grid == site.grid
+    assert back.feeder_map == site.feeder_map

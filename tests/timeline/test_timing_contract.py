@@ -1,0 +1,59 @@
+"""When a decision acts: proven by set-points that carry the number of their measurement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cosim.run.assemble import open_study
+from cosim.run.execute import execute
+from cosim.run.record import read_record
+from tests.controllers import kw_of
+
+STEPS = 8
+CASES = [
+    ("same_step", 0),
+    ("next_step", 1),
+    ({"delay_s": 900}, 1),
+    ({"delay_s": 1000}, 2),  # the first step that starts at or after the delay
+    ({"delay_s": 2700}, 3),
+]
+
+
+@pytest.mark.usefixtures("importable_tests")
+@pytest.mark.parametrize("over", ["local", "helics"])
+@pytest.mark.parametrize(("feedback", "late_by"), CASES)
+def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, feedback, late_by):
+    path = scenario_file(
+        feedback=feedback,
+        control={"type": "tests.controllers:EchoController"},
+        time={"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
+    )
+    execute(
+        open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None
+    )
+    record = read_record(tmp_path / "run")
+    accepted, acted = record.vector("accepted_storage_kw"), record.vector("storage_kw")
+    for step in range(STEPS):
+        expected = kw_of(step - late_by) if step >= late_by else 0.0
+        assert accepted[step] == pytest.approx([expected, expected], abs=0), f"step {step}"
+        if expected:  # at rest the terminal draws the idling loss
+            assert acted[step] == pytest.approx([expected, expected], abs=1e-4), f"step {step}"
+        age = record.steps.setpoint_age_s[step]
+        assert (age == late_by * 900.0) if step >= late_by else np.isnan(age)
+    assert (record.steps.issued_at_s == 900.0 * np.arange(STEPS)).all()
+
+
+@pytest.mark.usefixtures("importable_tests")
+def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path):
+    path = scenario_file(
+        feedback={"delay_s": 1800},
+        setpoint_ttl_s=900,
+        control={"type": "tests.controllers:EchoController"},
+    )
+    execute(
+        open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None
+    )
+    record = read_record(tmp_path / "run")
+    assert (record.vector("accepted_storage_kw") == 0).all()
+    assert record.steps.why_safe.iloc[-1] == "set-points are 1800 s old, limit 900 s"

@@ -1,0 +1,44 @@
+"""Both drivers tell the same story, to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.run.assemble import open_study
+from cosim.run.execute import execute
+from cosim.run.record import Record, read_record
+from cosim.run.shipped import find_scenario
+
+CLOCKED = {"plan_build_s", "plan_solve_s"}
+"""Seconds on the wall are the only columns that may differ."""
+
+
+def run_over(over: str, scenario: Path, folder: Path, steps: int) -> Record:
+    study = open_study(scenario, steps=steps)
+    execute(study, folder / over, over=over, overwrite=False, progress=lambda _done: None)
+    return read_record(folder / over)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("ieee13", 24), ("ieee123", 6)])
+def test_local_and_helics_records_are_identical(tmp_path, name, steps):
+    local = run_over("local", find_scenario(name), tmp_path, steps)
+    helics = run_over("helics", find_scenario(name), tmp_path, steps)
+    assert list(local.steps.columns) == list(helics.steps.columns)
+    assert len(local.steps) == len(helics.steps) == steps
+    for column in set(local.steps.columns) - CLOCKED:
+        for step, (one, other) in enumerate(
+            zip(local.steps[column], helics.steps[column], strict=True)
+        ):
+            assert np.array_equal(np.asarray(one), np.asarray(other)), f"{column} of step {step}"
+    assert local.steps.plan_status.eq("optimal").all()
+    assert local.vector("storage_kw").any(), "a run in which nothing happens proves nothing"
+
+
+def test_the_same_run_twice_is_the_same_run(tmp_path):
+    one = run_over("local", find_scenario("ieee13"), tmp_path / "one", 6)
+    other = run_over("local", find_scenario("ieee13"), tmp_path / "other", 6)
+    for column in ("voltage_pu", "stored_kwh", "accepted_storage_kw", "import_kw"):
+        assert np.array_equal(one.vector(column), other.vector(column))
