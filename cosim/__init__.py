@@ -1,0 +1,1 @@
+"""Closed-loop validation of battery dispatch on distribution feeders."""

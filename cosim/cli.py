@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -80,7 +81,6 @@ def run(
     """Run a scenario in closed loop and write its record and report.
 
     Examples:
-
     - `cosim run ieee13`
     - `cosim run ieee123 --out runs/monday`
     - `cosim run my.yaml --over local --steps 8`
@@ -196,16 +196,23 @@ def _log(*, verbose: bool) -> None:
 def main() -> None:
     """Entry point: errors raised on purpose become one message and an exit code."""
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False) or FINE)
     except (ScenarioError, UnknownPlugin) as error:
-        err.print(f"[red]invalid:[/red] {escape(str(error))}", soft_wrap=True)
+        _say("invalid", error)
         sys.exit(INVALID)
     except CosimError as error:
-        err.print(f"[red]failed:[/red] {escape(str(error))}", soft_wrap=True)
+        _say("failed", error)
         sys.exit(FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         err.print("[red]interrupted[/red]: the record holds all finished steps")
         sys.exit(FAILED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+def _say(what: str, error: Exception) -> None:
+    err.print(f"[red]{what}:[/red] {escape(str(error))}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main() -> int:
     address = Address(options.core, options.port, options.key)
     try:
         _run(options, address)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it was, the launcher must hear of it
         traceback.print_exc()
         say({"error": f"{type(error).__name__}: {error}"})
         return 1

@@ -49,9 +49,7 @@ def _create(address: Address) -> Any:
             f"the broker cannot start on port {address.port}: {error}; another program may use it"
         ) from error
     if not h.helicsBrokerIsConnected(broker):
-        raise FederationError(
-            f"the broker cannot start on port {address.port}; another program may use it"
-        )
+        raise FederationError(f"the broker cannot start on port {address.port}; another program may use it")
     return broker
 
 

@@ -212,16 +212,16 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
 def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     """Wire values of an outcome."""
     in_force, applied, result = outcome.in_force, outcome.applied, outcome.result
-    vectors = (
-        "voltage_pu storage_kw storage_kvar pv_kw pv_kvar stored_kwh tap "
-        "import_kw import_kvar losses_kw loading step"
-    ).split()
+    names = (
+        "step", "voltage_pu", "storage_kw", "storage_kvar", "pv_kw", "pv_kvar", "stored_kwh", "tap",
+        "import_kw", "import_kvar", "losses_kw", "loading",
+    )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),
         "in_force_since": json.dumps([in_force.issued_at_s, in_force.why_safe]),
         **_encode_setpoints("accepted_", applied.setpoints),
         "accepted_reason": json.dumps([applied.storage_reason, applied.pv_reason]),
-        **{f"result_{name}": getattr(result, name) for name in vectors},
+        **{f"result_{name}": getattr(result, name) for name in names},
         "result_notes": json.dumps([result.loading_line, result.iterations, result.events]),
     }
 

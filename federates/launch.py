@@ -6,6 +6,7 @@ clean good-bye. So this process watches the others and tells the broker, which t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -124,7 +125,9 @@ def free_port() -> int:
         port = chooser.randrange(*PORT_RANGE, PORTS_NEEDED)
         if all(_is_free(port + i) for i in range(PORTS_NEEDED)):
             return port
-    raise FederationError(f"no {PORTS_NEEDED} free ports in a row between {PORT_RANGE[0]} and {PORT_RANGE[1]}")
+    raise FederationError(
+        f"no {PORTS_NEEDED} free ports in a row between {PORT_RANGE[0]} and {PORT_RANGE[1]}"
+    )
 
 
 def _is_free(port: int) -> bool:
@@ -140,7 +143,7 @@ def _on_terminate() -> Any:
     if threading.current_thread() is not threading.main_thread():
         return None
 
-    def interrupt(number: int, frame: object) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     return signal.signal(signal.SIGTERM, interrupt)
@@ -159,13 +162,13 @@ def _start_broker(federation: Federation, address: Address, folder: Path) -> Non
             return
         if broker.process.poll() is not None:
             _read_events(federation, timeout_s=0.2)
-            raise FederationError(broker.error or "the broker ended before it was ready; see logs/broker.log")
+            raise FederationError(
+                broker.error or "the broker ended before it was ready; see logs/broker.log"
+            )
     raise FederationError(f"the broker was not ready after {BROKER_START_S:.0f} s; see logs/broker.log")
 
 
-def _start(
-    federation: Federation, role: str, address: Address, folder: Path, study: Study | None
-) -> None:
+def _start(federation: Federation, role: str, address: Address, folder: Path, study: Study | None) -> None:
     command = [
         sys.executable, "-m", "federates", role,
         "--port", str(address.port), "--key", address.key, "--core", address.core,
@@ -231,7 +234,9 @@ def _watch(federation: Federation, steps: int, progress: Progress) -> None:
             return
         if time.monotonic() - moved_at > STALL_S:
             states = ", ".join(federation.children[name].state() for name in FEDERATES)
-            raise FederationError(f"nothing moved for {STALL_S:.0f} s; {_late(federation)} is late: {states}")
+            raise FederationError(
+                f"nothing moved for {STALL_S:.0f} s; {_late(federation)} is late: {states}"
+            )
 
 
 def _late(federation: Federation) -> str:
@@ -240,21 +245,12 @@ def _late(federation: Federation) -> str:
 
 
 def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
-    dead = [
-        child
-        for child in federation.children.values()
-        if child.process.poll() is not None
-        and (child.process.returncode != 0 or (child.name != "broker" and child.doing != "finished"))
-    ]
+    dead = _dead(federation)
     if federation.children["broker"].process.poll() is not None and not dead and kept < steps - 1:
         dead = [federation.children["broker"]]
     if not dead:
         return
-    # Let the dying say why: their last words may still be on the way.
-    deadline = time.monotonic() + 0.3
-    while time.monotonic() < deadline:
-        _read_events(federation, timeout_s=POLL_S)
-    culprit = _culprit(dead)
+    culprit = _first_to_die(federation)
     code = culprit.process.returncode
     if code == 0 and culprit.doing == "finished":
         return
@@ -268,11 +264,30 @@ def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
     )
 
 
-def _culprit(dead: list[Child]) -> Child:
-    """Who died first: a kill before a word of its own, its own error before an echo of another's."""
-    killed = [child for child in dead if child.process.returncode < 0]
-    own = [child for child in dead if child.error and "HelicsException" not in child.error]
-    return next(iter([*killed, *own, *dead]))
+def _dead(federation: Federation) -> list[Child]:
+    """Who ended badly, or before saying that it finished."""
+    return [
+        child
+        for child in federation.children.values()
+        if child.process.poll() is not None
+        and (child.process.returncode != 0 or (child.name != "broker" and child.doing != "finished"))
+    ]
+
+
+def _first_to_die(federation: Federation) -> Child:
+    """Who began it: one that was killed or has an error of its own, not an echo of another's.
+
+    The error of one federate reaches the others within milliseconds, and they may be gone before
+    the first one is; so its last words are waited for.
+    """
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        _read_events(federation, timeout_s=POLL_S)
+        dead = _dead(federation)
+        killed = [child for child in dead if child.process.returncode < 0]
+        own = [child for child in dead if child.error and "HelicsException" not in child.error]
+        if killed or own or time.monotonic() > deadline:
+            return next(iter([*killed, *own, *dead, federation.children["broker"]]))
 
 
 def _read_events(federation: Federation, *, timeout_s: float) -> bool:
@@ -319,10 +334,8 @@ def _collect(federation: Federation) -> None:
     """Leave no process and no open file."""
     for name, child in federation.children.items():
         if name == "broker" and child.process.poll() is None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.process.wait(timeout=GRACE_S)
-            except subprocess.TimeoutExpired:
-                pass
         if child.process.poll() is None:
             child.process.kill()
         child.process.wait()

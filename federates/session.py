@@ -84,7 +84,9 @@ class Session:
         try:
             self._federate: Any = h.helicsCreateValueFederate(name, info)
         except h.HelicsException as error:
-            raise FederationError(f"{name} cannot join the broker on port {address.port}: {error}") from error
+            raise FederationError(
+                f"{name} cannot join the broker on port {address.port}: {error}"
+            ) from error
         self._publications: dict[str, tuple[Quantity, Any]] = {}
         self._inputs: dict[str, dict[str, tuple[Quantity, Any]]] = {}
 
@@ -171,15 +173,13 @@ class Session:
                 # The list interface is fifty times slower on long vectors.
                 h.helicsPublicationPublishVector(publication, ffi.from_buffer("double[]", data))
             elif quantity.kind == "double":
-                h.helicsPublicationPublishDouble(publication, float(value))  # type: ignore[arg-type]
+                h.helicsPublicationPublishDouble(publication, float(value))
             elif quantity.kind == "int":
-                h.helicsPublicationPublishInteger(publication, int(value))  # type: ignore[arg-type]
+                h.helicsPublicationPublishInteger(publication, int(value))
             else:
                 h.helicsPublicationPublishString(publication, str(value))
 
-    def receive(
-        self, sender: str, *, of_step: int | None, only: str | None = None
-    ) -> dict[str, Any]:
+    def receive(self, sender: str, *, of_step: int | None, only: str | None = None) -> dict[str, Any]:
         """All values of one sender, checked: there, new, of the right size, finite.
 
         Args:

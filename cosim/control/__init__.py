@@ -1,0 +1,1 @@
+"""Policies: how decisions are made from plans, measurements and forecasts."""

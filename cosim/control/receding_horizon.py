@@ -64,9 +64,7 @@ class RecedingHorizonController:
         self._report(decision)
         return decision
 
-    def _decide(
-        self, site: Site, measurement: Measurement, fresh: Plan | None, failure: str
-    ) -> Decision:
+    def _decide(self, site: Site, measurement: Measurement, fresh: Plan | None, failure: str) -> Decision:
         acts_at_s = measurement.time_s + self._rhythm.acts_after_s
         period = None if self._latest is None else self._latest.period_at(acts_at_s)
         if self._latest is not None and period is not None:

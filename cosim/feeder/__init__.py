@@ -1,0 +1,1 @@
+"""The plant: OpenDSS, and nothing else knows it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,8 @@ def add_storage(engine: Engine, rating: StorageRating) -> None:
         f"new storage.{rating.name} {_connection(engine, rating)} {WIDE_WINDOW} model=1 "
         f"kwrated={float(rating.kw)!r} kva={float(rating.kva)!r} kwhrated={float(rating.kwh)!r} "
         # kwhrated refills the cell, so the stored energy comes after it.
-        f"%reserve={float(100 * rating.min_kwh / rating.kwh)!r} %stored={float(100 * rating.initial_kwh / rating.kwh)!r} "
+        f"%reserve={float(100 * rating.min_kwh / rating.kwh)!r} "
+        f"%stored={float(100 * rating.initial_kwh / rating.kwh)!r} "
         f"%effcharge={float(100 * rating.efficiency_charge)!r} "
         f"%effdischarge={float(100 * rating.efficiency_discharge)!r} "
         f"%idlingkw={float(100 * rating.idling_kw / rating.kw)!r} "
@@ -139,7 +141,7 @@ def _is_enabled(engine: Engine, element: str) -> bool:
     return bool(engine.dss.CktElement.Enabled())
 
 
-def _property_reader(engine: Engine, element: str):  # type: ignore[no-untyped-def]
+def _property_reader(engine: Engine, element: str) -> Callable[[str], float]:
     def number(name: str) -> float:
         return float(engine.command(f"? {element}.{name}"))
 

@@ -175,14 +175,17 @@ class Engine:
         solution = self.dss.Solution
         overrun = False
         try:
-            # SolveSnap is the only call that neither moves the clock nor integrates storage, and yet
-            # tells loads and inverters that their set-points changed (SolveNoControl does not).
+            # In snapshot mode Solve neither moves the clock nor integrates storage, and unlike
+            # SolveNoControl it tells loads and inverters that their set-points changed.
             solution.ControlMode(CONTROLS_STATIC if controls else CONTROLS_OFF)
-            solution.SolveSnap()
+            solution.Solve()
         except DSSException as error:
             if error.args[0] != MAX_CONTROL_ITERATIONS_EXCEEDED:
                 raise FeederError(f"OpenDSS stopped solving: {error}") from error
             overrun = True
+            # The overrun leaves an abort flag behind that makes the next solve fail (errors 99 and
+            # 11001); any text command clears it.
+            self.command("get controlmode")
         iterations = int(solution.TotalIterations())
         if not solution.Converged():
             raise FeederError(

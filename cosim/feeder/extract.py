@@ -296,10 +296,10 @@ def _branch_map(
     floating = any(watched.b >= 0 for watched in to_watched)
     inverse = np.linalg.pinv(block.ytt, rcond=FLOATING_RATIO) if floating else np.linalg.inv(block.ytt)
     to_from = -inverse @ block.ytf @ np.linalg.pinv(from_incidence)
-    a = to_incidence @ to_from
+    a = np.asarray(to_incidence @ to_from, dtype=np.complex128)
     if len(from_watched) == 3 and all(watched.b >= 0 for watched in from_watched):
         a = _plainest(a)
-    return BranchMap(a, to_incidence @ inverse @ to_incidence.T)
+    return BranchMap(a, np.asarray(to_incidence @ inverse @ to_incidence.T, dtype=np.complex128))
 
 
 def _plainest(a: ComplexArray) -> ComplexArray:
@@ -342,9 +342,7 @@ class Connected:
 class _Assembly:
     """Collects the matrices of a :class:`RadialNetwork` branch by branch."""
 
-    def __init__(
-        self, circuit: Circuit, watched: tuple[Watched, ...], regulators: tuple[str, ...]
-    ) -> None:
+    def __init__(self, circuit: Circuit, watched: tuple[Watched, ...], regulators: tuple[str, ...]) -> None:
         self.circuit = circuit
         self.watched = watched
         self.at_bus: dict[str, list[int]] = defaultdict(list)
@@ -367,7 +365,9 @@ class _Assembly:
         to = self.at_bus[self.circuit.source_bus]
         nodes = tuple(int(node) for node in self.circuit.source_nodes)
         incidence = _incidence([self.watched[i] for i in to], nodes)
-        impedance = incidence @ np.linalg.inv(self.circuit.source_admittance) @ incidence.T
+        impedance = np.asarray(
+            incidence @ np.linalg.inv(self.circuit.source_admittance) @ incidence.T, dtype=np.complex128
+        )
         self._set_drop(to, impedance)
         for i in to:
             self.branches[i] = "vsource"
@@ -439,13 +439,11 @@ class _Assembly:
         origin: list[int],
         before: ComplexArray,
     ) -> None:
-        """d ln |no-load voltage| / d ln tap, by moving the tap one part in a million."""
+        """D ln |no-load voltage| / d ln tap, by moving the tap one part in a million."""
         step = 1e-6
         elements = self.circuit.between[frozenset((parent, bus))]
         moved = _branch_admittance(self.circuit, elements, parent, bus, {name: 1.0 + step})
-        after = _branch_map(
-            moved, [self.watched[i] for i in origin], [self.watched[i] for i in to]
-        ).a
+        after = _branch_map(moved, [self.watched[i] for i in origin], [self.watched[i] for i in to]).a
         v_from = self.v0[origin]
         change = np.abs(after @ v_from) / np.abs(before @ v_from)
         exponent = np.log(change) / np.log1p(step)

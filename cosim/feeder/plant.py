@@ -46,9 +46,7 @@ class FeederModel:
         vreg: replaces the set voltage of every regulator control.
     """
 
-    def __init__(
-        self, master: Path, *, tolerance: float = 1e-8, vreg: float | None = None
-    ) -> None:
+    def __init__(self, master: Path, *, tolerance: float = 1e-8, vreg: float | None = None) -> None:
         self.master = master
         self.tolerance = tolerance
         self.engine = Engine()
@@ -115,9 +113,7 @@ class Feeder:
         self._watch(watched_voltages(circuit))
         self._dead_nodes = frozenset(self._without_voltage())
         if self._dead_nodes:
-            log.warning(
-                "%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes)
-            )
+            log.warning("%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes))
         self.site: Site = self._describe(circuit)
         self._measured: int | None = None
         self._applied = False
@@ -335,9 +331,7 @@ class Feeder:
                 loads=list(loads.connected),
                 load_kva=np.hypot(loads.kw, loads.kvar),
                 load_zip=(loads.zip_p, loads.zip_q),
-                storages=[
-                    connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages
-                ],
+                storages=[connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages],
                 pvs=[connected_device(self._engine, f"pvsystem.{p.name}", p) for p in self._pvs],
                 regulators=tuple(name for name, _ in self._regulators),
                 tap=self._taps(),

@@ -1,0 +1,1 @@
+"""What a policy may believe about the future."""

@@ -47,8 +47,9 @@ class StorageRating:
         """Stored energy after one step at constant terminal power.
 
         The idling loss comes out of the cell while the battery works and out of the grid while it
-        rests. An empty battery told to discharge, and a full one told to charge, rest. Energy outside the reserve and the full cell is cut off, whatever the power was: a
-        set-point that would cross them must be reduced beforehand (see :meth:`accept`).
+        rests. An empty battery told to discharge, and a full one told to charge, rest. Energy outside
+        the reserve and the full cell is cut off, whatever the power was: a set-point that would cross
+        them must be reduced beforehand (see :meth:`accept`).
 
         Source: OpenDSS storage model (EPRI technical note *OpenDSS Storage Element*), checked
         against the engine step by step.
@@ -124,9 +125,7 @@ class PvRating:
         """Power without curtailment, before the inverter's rating cuts it."""
         return min(self.kw * irradiance, self.kva)
 
-    def accept(
-        self, limit_kw: float, kvar: float, *, available_kw: float
-    ) -> tuple[float, float, str]:
+    def accept(self, limit_kw: float, kvar: float, *, available_kw: float) -> tuple[float, float, str]:
         """Limit and reactive power the inverter will follow.
 
         Returns:

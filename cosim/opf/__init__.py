@@ -1,0 +1,1 @@
+"""How a plan is found: cvxpy and solvers, and nothing else knows them."""

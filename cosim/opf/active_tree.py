@@ -113,9 +113,7 @@ def active_tree(flow: LinearFlow, inject: Matrix, device_kva: FloatArray) -> Act
     )
 
 
-def _voltage_rows(
-    flow: LinearFlow, reach: FloatArray
-) -> tuple[list[dict[int, float]], dict[int, int]]:
+def _voltage_rows(flow: LinearFlow, reach: FloatArray) -> tuple[list[dict[int, float]], dict[int, int]]:
     """Each node's voltage change as a combination of voltage variables, and the variables."""
     possible = 2.0 * np.asarray(abs(flow.drop) @ reach)
     gain = flow.gain.tocsr()

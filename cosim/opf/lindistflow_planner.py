@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cosim.errors import FeederError
-from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.arrays import ComplexArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
@@ -30,13 +30,14 @@ class PlannerOptions:
         objective, limits, terminal: what is asked.
         capability: shape of the inverter limit.
         storage_reactive, pv_reactive, pv_curtail: what the devices may do.
-        throughput_cost_per_kwh, curtailment_cost_per_kwh, reactive_cost_per_kvarh: small costs, see the device blocks.
+        throughput_cost_per_kwh, curtailment_cost_per_kwh, reactive_cost_per_kvarh: small costs, see
+            the device blocks.
         solver: cvxpy's name of the solver.
     """
 
-    objective: Objective = Objective()
-    limits: Limits = Limits()
-    terminal: Terminal = Terminal()
+    objective: Objective = field(default_factory=Objective)
+    limits: Limits = field(default_factory=Limits)
+    terminal: Terminal = field(default_factory=Terminal)
     capability: Capability = "polygon"
     storage_reactive: bool = True
     pv_reactive: bool = True

@@ -146,16 +146,11 @@ class LinearFlow:
         """
         periods = demand_kw.shape[1]
         squared = np.repeat(anchor.measured_squared_pu[:, None], periods, axis=1)
-        flow = Flow(squared, np.zeros((0, 0), dtype=np.complex128), np.zeros(periods))
         for _ in range(ZIP_PASSES):
-            demand = self._node_demand(flow.squared_pu, demand_kw, demand_kvar)
-            flow = self._solve(demand - der_kva, flow.squared_pu)
-            flow = Flow(
-                flow.squared_pu + anchor.squared_pu[:, None],
-                flow.flow_kva,
-                flow.import_kw + anchor.import_kw,
-            )
-        return flow
+            demand = self._node_demand(squared, demand_kw, demand_kvar)
+            lossless = self._solve(demand - der_kva, squared)
+            squared = lossless.squared_pu + anchor.squared_pu[:, None]
+        return Flow(squared, lossless.flow_kva, lossless.import_kw + anchor.import_kw)
 
     def _node_demand(
         self, squared_pu: FloatArray, demand_kw: FloatArray, demand_kvar: FloatArray
@@ -171,7 +166,7 @@ class LinearFlow:
         return np.asarray(self.load_share @ (kw + 1j * kvar) - shunt)
 
     def _solve(self, consumption: ComplexArray, squared_pu: FloatArray) -> Flow:
-        flow = self._flows.solve(np.ascontiguousarray(consumption))
+        flow: ComplexArray = np.asarray(self._flows.solve(np.ascontiguousarray(consumption)))
         drop = 2.0 * (self.drop @ np.conj(flow)).real
         squared = self._voltages.solve(np.ascontiguousarray(self._head[:, None] - drop))
         # |I|^2 R of every branch, from the flows: the import must pay for them.

@@ -19,7 +19,7 @@ BIG_FEEDER = 1500
 """From this many buses on, the map is drawn by the graphics card."""
 
 FRAMES = 200
-FRAME_BUDGET = 8_000_000
+FRAME_BUDGET = 7_000_000
 """Bytes all frames may take in the page: with the library of 5 MB it stays below 15 MB."""
 
 BYTES_PER_NUMBER = 16 / 3
@@ -77,7 +77,8 @@ def bus_of(node: str) -> str:
 def farthest_pu(voltages: FloatArray) -> FloatArray:
     """Of each bus the voltage farthest from 1; shape (bus, slot) to (bus,)."""
     distance = np.where(np.isnan(voltages), -1.0, np.abs(voltages - 1.0))
-    return voltages[np.arange(len(voltages)), distance.argmax(axis=1)]
+    chosen = distance.argmax(axis=1, keepdims=True)
+    return np.take_along_axis(voltages, chosen, axis=1)[:, 0]
 
 
 def frame_steps(record: Record) -> IntArray:
@@ -104,24 +105,30 @@ def feeder_map(record: Record) -> Any | None:
     voltage_pu, rows = record.vector("voltage_pu"), frame_steps(record)
     first = int(np.flatnonzero(rows == worst_step(record))[0])
     labels = [_label(record, int(row)) for row in rows]
+    # Labels may repeat where steps are shorter than what they show.
+    names = [str(row) for row in rows]
     points = 1
     figure = go.Figure(
-        data=[_edges(record.site, buses), _buses(record, buses, voltage_pu[rows[first]]), *_devices(record.site, buses)],
+        data=[
+            _edges(record.site, buses),
+            _buses(record, buses, voltage_pu[rows[first]]),
+            *_devices(record.site, buses),
+        ],
         frames=[
-            go.Frame(name=label, traces=[points], data=[_colours(buses, voltage_pu[row])])
-            for label, row in zip(labels, rows, strict=True)
+            go.Frame(name=name, traces=[points], data=[_colours(buses, voltage_pu[row])])
+            for name, row in zip(names, rows, strict=True)
         ],
     )
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
     return figure.update_layout(
         template=THEME,
         height=720,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 8, "t": 36, "b": 8},
         xaxis=hidden,
         yaxis=hidden | {"scaleanchor": "x", "scaleratio": 1},
         hovermode="closest",
         legend={"y": 1.0},
-        sliders=[_slider(labels, first)],
+        sliders=[_slider(names, labels, first)],
         updatemenus=[_play_button()],
     )
 
@@ -189,7 +196,9 @@ def _hover(site: Site, buses: Buses) -> list[str]:
     for name, nodes in zip(buses.names, buses.nodes, strict=True):
         lines = [f"<b>bus {name}</b>"]
         lines += [
-            f"{site.nodes[node]}: %{{customdata[{slot}]:.4f}} pu" for slot, node in enumerate(nodes) if node >= 0
+            f"{site.nodes[node]}: %{{customdata[{slot}]:.4f}} pu"
+            for slot, node in enumerate(nodes)
+            if node >= 0
         ]
         templates.append("<br>".join([*lines, *devices.get(name, [])]) + "<extra></extra>")
     return templates
@@ -211,7 +220,12 @@ def _devices(site: Site, buses: Buses) -> list[Any]:
                 y=buses.y[at],
                 name=name,
                 mode="markers",
-                marker={"symbol": symbol, "color": colour, "size": size, "line": {"color": colour, "width": 1.6}},
+                marker={
+                    "symbol": symbol,
+                    "color": colour,
+                    "size": size,
+                    "line": {"color": colour, "width": 1.6},
+                },
                 hoverinfo="skip",
             )
             traces.append(trace)
@@ -224,20 +238,24 @@ def _scatter(buses: Buses) -> Any:
 
 def _label(record: Record, row: int) -> str:
     moment = record.site.grid.timestamp(int(record.steps["step"].iloc[row]))
-    return f"{moment:%d %b %H:%M}"
+    return f"{moment:%d %b %H:%M:%S}" if record.site.grid.step_s % 60 else f"{moment:%d %b %H:%M}"
 
 
-def _slider(labels: list[str], active: int) -> dict[str, Any]:
+def _slider(names: list[str], labels: list[str], active: int) -> dict[str, Any]:
     instant = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     return {
         "active": active,
-        "steps": [{"label": label, "method": "animate", "args": [[label], instant]} for label in labels],
+        "steps": [
+            {"label": label, "method": "animate", "args": [[name], instant]}
+            for name, label in zip(names, labels, strict=True)
+        ],
         "x": 0.12,
         "len": 0.86,
         "y": 0,
         "pad": {"t": 24, "b": 8},
         "currentvalue": {"prefix": "step from ", "font": {"size": 14, "color": INK}},
         "ticklen": 0,
+        "minorticklen": 0,
         "font": {"color": "rgba(0,0,0,0)"},
     }
 

@@ -14,12 +14,20 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cosim.model.arrays import FloatArray
+from cosim.report.key_figures import MINUS
 from cosim.report.lead_errors import LeadError, planned_periods, planned_stored_kwh
-from cosim.report.metrics import TAP_STEP, column, stored_kwh, violation_hours, voltage_limits
+from cosim.report.metrics import (
+    CUT_TOLERANCE_KW,
+    TAP_STEP,
+    column,
+    stored_kwh,
+    violation_hours,
+    voltage_limits,
+)
 from cosim.run.record import Record
 
 RUN, RUN_LIGHT = "#1f66c1", "rgba(31,102,193,0.18)"
-BASELINE, BASELINE_LIGHT = "#8a929c", "rgba(138,146,156,0.55)"
+BASELINE = "#8a929c"
 LIMIT = "#d03030"
 PRICE, PRICE_LINE = "rgba(240,180,60,0.22)", "rgba(214,150,30,0.6)"
 SUN = "#e39b17"
@@ -33,11 +41,24 @@ NODES_SHOWN = 20
 
 THEME = go.layout.Template(
     layout=go.Layout(
-        font={"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13, "color": INK},
+        font={
+            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
+            "size": 13,
+            "color": INK,
+        },
         paper_bgcolor="white",
         plot_bgcolor="white",
-        margin={"l": 64, "r": 24, "t": 16, "b": 48},
-        xaxis={"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True},
+        margin={"l": 64, "r": 24, "t": 52, "b": 48},
+        xaxis={
+            "gridcolor": GRID,
+            "linecolor": GRID,
+            "zeroline": False,
+            "automargin": True,
+            # Keeps the first label off the lowest one of the other axis.
+            "ticks": "outside",
+            "ticklen": 6,
+            "tickcolor": GRID,
+        },
         yaxis={
             "gridcolor": GRID,
             "linecolor": GRID,
@@ -70,10 +91,11 @@ def _time_axis(figure: Any, record: Record) -> Any:
     """Local time below the lowest panel, one hover box for all lines."""
     offset = record.site.grid.start.strftime("%z")
     zone = f"UTC{offset[:3]}:{offset[3:5]}"
-    figure.update_xaxes(type="date", hoverformat="%d %b %H:%M")
-    # A figure without subplots has no rows to choose the lowest from.
-    lowest = figure.layout["xaxis"] if not figure._has_subplots() else list(figure.select_xaxes())[-1]
-    lowest.title = {"text": f"local time ({zone})"}
+    first_s = float(record.steps["time_s"].iloc[0])
+    last_s = float(record.steps["time_s"].iloc[-1]) + record.site.grid.step_s
+    span = clock_ms(record, np.array([first_s, last_s])).tolist()
+    figure.update_xaxes(type="date", hoverformat="%d %b %H:%M", range=span)
+    figure.update_xaxes(title_text=f"local time ({zone})", selector=-1)
     return figure.update_layout(hovermode="x unified")
 
 
@@ -159,11 +181,17 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
     # The price is on the first axis because plotly draws the second one above it.
     return _time_axis(figure, record).update_layout(
         margin={"r": 64},
-        yaxis={"title": {"text": "price (currency/kWh)"}, "side": "right", "showgrid": False, "rangemode": "tozero"},
+        yaxis={
+            "title": {"text": "price (currency/kWh)"},
+            "side": "right",
+            "showgrid": False,
+            "rangemode": "tozero",
+        },
         yaxis2={
             "title": {"text": "import (kW)", "standoff": 8},
             "side": "left",
             "overlaying": "y",
+            "tickmode": "auto",
             "gridcolor": GRID,
             "zerolinecolor": "#c4cad2",
             "automargin": True,
@@ -192,9 +220,9 @@ def voltage_envelope(record: Record, baseline: Record | None) -> Any:
 
 def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
     """Hours outside the limits of the worst nodes; None if there are none in either run."""
-    hours = {"run": sum(violation_hours(record))}
+    hours = {"run": np.add(*violation_hours(record))}
     if baseline is not None:
-        hours["baseline"] = sum(violation_hours(baseline))
+        hours["baseline"] = np.add(*violation_hours(baseline))
     worst_h = np.max(list(hours.values()), axis=0)
     order = np.argsort(-worst_h, kind="stable")[:NODES_SHOWN]
     order = order[worst_h[order] > 0][::-1]
@@ -207,7 +235,7 @@ def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
             figure.add_trace(
                 go.Bar(
                     y=[record.site.nodes[i] for i in order],
-                    x=np.asarray(hours[name])[order],
+                    x=hours[name][order],
                     name=name,
                     orientation="h",
                     marker={"color": colour},
@@ -259,12 +287,24 @@ def tap_positions(record: Record, baseline: Record | None) -> Any | None:
             line = _held(baseline, theirs[:, i], "baseline", colour=BASELINE, legend=row == 1)
             figure.add_trace(line, row=row, col=1)
         figure.add_trace(_held(record, taps[:, i], "run", colour=RUN, legend=row == 1), row=row, col=1)
-        figure.update_yaxes(title_text=record.site.regulators[i], tickformat="+d", nticks=4, row=row, col=1)
-    figure.add_annotation(
-        text="tap (steps from neutral)", textangle=-90, xref="paper", yref="paper", x=0, y=0.5, xshift=-72,
-        showarrow=False,
-    )
-    return _time_axis(figure, record).update_layout(showlegend=True, margin={"l": 96})
+        both = taps[:, i] if theirs is None else np.concatenate([taps[:, i], theirs[:, i]])
+        ticks = _whole_ticks(int(both.min()), int(both.max()))
+        figure.update_yaxes(
+            title_text=f"{record.site.regulators[i]}<br>(tap)",
+            title_font_size=11,
+            tickvals=ticks,
+            ticktext=[f"{tick:+d}".replace("-", MINUS) if tick else "0" for tick in ticks],
+            range=[ticks[0] - 0.4, ticks[-1] + 0.4],
+            row=row,
+            col=1,
+        )
+    return _time_axis(figure, record).update_layout(showlegend=True)
+
+
+def _whole_ticks(lowest: int, highest: int) -> list[int]:
+    """At most four whole numbers that span a range."""
+    apart = max(1, -(-(highest - lowest) // 3))
+    return list(range(lowest, highest + apart, apart))
 
 
 def photovoltaics(record: Record) -> Any | None:
@@ -275,10 +315,12 @@ def photovoltaics(record: Record) -> Any | None:
     available_kw = record.vector("pv_available_kw")
     offered = _held(record, available_kw.sum(axis=1), "available", colour=SUN, width=1.2)
     figure.add_trace(offered.update(fill="tozeroy", fillcolor=PRICE))
-    # A limit above what the sun offers says nothing, so it is drawn only as far as it binds.
-    limit_kw = np.minimum(record.vector("accepted_pv_kw_limit"), available_kw).sum(axis=1)
+    allowed_kw = np.minimum(record.vector("accepted_pv_kw_limit"), available_kw)
+    # Limits above what the sun offers say nothing, so the line is only drawn where one binds.
+    binds = (allowed_kw < available_kw - CUT_TOLERANCE_KW).any(axis=1)
+    limit_kw = np.where(binds, allowed_kw.sum(axis=1), np.nan)
     figure.add_trace(_held(record, record.vector("pv_kw").sum(axis=1), "produced", colour=RUN))
-    figure.add_trace(_held(record, limit_kw, "allowed by the limits", colour=LIMIT, dash="dash", width=1.2))
+    figure.add_trace(_held(record, limit_kw, "limit, where it binds", colour=LIMIT, dash="dash"))
     figure.update_yaxes(title_text="PV power (kW)", rangemode="tozero")
     return _time_axis(figure, record)
 
@@ -342,10 +384,16 @@ def stored_energy(record: Record, baseline: Record | None) -> Any | None:
     figure.update_yaxes(title_text="stored energy (kWh)", rangemode="tozero")
     return _time_axis(figure, record).update_layout(
         updatemenus=[
-            {"buttons": buttons, "x": 0, "y": 1.04, "xanchor": "left", "yanchor": "bottom", "bgcolor": "white"}
+            {
+                "buttons": buttons,
+                "x": 0,
+                "y": 1.14,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "bgcolor": "white",
+            }
         ],
-        legend={"x": 1, "xanchor": "right"},
-        margin={"t": 56},
+        margin={"t": 96},
     )
 
 
@@ -360,15 +408,19 @@ def _stored_traces(record: Record, baseline: Record | None, battery: int | None)
             for stored, lengths in zip(plans["plan_stored_kwh"], plans["plan_period_s"], strict=True)
         ]
     )
-    traces = [
-        go.Scatter(
-            **_plan_lines(record, starts, planned),
-            name=f"{len(plans)} of the plans",
-            mode="lines",
-            line={"color": PLAN, "width": 1},
-            hoverinfo="skip",
-        )
-    ] if len(plans) else []
+    traces = (
+        [
+            go.Scatter(
+                **_plan_lines(record, starts, planned),
+                name=f"{len(plans)} of the plans",
+                mode="lines",
+                line={"color": PLAN, "width": 1},
+                hoverinfo="skip",
+            )
+        ]
+        if len(plans)
+        else []
+    )
     for name, source, colour in (("baseline", baseline, BASELINE), ("actual", record, RUN)):
         if source is not None:
             traces.append(
@@ -402,7 +454,7 @@ def storage_setpoints(record: Record) -> Any | None:
     ):
         total_kw = record.vector(quantity).sum(axis=1)
         figure.add_trace(_held(record, total_kw, name, colour=colour, dash=dash, width=width))
-    figure.update_yaxes(title_text="battery power, discharging > 0 (kW)")
+    figure.update_yaxes(title_text="power, discharging > 0 (kW)")
     return _time_axis(figure, record)
 
 
@@ -422,7 +474,18 @@ def decision_time(record: Record) -> Any:
         )
     )
     step_s = float(record.site.grid.step_s)
-    _limit(figure, step_s, f"a step is {step_s:g} s")
+    figure.add_hline(y=step_s, line={"color": LIMIT, "dash": "dash", "width": 1.4})
+    # Annotations on a logarithmic axis are placed by exponent, unlike lines.
+    figure.add_annotation(
+        text=f"length of a step, {step_s:g} s",
+        font={"color": LIMIT, "size": 11},
+        xref="paper",
+        x=0,
+        xanchor="left",
+        y=float(np.log10(step_s)),
+        yanchor="bottom",
+        showarrow=False,
+    )
     lowest = np.log10(max(float(total_s.min()), 1e-4)) if total_s.size else -2.0
     figure.update_yaxes(
         title_text="time per decision (s)",
@@ -435,27 +498,27 @@ def decision_time(record: Record) -> Any:
 
 def lead_time_errors(errors: tuple[LeadError, ...]) -> Any:
     """Mean and largest absolute error of import, stored energy and voltages, by lead time."""
-    figure = _panels(3, 640)
-    lead_h = np.array([error.lead_s for error in errors]) / 3600.0
     panels = (
-        ("import (kW)", (("import", "import", "kw", RUN),)),
-        ("stored energy (kWh)", (("stored energy", "stored", "kwh", RUN),)),
-        ("voltage (pu)", (("highest voltage", "highest", "pu", "#b2182b"), ("lowest voltage", "lowest", "pu", RUN))),
+        ("import (kW)", "import", "kw"),
+        ("stored (kWh)", "stored", "kwh"),
+        ("lowest (pu)", "lowest", "pu"),
+        ("highest (pu)", "highest", "pu"),
     )
-    for row, (title, lines) in enumerate(panels, start=1):
-        for label, quantity, unit, colour in lines:
-            for kind, word, dash in (("mean_abs", "mean", "solid"), ("max_abs", "largest", "dot")):
-                values = np.array([getattr(error, f"{quantity}_{kind}_{unit}") for error in errors])
-                trace = go.Scatter(
-                    x=lead_h,
-                    y=values,
-                    name=f"{label}, {word}" if quantity in ("highest", "lowest") else word,
-                    mode="lines+markers",
-                    line={"color": colour, "dash": dash, "width": 1.8},
-                    marker={"size": 4},
-                    showlegend=row in (1, 3),
-                )
-                figure.add_trace(trace, row=row, col=1)
+    figure = _panels(len(panels), 760)
+    lead_h = np.array([error.lead_s for error in errors]) / 3600.0
+    for row, (title, quantity, unit) in enumerate(panels, start=1):
+        for kind, name, dash in (("mean_abs", "mean error", "solid"), ("max_abs", "largest error", "dot")):
+            trace = go.Scatter(
+                x=lead_h,
+                y=np.array([getattr(error, f"{quantity}_{kind}_{unit}") for error in errors]),
+                name=name,
+                mode="lines+markers",
+                line={"color": RUN, "dash": dash, "width": 1.8},
+                marker={"size": 4},
+                legendgroup=name,
+                showlegend=row == 1,
+            )
+            figure.add_trace(trace, row=row, col=1)
         figure.update_yaxes(title_text=title, rangemode="tozero", row=row, col=1)
-    figure.update_xaxes(title_text="start of the period after the start of the plan (h)", row=3, col=1)
+    figure.update_xaxes(title_text="start of the period after the start of the plan (h)", selector=-1)
     return figure.update_layout(hovermode="x unified")

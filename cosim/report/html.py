@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from cosim.errors import RecordError
 from cosim.report import figures
 from cosim.report.feeder_map import feeder_map, frame_steps
-from cosim.report.key_figures import key_figure_rows
+from cosim.report.key_figures import NO_BREAK, key_figure_rows
 from cosim.report.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
 from cosim.run.record import Record, read_record
 
@@ -42,13 +42,28 @@ $body
 """)
 
 DRAW = """
-const options = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"]};
+function shrinkMap(figure) {
+  figure.layout.height = 540;
+  figure.layout.legend = {y: 0, yanchor: "bottom"};
+  Object.assign(figure.layout.sliders[0], {x: 0.28, len: 0.7});
+  for (const trace of figure.data) if (trace.marker) trace.marker.size *= 0.6;
+  const bar = figure.data.find(trace => trace.marker && trace.marker.colorbar).marker.colorbar;
+  Object.assign(bar, {orientation: "h", y: 1, yanchor: "bottom", len: 0.9, thickness: 8});
+  bar.title.side = "top";
+}
 const narrow = window.innerWidth < 600;
+const options = {
+  responsive: true,
+  displaylogo: false,
+  displayModeBar: narrow ? false : "hover",
+  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+};
 for (const source of document.querySelectorAll("script.figure")) {
   const figure = JSON.parse(source.textContent);
   if (narrow) {
     figure.layout.font = {size: 11};
     figure.layout.hoverlabel = {font: {size: 11}};
+    if (figure.layout.sliders) shrinkMap(figure);
   }
   figure.config = options;
   Plotly.newPlot(source.previousElementSibling, figure);
@@ -152,8 +167,18 @@ def banner(report: Report) -> Banner:
         return Banner("red", headline, (detail, *_remarks(report)))
     remarks = _remarks(report)
     if remarks:
-        return Banner("amber", f"Complete, {reached}, but not as planned", remarks)
-    return Banner("green", f"Complete: {reached}, nothing unusual", ())
+        return Banner("amber", f"Complete, {reached}, but not as planned", (*remarks, _outcome(report)))
+    calm = "no fallback, no cut set-point, no event"
+    return Banner("green", f"Complete, {reached}: {calm}", (_outcome(report),))
+
+
+def _outcome(report: Report) -> str:
+    """What no banner should hide, whatever its colour."""
+    run = report.run
+    return (
+        f"Voltage outside the limits for {run.violation_node_h:.2f} node-hours, "
+        f"a line above its rating for {run.overloaded_h:.2f} h."
+    )
 
 
 def _remarks(report: Report) -> tuple[str, ...]:
@@ -197,7 +222,8 @@ def _key_figures(report: Report) -> str:
     rows = "".join(
         f'<tr><td>{escape(row.label)}</td><td class="number run">{row.run_text}</td>'
         f'<td class="number">{row.baseline_text}</td>'
-        f'<td class="number {row.verdict}">{row.difference_text}</td><td>{escape(row.unit)}</td></tr>'
+        f'<td class="number difference {row.verdict}">{row.difference_text}</td>'
+        f"<td>{escape(row.unit)}</td></tr>"
         for row in key_figure_rows(report)
     )
     note = (
@@ -270,14 +296,14 @@ def _feeder_panels(record: Record, baseline: Record | None) -> list[Panel]:
         Panel("Map", _map_caption(record), feeder_map(record)),
         Panel(
             "Photovoltaics",
-            "A gap between the shaded area and the blue line is curtailed energy; the red line is what "
-            "the limits allowed.",
+            "A gap between the shaded area and the blue line is curtailed energy; the red line is the "
+            "limit that curtails it.",
             figures.photovoltaics(record),
         ),
         Panel(
             "Regulator taps",
-            "Every jump is wear; a panel with more blue jumps than grey ones belongs to a regulator that "
-            "control made work harder.",
+            "The tap counts steps of 0.625 % from neutral, and every jump is wear; a panel with more blue "
+            "jumps than grey ones belongs to a regulator that control made work harder.",
             figures.tap_positions(record, baseline),
         ),
         Panel(
@@ -328,8 +354,8 @@ def _panel(panel: Panel) -> str:
     head = f"<h3>{escape(panel.title)}</h3>"
     if panel.figure is None:
         return f'<section class="card">{head}<p>Nothing to show in this run.</p></section>'
-    # Inside a script only its own end tag has a meaning.
-    data = panel.figure.to_json().replace("</", "<\\/")
+    # Plotly escapes angle brackets, so no text can end the script; the slashes of base64 may stay.
+    data = panel.figure.to_json().replace("\\u002f", "/")
     return (
         f'<section class="card">{head}<p>{escape(panel.caption)}</p><div class="plot"></div>'
         f'<script type="application/json" class="figure">{data}</script></section>'
@@ -379,7 +405,7 @@ def _events(record: Record) -> str:
 
 
 def _moment(record: Record, step: int) -> str:
-    return f"{record.site.grid.timestamp(step):%d %b %H:%M} (step {step})"
+    return f"{record.site.grid.timestamp(step):%d %b %H:%M} (step {step})".replace(" ", NO_BREAK)
 
 
 def _list(

@@ -8,8 +8,9 @@ from typing import Literal
 from cosim.report.metrics import Report, RunMetrics
 
 Better = Literal["lower", "higher", "neither"]
-ABSENT = "–"
+ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class KeyFigure:
         absolute = _signed(self.run - self.baseline, self.digits)
         if round(self.baseline, self.digits) == 0.0 or self.unit == "pu":
             return absolute
-        return f"{absolute} ({_signed(100 * (self.run - self.baseline) / abs(self.baseline), 1)} %)"
+        return (
+            f"{absolute} ({_signed(100 * (self.run - self.baseline) / abs(self.baseline), 1)}{NO_BREAK}%)"
+        )
 
     @property
     def verdict(self) -> Literal["better", "worse", "same"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
 from rich.table import Table
 
 from cosim.report.key_figures import key_figure_rows
@@ -13,7 +14,7 @@ COLOURS = {"better": "green", "worse": "red", "same": ""}
 def key_figures(report: Report) -> Table:
     """The same rows as in the page."""
     state = "" if report.finished else f" [red]{report.status.upper()}, not all steps are there[/red]"
-    table = Table(title=f"{report.name}: {report.run.steps} of {report.planned_steps} steps{state}")
+    table = Table(title=f"{escape(report.name)}: {report.run.steps} of {report.planned_steps} steps{state}")
     table.add_column("")
     for heading in ("run", "baseline", "difference"):
         table.add_column(heading, justify="right")

@@ -329,7 +329,7 @@ def make_controller(study: Study, site: Site) -> Controller:
     if control.type == "idle":
         return IdleController()
     if control.type != "receding_horizon":
-        return cast(Controller, _controller_class(control.type)())
+        return cast("Controller", _controller_class(control.type)())
     planner_class = plugins.load("cosim.planners", control.planner.type)
     planner: Planner = planner_class(site, study.horizon, planner_options(study.scenario))
     rhythm = Rhythm(
@@ -348,7 +348,7 @@ def _controller_class(name: str) -> type:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ScenarioError("control.type", [f"{name!r} cannot be imported: {error}"]) from error
-    return cast(type, found)
+    return cast("type", found)
 
 
 def _forecaster(study: Study, site: Site) -> Forecaster:
@@ -362,8 +362,8 @@ def _forecaster(study: Study, site: Site) -> Forecaster:
         model.close()
         if exogenous is None:
             raise ScenarioError(str(study.path), problems)
-        return cast(Forecaster, forecaster_class(site, exogenous))
-    return cast(Forecaster, forecaster_class(site))
+        return cast("Forecaster", forecaster_class(site, exogenous))
+    return cast("Forecaster", forecaster_class(site))
 
 
 def planner_options(scenario: Scenario) -> PlannerOptions:

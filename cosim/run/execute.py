@@ -54,9 +54,7 @@ def run_local(study: Study, folder: Path, progress: Progress) -> None:
         writer.close()
 
 
-def execute(
-    study: Study, folder: Path, *, over: str, overwrite: bool, progress: Progress
-) -> Finished:
+def execute(study: Study, folder: Path, *, over: str, overwrite: bool, progress: Progress) -> Finished:
     """Run a scenario and write its manifest, as complete or as aborted with the reason.
 
     Args:
@@ -66,7 +64,7 @@ def execute(
         overwrite: whether an earlier run in the folder may be replaced.
         progress: told the number of finished steps.
     """
-    runner = cast(Runner, plugins.load("cosim.runners", over))
+    runner = cast("Runner", plugins.load("cosim.runners", over))
     prepare_folder(folder, overwrite=overwrite)
     write_manifest(folder, study, over=over, status="running")
     started = time.perf_counter()
@@ -85,7 +83,5 @@ def execute(
 
 def execute_baseline(study: Study, folder: Path, *, progress: Progress) -> Finished:
     """The same scenario without control, in this process, beside the run it is compared with."""
-    idle = open_study(
-        study.path, steps=study.scenario.time.steps, master=study.master, idle=True
-    )
+    idle = open_study(study.path, steps=study.scenario.time.steps, master=study.master, idle=True)
     return execute(idle, folder / "baseline", over="local", overwrite=True, progress=progress)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from cosim.errors import FeederError
-from cosim.feeder.extract import read_circuit, watched_voltages
+from cosim.feeder.extract import watched_voltages
 from cosim.feeder.plant import FeederModel
 from cosim.run.shipped import shipped, shipped_feeders
 
@@ -62,13 +62,11 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
         ),
         (
             "voltage at nominal load",
-            f"{per_unit[low]:.4f} pu at {watched[low].name} .. "
-            f"{per_unit[high]:.4f} pu at {watched[high].name}",
+            " .. ".join(f"{per_unit[i]:.4f} pu at {watched[i].name}" for i in (low, high)),
         ),
         (
             "loads",
-            f"{len(model.loads.names)}, {model.loads.kw.sum():.0f} kW + {model.loads.kvar.sum():.0f} kvar"
-            f", {sum(bool(shape) for shape in model.loads.shapes)} with a daily shape",
+            _load_line(model),
         ),
         ("storage found", ", ".join(s.name for s in model.found_storages) or "none"),
         ("PV found", ", ".join(p.name for p in model.found_pvs) or "none"),
@@ -79,11 +77,18 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
     return facts
 
 
+def _load_line(model: FeederModel) -> str:
+    loads = model.loads
+    total = f"{loads.kw.sum():.0f} kW + {loads.kvar.sum():.0f} kvar"
+    return f"{len(loads.names)}, {total}, {sum(map(bool, loads.shapes))} with a daily shape"
+
+
 def _largest_loads(model: FeederModel) -> str:
-    at: Counter[str] = Counter()
+    at: dict[str, float] = defaultdict(float)
     for connected, kw in zip(model.loads.connected, model.loads.kw, strict=True):
         at[model.nodes[connected.legs[0][0]].rsplit(".", 1)[0]] += float(kw)
     if not at:
         raise FeederError(f"{model.master} has no loads")
-    largest = ", ".join(f"{bus} ({kw:.0f} kW)" for bus, kw in at.most_common(MOST_BUSES))
+    ranked = sorted(at.items(), key=lambda item: -item[1])
+    largest = ", ".join(f"{bus} ({kw:.0f} kW)" for bus, kw in ranked[:MOST_BUSES])
     return f"{len(at)} load buses, the largest: {largest}"

@@ -69,9 +69,7 @@ class PlantRole:
         return Outcome(in_force, applied, self._feeder.commit())
 
 
-def run_loop(
-    plant: PlantRole, controller: Controller, keep: Callable[[StepRecord], None]
-) -> None:
+def run_loop(plant: PlantRole, controller: Controller, keep: Callable[[StepRecord], None]) -> None:
     """Run all steps in one process.
 
     Args:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,12 +170,13 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
 def _plan_columns(plan: Plan | None) -> dict[str, Any]:
     """The plan made at a step; matrices row by row (period first). None where none was made."""
     names = (
-        "period_s storage_kw storage_kvar pv_kw_limit pv_kvar stored_kwh import_kw "
-        "lowest_pu highest_pu next_voltage_pu"
-    ).split()
+        "period_s", "storage_kw", "storage_kvar", "pv_kw_limit", "pv_kvar", "stored_kwh", "import_kw",
+        "lowest_pu", "highest_pu", "next_voltage_pu",
+    )  # fmt: skip
     proof = (
-        "planner status objective primal_residual simultaneous_kw slack_pu iterations build_s solve_s"
-    ).split()
+        "planner", "status", "objective", "primal_residual", "simultaneous_kw", "slack_pu",
+        "iterations", "build_s", "solve_s",
+    )  # fmt: skip
     columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)}
     if plan is not None:
         columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
@@ -221,13 +221,13 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
     """Write to a side file first: a reader never meets half a file."""
     side = path.with_suffix(".writing")
     pq.write_table(table, side, compression="zstd")
-    os.replace(side, path)
+    side.replace(path)
 
 
 def _write_text(path: Path, text: str) -> None:
     side = path.with_suffix(path.suffix + ".writing")
     side.write_text(text, encoding="utf-8")
-    os.replace(side, path)
+    side.replace(path)
 
 
 # --- manifest -------------------------------------------------------------------------------------
@@ -270,9 +270,7 @@ def write_manifest(
         "steps": scenario.time.steps,
         "over": over,
         "controller": scenario.control.type,
-        "planner": scenario.control.planner.type
-        if scenario.control.type == "receding_horizon"
-        else None,
+        "planner": scenario.control.planner.type if scenario.control.type == "receding_horizon" else None,
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "wall_s": wall_s,
         "seeds": {f"siting[{i}]": rule.seed for i, rule in enumerate(scenario.siting)},

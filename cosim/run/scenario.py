@@ -24,7 +24,9 @@ from cosim.errors import ScenarioError
 from cosim.run.series import Resample
 
 Share = Annotated[float, Field(gt=0, le=1)]
-BusName = Annotated[str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)]
+BusName = Annotated[
+    str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
+]
 """``65.1`` is a number to YAML and a bus with a phase to us."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]*$")]
 
@@ -309,7 +311,7 @@ class Scenario(Config):
                 tail.resolution_s,
                 what=f"{control.horizon_s} less tail.after_s {tail.after_s}",
             )
-        names = [d.name.lower() for d in (*self.storages, *self.pvs)]
+        names = [s.name.lower() for s in self.storages] + [p.name.lower() for p in self.pvs]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             raise ValueError(f"device names must differ; {', '.join(double)} is used twice")

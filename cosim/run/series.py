@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cosim.errors import SeriesError
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import FloatArray, IntArray
 
 Resample = Literal["refuse", "hold", "mean", "linear"]
 TIME_COLUMN = "time"
@@ -55,7 +55,9 @@ def _check_index(path: Path, index: pd.Index) -> None:
     if (steps <= 0).any():
         row = int(np.flatnonzero(steps <= 0)[0]) + 3
         what = "repeats" if steps[row - 3] == 0 else "is earlier than"
-        raise SeriesError(f"{path} row {row}: time {index[row - 2]} {what} the row before it; sort the file")
+        raise SeriesError(
+            f"{path} row {row}: time {index[row - 2]} {what} the row before it; sort the file"
+        )
     if (steps != steps[0]).any():
         row = int(np.flatnonzero(steps != steps[0])[0]) + 3
         raise SeriesError(
@@ -99,13 +101,13 @@ def column_at_steps(
     stamps = np.asarray(table.index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
     spacing = int(stamps[1] - stamps[0])
     first = int(start.timestamp())
-    wanted = first + step_s * np.arange(steps)
+    wanted = (first + step_s * np.arange(steps)).astype(np.int64)
     end_s = first + step_s * steps
     if first < stamps[0] or end_s > stamps[-1] + spacing:
         raise SeriesError(
-            f"{source} covers {table.index[0]} to {pd.Timestamp(stamps[-1] + spacing, unit='s', tz='UTC')}, "
-            f"the run with its look-ahead needs {pd.Timestamp(first, unit='s', tz='UTC')} to "
-            f"{pd.Timestamp(end_s, unit='s', tz='UTC')}; lengthen the series or shorten steps or horizon"
+            f"{source} covers {_utc(int(stamps[0]))} to {_utc(int(stamps[-1]) + spacing)}, the run with "
+            f"its look-ahead needs {_utc(first)} to {_utc(end_s)}; lengthen the series or shorten steps "
+            "or horizon"
         )
     if spacing == step_s and (wanted[0] - stamps[0]) % step_s == 0:
         at = int((wanted[0] - stamps[0]) // step_s)
@@ -122,8 +124,12 @@ def column_at_steps(
     return np.interp(wanted, stamps, values)
 
 
+def _utc(second: int) -> str:
+    return datetime.fromtimestamp(second, tz=UTC).isoformat(sep=" ")
+
+
 def _mean(
-    values: FloatArray, stamps: FloatArray, spacing: int, wanted: FloatArray, step_s: int, source: str
+    values: FloatArray, stamps: IntArray, spacing: int, wanted: IntArray, step_s: int, source: str
 ) -> FloatArray:
     if step_s % spacing or (wanted[0] - stamps[0]) % spacing:
         raise SeriesError(
@@ -132,4 +138,5 @@ def _mean(
         )
     per_step = step_s // spacing
     at = int((wanted[0] - stamps[0]) // spacing)
-    return values[at : at + per_step * len(wanted)].reshape(len(wanted), per_step).mean(axis=1)
+    groups = values[at : at + per_step * len(wanted)].reshape(len(wanted), per_step)
+    return np.asarray(groups.mean(axis=1))

@@ -42,17 +42,18 @@ def devices_of(scenario: Scenario, model: FeederModel) -> Devices:
     storages: list[StorageRating] = []
     pvs: list[PvRating] = []
     problems: list[tuple[tuple[str | int, ...], str]] = []
-    for i, item in enumerate((*scenario.storages, *scenario.pvs)):
-        is_storage = isinstance(item, StorageConfig)
-        key = "storages" if is_storage else "pvs"
-        index = i if is_storage else i - len(scenario.storages)
+    for index, item in enumerate(scenario.storages):
         place = placement(item.bus, model, delta=item.delta)
         if isinstance(place, str):
-            problems.append(((key, index, "bus"), place))
-        elif isinstance(item, StorageConfig):
-            storages.append(_storage(item, place))
+            problems.append((("storages", index, "bus"), place))
         else:
-            pvs.append(_pv(item, place))
+            storages.append(_storage(item, place))
+    for index, panel in enumerate(scenario.pvs):
+        place = placement(panel.bus, model, delta=panel.delta)
+        if isinstance(place, str):
+            problems.append((("pvs", index, "bus"), place))
+        else:
+            pvs.append(_pv(panel, place))
     for rule in scenario.siting:
         sites = load_sites(model, rule)
         if isinstance(rule, SiteStorage):
@@ -74,9 +75,7 @@ def devices_of(scenario: Scenario, model: FeederModel) -> Devices:
 def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
     """A bus with phases as written by a user, or a sentence about what is wrong with it."""
     bus, _, suffix = text.lower().partition(".")
-    present = [
-        int(node.rsplit(".", 1)[1]) for node in model.nodes if node.rsplit(".", 1)[0] == bus
-    ]
+    present = [int(node.rsplit(".", 1)[1]) for node in model.nodes if node.rsplit(".", 1)[0] == bus]
     present = sorted(number for number in present if number <= 3)
     if not present:
         near = difflib.get_close_matches(bus, model.buses, n=3, cutoff=0.4)
@@ -165,6 +164,4 @@ def _sited_storage(rule: SiteStorage, place: Placement, local_kw: float) -> Stor
 
 def _sited_pv(rule: SitePv, place: Placement, local_kw: float) -> PvRating:
     kw = round(rule.times_local_load * local_kw, 3)
-    return PvRating(
-        f"pv_{place.bus}", place.bus, place.phases, place.delta, kw, rule.kva_per_kw * kw
-    )
+    return PvRating(f"pv_{place.bus}", place.bus, place.phases, place.delta, kw, rule.kva_per_kw * kw)

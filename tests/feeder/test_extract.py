@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -14,7 +16,12 @@ from cosim.model.state import Setpoints
 from cosim.opf.linear_flow import LinearFlow
 from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
 
-FEEDERS = ["13Bus/IEEE13Nodeckt.dss", "34Bus/ieee34Mod1.dss", "37Bus/ieee37.dss", "123Bus/IEEE123Master.dss"]
+FEEDERS = [
+    "13Bus/IEEE13Nodeckt.dss",
+    "34Bus/ieee34Mod1.dss",
+    "37Bus/ieee37.dss",
+    "123Bus/IEEE123Master.dss",
+]
 
 
 def change(feeder: Feeder, kw: list[float], kvar: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -30,9 +37,7 @@ def change(feeder: Feeder, kw: list[float], kvar: list[float]) -> tuple[np.ndarr
     share = flow.device_share(network.storage_share, len(kw))
     der = np.asarray(share @ (np.array(kw) + 1j * np.array(kvar)))
     anchor = flow.anchor(before, np.zeros(network.size, dtype=complex))
-    predicted = flow.predict(
-        anchor, before.demand_kw[:, None], before.demand_kvar[:, None], der[:, None]
-    )
+    predicted = flow.predict(anchor, before.demand_kw[:, None], before.demand_kvar[:, None], der[:, None])
     return actual, predicted.squared_pu[:, 0] - before.voltage_pu**2
 
 
@@ -109,7 +114,7 @@ def test_a_loop_is_named():
         loop = circuit.loop()
         assert {"54", "94"} <= set(loop)
         around = [*loop, loop[0]]
-        assert all(circuit.graph.has_edge(a, b) for a, b in zip(around, around[1:], strict=False))
+        assert all(circuit.graph.has_edge(a, b) for a, b in itertools.pairwise(around))
         assert str(MeshedFeeder(loop)).startswith("the feeder is meshed: loop ")
         assert len(watched_voltages(circuit)) > 200
 

@@ -34,7 +34,9 @@ def random_kw(rng: np.random.Generator, count: int) -> list[float]:
     """Charge, discharge, rest, and trickles below the idling loss."""
     kind = rng.integers(0, 5, size=count)
     full = rng.uniform(-100, 100, size=count)
-    return [0.0 if k == 0 else float(f) * (0.008 if k == 1 else 1.0) for k, f in zip(kind, full, strict=True)]
+    return [
+        0.0 if k == 0 else float(f) * (0.008 if k == 1 else 1.0) for k, f in zip(kind, full, strict=True)
+    ]
 
 
 def test_the_law_follows_the_engine_through_a_day_with_clipping_at_both_ends():

@@ -10,13 +10,13 @@ import pytest
 
 from cosim.errors import ProgramTooLarge, SolverMissing
 from cosim.model.forecast import Forecast
+from cosim.model.ratings import PvRating
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.storage import Terminal
 from cosim.opf.lindistflow_planner import LinDistFlowPlanner, PlannerOptions
 from cosim.opf.problem import DispatchProblem
 from cosim.opf.terms import Limits, Objective
-from cosim.model.ratings import PvRating
 from tests.conftest import a_feeder, a_storage, shipped_master
 
 HOURS = 6
@@ -207,9 +207,7 @@ def test_an_unknown_solver_lists_the_installed_ones():
 def test_infeasible_is_a_result(plant):
     """A hard terminal condition that one hour cannot reach."""
     site, measurement = plant
-    planner = LinDistFlowPlanner(
-        site, Horizon((3600,)), PlannerOptions(terminal=Terminal("hard", 0.95))
-    )
+    planner = LinDistFlowPlanner(site, Horizon((3600,)), PlannerOptions(terminal=Terminal("hard", 0.95)))
     outcome = planner.plan(measurement, forecast_of(measurement, CHEAP_THEN_DEAR[:1]))
     assert isinstance(outcome, NoPlan)
     assert "infeasible" in outcome.status

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from cosim.errors import RecordError
+from cosim.model.site import Site
 from cosim.run.assemble import build_plant, make_controller, open_study
 from cosim.run.execute import execute
 from cosim.run.loop import run_loop
 from cosim.run.record import RecordWriter, json_converter, prepare_folder, read_record
-from cosim.model.site import Site
 
 
 def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):

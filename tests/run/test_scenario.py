@@ -80,9 +80,7 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path):
 
 def test_mistakes_that_need_the_feeder_come_together_too(scenario_file):
     problems = problems_of(
-        scenario_file(
-            storages=storage(bus="999"), inputs={"price": {"file": "none.csv", "column": "p"}}
-        )
+        scenario_file(storages=storage(bus="999"), inputs={"price": {"file": "none.csv", "column": "p"}})
     )
     assert len(problems) == 2
     assert all(problem.startswith("line ") for problem in problems)
@@ -95,7 +93,9 @@ def test_a_meshed_feeder_is_refused_by_the_planner_with_the_loop(tmp_path, scena
     )
     problems = problems_of(
         scenario_file(
-            feeder={"master": str(master)}, storages=[{"name": "b1", "bus": 65, "kw": 10, "kwh": 40}], pvs=[]
+            feeder={"master": str(master)},
+            storages=[{"name": "b1", "bus": 65, "kw": 10, "kwh": 40}],
+            pvs=[],
         )
     )
     assert len(problems) == 1
@@ -110,9 +110,7 @@ def test_shipped_scenarios_are_valid(name):
 
 def test_a_coarser_tail_extends_the_horizon():
     scenario = Scenario.model_validate(
-        small_scenario(
-            control={"horizon_s": 7200, "tail": {"after_s": 1800, "resolution_s": 2700}}
-        )
+        small_scenario(control={"horizon_s": 7200, "tail": {"after_s": 1800, "resolution_s": 2700}})
     )
     assert scenario.period_s() == (900, 900, 2700, 2700)
 

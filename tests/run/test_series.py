@@ -89,7 +89,9 @@ def test_the_mean_keeps_the_energy(values):
 
 
 def test_parquet_and_csv_give_the_same(tmp_path):
-    table = pd.DataFrame({"time": ["2024-06-21T00:00:00+00:00", "2024-06-21T01:00:00+00:00"], "x": [1.0, 2.0]})
+    table = pd.DataFrame(
+        {"time": ["2024-06-21T00:00:00+00:00", "2024-06-21T01:00:00+00:00"], "x": [1.0, 2.0]}
+    )
     table.to_csv(tmp_path / "a.csv", index=False)
     table.to_parquet(tmp_path / "a.parquet")
     assert read_table(tmp_path / "a.csv").equals(read_table(tmp_path / "a.parquet"))

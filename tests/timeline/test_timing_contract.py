@@ -29,9 +29,7 @@ def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, f
         control={"type": "tests.controllers:EchoController"},
         time={"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
     )
-    execute(
-        open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None
-    )
+    execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
     record = read_record(tmp_path / "run")
     accepted, acted = record.vector("accepted_storage_kw"), record.vector("storage_kw")
     for step in range(STEPS):
@@ -51,9 +49,7 @@ def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path):
         setpoint_ttl_s=900,
         control={"type": "tests.controllers:EchoController"},
     )
-    execute(
-        open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None
-    )
+    execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None)
     record = read_record(tmp_path / "run")
     assert (record.vector("accepted_storage_kw") == 0).all()
     assert record.steps.why_safe.iloc[-1] == "set-points are 1800 s old, limit 900 s"

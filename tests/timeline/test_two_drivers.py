@@ -29,9 +29,7 @@ def test_local_and_helics_records_are_identical(tmp_path, name, steps):
     assert list(local.steps.columns) == list(helics.steps.columns)
     assert len(local.steps) == len(helics.steps) == steps
     for column in set(local.steps.columns) - CLOCKED:
-        for step, (one, other) in enumerate(
-            zip(local.steps[column], helics.steps[column], strict=True)
-        ):
+        for step, (one, other) in enumerate(zip(local.steps[column], helics.steps[column], strict=True)):
             assert np.array_equal(np.asarray(one), np.asarray(other)), f"{column} of step {step}"
     assert local.steps.plan_status.eq("optimal").all()
     assert local.vector("storage_kw").any(), "a run in which nothing happens proves nothing"

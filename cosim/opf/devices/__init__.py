@@ -1,0 +1,1 @@
+"""Devices in a plan, one file per kind."""

@@ -1,0 +1,1 @@
+"""Network equations of a plan, one file per formulation."""

@@ -58,7 +58,7 @@ class LinDistFlowNetwork:
         self.storage_share = flow.device_share(network.storage_share, len(storage.ratings))
         self.pv_share = flow.device_share(network.pv_share, len(pv.ratings))
         inject = sp.hstack([self.storage_share, self.pv_share]).tocsr()
-        kva = np.array([r.kva for r in (*storage.ratings, *pv.ratings)], dtype=np.float64)
+        kva = np.array([r.kva for r in storage.ratings] + [r.kva for r in pv.ratings], dtype=np.float64)
         self.tree: ActiveTree = active_tree(flow, inject, kva)
         self._power_unit = float(max(np.median(kva), 1.0)) if kva.size else 1.0
         periods = len(horizon)
@@ -76,10 +76,14 @@ class LinDistFlowNetwork:
         groups = tree.groups @ self._u
         self.constraints: list[cp.Constraint] = [
             self._p
-            == tree.inject.real @ p - tree.inject.imag @ q + tree.share.real @ self._p
+            == tree.inject.real @ p
+            - tree.inject.imag @ q
+            + tree.share.real @ self._p
             - tree.share.imag @ self._q,
             self._q
-            == tree.inject.imag @ p + tree.inject.real @ q + tree.share.imag @ self._p
+            == tree.inject.imag @ p
+            + tree.inject.real @ q
+            + tree.share.imag @ self._p
             + tree.share.real @ self._q,
             self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
             groups + self._slack >= self._lower,
