@@ -28,14 +28,17 @@ from cosim.errors import CosimError, ScenarioError
 from cosim.plugins import UnknownPlugin
 from cosim.report.html import write_report
 from cosim.report.table import key_figures
-from cosim.run.assemble import Study, check_study, open_study
+from cosim.run.check import check_study
 from cosim.run.doctor import checks
 from cosim.run.execute import Finished, execute, execute_baseline
 from cosim.run.inspect import inspect_feeder
 from cosim.run.scenario import Scenario
 from cosim.run.shipped import find_scenario, shipped_scenarios
+from cosim.run.study import Study, open_study
 
 FINE, FAILED, INVALID = 0, 1, 2
+SHELL_INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 app = typer.Typer(
     name="cosim",
@@ -196,7 +199,7 @@ def _log(*, verbose: bool) -> None:
 def main() -> None:
     """Entry point: errors raised on purpose become one message and an exit code."""
     try:
-        sys.exit(app(standalone_mode=False) or FINE)
+        code = app(standalone_mode=False) or FINE
     except (ScenarioError, UnknownPlugin) as error:
         _say("invalid", error)
         sys.exit(INVALID)
@@ -204,11 +207,14 @@ def main() -> None:
         _say("failed", error)
         sys.exit(FAILED)
     except (KeyboardInterrupt, click.Abort):
-        err.print("[red]interrupted[/red]: the record holds all finished steps")
-        sys.exit(FAILED)
+        code = SHELL_INTERRUPTED
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    if code == SHELL_INTERRUPTED:
+        err.print("[red]interrupted[/red]: the record holds all finished steps")
+        sys.exit(FAILED)
+    sys.exit(code)
 
 
 def _say(what: str, error: Exception) -> None:

@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace, address: object) -> None:
         else:
             run_broker(address)
         return
-    from cosim.run.assemble import open_study
+    from cosim.run.study import open_study
 
     master = None if options.master is None else Path(options.master)
     study = open_study(Path(options.scenario), steps=options.steps, master=master)

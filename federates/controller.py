@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cosim.errors import ContractError
-from cosim.run.assemble import Study, make_controller
+from cosim.run.policy import make_controller
+from cosim.run.study import Study
 from federates.codec import (
     SITE,
     Sizes,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cosim.errors import ContractError
-from cosim.run.assemble import Study, build_plant
+from cosim.run.plant import build_plant
+from cosim.run.study import Study
 from federates.codec import (
     KEPT,
     SITE,

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from cosim.errors import FederationError
-from cosim.run.assemble import Study
 from cosim.run.execute import Progress
+from cosim.run.study import Study
 from federates.session import CONTROLLER, FEDERATES, FEEDER, RECORDER, Address
 
 CORE = "zmq"

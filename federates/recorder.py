@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cosim.run.assemble import Study
 from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
+from cosim.run.study import Study
 from federates.codec import (
     KEPT,
     SITE,

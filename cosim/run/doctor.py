@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from cosim import plugins
 from cosim.control.idle import IdleController
 from cosim.errors import CosimError
-from cosim.run.assemble import Study, build_plant, open_study
 from cosim.run.loop import run_loop
+from cosim.run.plant import build_plant
 from cosim.run.record import PACKAGES
 from cosim.run.shipped import find_scenario
+from cosim.run.study import Study, open_study
 
 Check = tuple[str, bool, str]
 BROKER_PROBE = "federates"

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from cosim import plugins
-from cosim.run.assemble import Study, build_plant, make_controller, open_study
 from cosim.run.loop import StepRecord, run_loop
+from cosim.run.plant import build_plant
+from cosim.run.policy import make_controller
 from cosim.run.record import RecordWriter, prepare_folder, write_manifest
+from cosim.run.study import Study, open_study
 
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""

@@ -33,8 +33,8 @@ from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
 from cosim.model.site import Site
 from cosim.model.state import Plan
-from cosim.run.assemble import Study
 from cosim.run.loop import StepRecord
+from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
 STEPS_PER_PART = 96

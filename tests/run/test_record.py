@@ -9,10 +9,12 @@ import pytest
 
 from cosim.errors import RecordError
 from cosim.model.site import Site
-from cosim.run.assemble import build_plant, make_controller, open_study
 from cosim.run.execute import execute
 from cosim.run.loop import run_loop
+from cosim.run.plant import build_plant
+from cosim.run.policy import make_controller
 from cosim.run.record import RecordWriter, json_converter, prepare_folder, read_record
+from cosim.run.study import open_study
 
 
 def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.run.assemble import open_study
 from cosim.run.execute import execute
 from cosim.run.record import read_record
+from cosim.run.study import open_study
 from tests.controllers import kw_of
 
 STEPS = 8

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cosim.run.assemble import open_study
 from cosim.run.execute import execute
 from cosim.run.record import Record, read_record
 from cosim.run.shipped import find_scenario
+from cosim.run.study import open_study
 
 CLOCKED = {"plan_build_s", "plan_solve_s"}
 """Seconds on the wall are the only columns that may differ."""

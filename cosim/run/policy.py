@@ -1,0 +1,90 @@
+"""From a study to the controller: planner, forecaster, options."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from cosim import plugins
+from cosim.control.idle import IdleController
+from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
+from cosim.errors import ScenarioError
+from cosim.model.roles import Controller, Forecaster, Planner
+from cosim.model.site import Site
+from cosim.opf.devices.storage import Terminal
+from cosim.opf.lindistflow_planner import PlannerOptions
+from cosim.opf.terms import Limits, Objective
+from cosim.run.inputs import Problems, build_exogenous, compile_feeder
+from cosim.run.scenario import PlannerConfig, Scenario
+from cosim.run.study import Study
+
+
+def make_controller(study: Study, site: Site) -> Controller:
+    """The controller of a scenario for a site.
+
+    Raises:
+        ScenarioError, CosimError: unknown names, a missing solver, a feeder the planner cannot use.
+    """
+    control = study.scenario.control
+    if control.type == "idle":
+        return IdleController()
+    if control.type != "receding_horizon":
+        return cast("Controller", controller_class(control.type)())
+    planner_class = plugins.load("cosim.planners", control.planner.type)
+    planner: Planner = planner_class(site, study.horizon, planner_options(study.scenario))
+    rhythm = Rhythm(
+        horizon=study.horizon,
+        interval_s=control.interval_s or study.grid.step_s,
+        acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
+    )
+    return RecedingHorizonController(_forecaster(study, site), planner, rhythm)
+
+
+def controller_class(name: str) -> type:
+    """The class that ``module:Class`` names.
+
+    Raises:
+        ScenarioError: it is no such name, or cannot be imported.
+    """
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise ScenarioError("control.type", [f"{name!r}: use receding_horizon, idle or module:Class"])
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ScenarioError("control.type", [f"{name!r} cannot be imported: {error}"]) from error
+    return cast("type", found)
+
+
+def _forecaster(study: Study, site: Site) -> Forecaster:
+    name = study.scenario.control.forecast
+    forecaster_class = plugins.load("cosim.forecasters", name)
+    if name == "perfect":
+        # The perfect forecast is the only one that may read the future.
+        model = compile_feeder(study)
+        problems: Problems = []
+        exogenous = build_exogenous(study, model, problems)
+        model.close()
+        if exogenous is None:
+            raise ScenarioError(str(study.path), problems)
+        return cast("Forecaster", forecaster_class(site, exogenous))
+    return cast("Forecaster", forecaster_class(site))
+
+
+def planner_options(scenario: Scenario) -> PlannerOptions:
+    """Options of the planner, from configuration to plain values."""
+    config: PlannerConfig = scenario.control.planner
+    terminal = config.terminal
+    return PlannerOptions(
+        objective=Objective(**config.objective.model_dump()),
+        limits=Limits(**scenario.limits.model_dump()),
+        terminal=Terminal(terminal.type, terminal.soc, terminal.per_kwh),
+        capability=config.inverter,
+        storage_reactive=config.storage_reactive,
+        pv_reactive=config.pv_reactive,
+        pv_curtail=config.pv_curtail,
+        throughput_cost_per_kwh=config.throughput_cost_per_kwh,
+        curtailment_cost_per_kwh=config.curtailment_cost_per_kwh,
+        reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,
+        solver=config.solver,
+    )
