@@ -47,7 +47,6 @@ class Quantity:
 
 
 SITE = Quantity("site", "json", once=True)
-KEPT = Quantity("kept", "int")
 
 
 @dataclass(frozen=True)

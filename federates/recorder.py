@@ -8,7 +8,6 @@ from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
 from cosim.run.study import Study
 from federates.codec import (
-    KEPT,
     SITE,
     Sizes,
     decision_quantities,
@@ -19,7 +18,7 @@ from federates.codec import (
     outcome_quantities,
     text_to_site,
 )
-from federates.session import CONTROLLER, EPS_S, FEEDER, RECORDER, Address, Session, say
+from federates.session import CONTROLLER, EPS_S, FEEDER, RECORDER, Address, Session, kept, say
 
 
 def run_recorder(study: Study, address: Address, folder: Path) -> None:
@@ -27,7 +26,6 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
     grid = study.grid
     with Session(RECORDER, address, period_s=grid.step_s, offset_s=2 * EPS_S) as session:
         none = Sizes()
-        session.publishes([KEPT])
         session.subscribes(FEEDER, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
         session.subscribes(CONTROLLER, decision_quantities(none))
         session.initialize()
@@ -43,7 +41,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
                 seen = session.receive(FEEDER, of_step=step)
                 decision = decode_decision(session.receive(CONTROLLER, of_step=step))
                 writer.keep(StepRecord(decode_measurement(seen), decision, decode_outcome(seen)))
-                session.publish({KEPT.name: step})
+                session.tell(FEEDER, kept(step))
                 say({"kept": step})
         finally:
             writer.close()

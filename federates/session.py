@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,6 +26,8 @@ from federates.codec import Quantity, Value, check_value
 EPS_S = 1e-3
 TIME_TOLERANCE_S = 1e-6
 GLOBAL_ERROR_CODE = 42
+COMMAND_TIMEOUT_S = 30.0
+COMMAND_POLL_S = 2e-4
 MAX_MESSAGE_BYTES = 64_000_000
 FEEDER, CONTROLLER, RECORDER = "feeder", "controller", "recorder"
 FEDERATES = (FEEDER, CONTROLLER, RECORDER)
@@ -223,6 +226,34 @@ class Session:
             if error.error_code:
                 raise ContractError(f"{self.name} cannot read {quantity.name}: {error.message}")
         return data
+
+    # --- beside time ---
+
+    def tell(self, federate: str, text: str) -> None:
+        """Send a command, which arrives outside the order of time and creates no dependency."""
+        h.helicsFederateSendCommand(self._federate, federate, text)
+
+    def await_told(self, text: str) -> None:
+        """Wait for a command.
+
+        Raises:
+            ContractError: another command came.
+            FederationError: none came in time.
+        """
+        deadline = time.monotonic() + COMMAND_TIMEOUT_S
+        while time.monotonic() < deadline:
+            heard = h.helicsFederateGetCommand(self._federate)
+            if heard == text:
+                return
+            if heard:
+                raise ContractError(f"{self.name} was told {heard!r} where {text!r} is due")
+            time.sleep(COMMAND_POLL_S)
+        raise FederationError(f"{self.name} was not told {text!r} within {COMMAND_TIMEOUT_S:.0f} s")
+
+
+def kept(step: int) -> str:
+    """The recorder's word that a step is on disk."""
+    return f"kept {step}"
 
 
 def say(event: Mapping[str, Any]) -> None:
