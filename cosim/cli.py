@@ -32,6 +32,7 @@ from cosim.run.check import check_study
 from cosim.run.doctor import checks
 from cosim.run.execute import Finished, execute, execute_baseline
 from cosim.run.inspect import inspect_feeder
+from cosim.run.record import last_step
 from cosim.run.scenario import Scenario
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
@@ -163,15 +164,20 @@ def _fresh_folder(study: Study) -> Path:
 
 
 def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Finished:
-    with _bar() as progress:
-        task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
-        return execute(
-            study,
-            target,
-            over=over,
-            overwrite=overwrite,
-            progress=lambda done: progress.update(task, completed=done),
-        )
+    try:
+        with _bar() as progress:
+            task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
+            return execute(
+                study,
+                target,
+                over=over,
+                overwrite=overwrite,
+                progress=lambda done: progress.update(task, completed=done),
+            )
+    except (CosimError, KeyboardInterrupt):
+        if last_step(target) is not None:
+            err.print(f"Finished steps are kept; see them with: cosim report {escape(str(target))}")
+        raise
 
 
 def _bar() -> Progress:
