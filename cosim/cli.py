@@ -25,6 +25,7 @@ from rich.progress import (
 )
 
 from cosim.errors import CosimError, ScenarioError
+from cosim.model.site import Site
 from cosim.plugins import UnknownPlugin
 from cosim.report.html import write_report
 from cosim.report.table import key_figures
@@ -91,6 +92,8 @@ def run(
     """
     _log(verbose=verbose)
     study = replace(open_study(find_scenario(scenario), steps=steps, master=master), port=port)
+    # Everything that can be found wrong is found before anything is written.
+    _checked(study)
     target = folder or _fresh_folder(study)
     finished = _with_bar(study, target, over=over, overwrite=overwrite)
     if baseline and study.scenario.baseline and study.scenario.control.type != "idle":
@@ -111,9 +114,7 @@ def check(scenario: ScenarioArgument, master: MasterOption = None) -> None:
     _log(verbose=False)
     path = find_scenario(scenario)
     study = open_study(path, master=master)
-    problems, site = check_study(study)
-    if problems or site is None:
-        raise ScenarioError(str(path), problems)
+    site = _checked(study)
     out.print(
         f"[green]{escape(str(path))} is valid[/green]: {len(site.nodes)} nodes, {len(site.loads)} loads, "
         f"{len(site.storages)} batteries, {len(site.pvs)} PV systems, {len(site.regulators)} regulators, "
@@ -155,6 +156,13 @@ def schema() -> None:
 
 
 # --- parts of a command ---------------------------------------------------------------------------
+
+
+def _checked(study: Study) -> Site:
+    problems, site = check_study(study)
+    if problems or site is None:
+        raise ScenarioError(str(study.path), problems)
+    return site
 
 
 def _fresh_folder(study: Study) -> Path:
