@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from statistics import median
 
-import yaml
-
 from cosim.run.execute import execute
 from cosim.run.record import read_record
 from cosim.run.shipped import find_scenario
@@ -48,24 +46,13 @@ def main() -> None:
     options = parser.parse_args()
     study = open_study(find_scenario(options.scenario))
     result: dict[str, object] = {"scenario": options.scenario, "steps": study.grid.steps}
-    with tempfile.TemporaryDirectory() as folder:
-        idle = without_control(study.path, Path(folder) / "idle.yaml")
-        measure(result, [("without_control", idle), ("with_control", study)], options.repeats)
+    measure(
+        result, [("without_control", study.without_control()), ("with_control", study)], options.repeats
+    )
     text = json.dumps(result, indent=2)
     print(text)
     if options.json is not None:
         options.json.write_text(text + "\n", encoding="utf-8")
-
-
-def without_control(scenario: Path, target: Path) -> Study:
-    """The same scenario with the controller taken out, as a file that all federates can read."""
-    data = yaml.safe_load(scenario.read_text(encoding="utf-8"))
-    data["control"] = {"type": "idle"}
-    inputs = data["inputs"]
-    for column in (inputs["load"]["multiplier"], inputs["irradiance"], inputs["price"]):
-        column["file"] = str((scenario.parent / column["file"]).resolve())
-    target.write_text(yaml.safe_dump(data), encoding="utf-8")
-    return open_study(target)
 
 
 def measure(result: dict[str, object], variants: list[tuple[str, Study]], repeats: int) -> None:

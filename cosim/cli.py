@@ -97,9 +97,7 @@ def run(
     target = folder or _fresh_folder(study)
     finished = _with_bar(study, target, over=over, overwrite=overwrite)
     if baseline and study.scenario.baseline and study.scenario.control.type != "idle":
-        with _bar() as progress:
-            task = progress.add_task("without control", total=study.grid.steps)
-            execute_baseline(study, target, progress=lambda done: progress.update(task, completed=done))
+        _baseline(study, target)
     report = write_report(target)
     out.print(key_figures(report))
     out.print(f"{finished.wall_s:.1f} s over {over}. Report: {escape(str(target / 'report.html'))}")
@@ -186,6 +184,16 @@ def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Fini
         if last_step(target) is not None:
             err.print(f"Finished steps are kept; see them with: cosim report {escape(str(target))}")
         raise
+
+
+def _baseline(study: Study, target: Path) -> None:
+    """Run without control; if that fails, the run keeps its report, which says so."""
+    try:
+        with _bar() as progress:
+            task = progress.add_task("without control", total=study.grid.steps)
+            execute_baseline(study, target, progress=lambda done: progress.update(task, completed=done))
+    except CosimError as error:
+        err.print(f"[yellow]no baseline:[/yellow] without control the run failed: {escape(str(error))}")
 
 
 def _bar() -> Progress:

@@ -52,10 +52,12 @@ def _run(options: argparse.Namespace, address: object) -> None:
         else:
             run_broker(address)
         return
-    from cosim.run.study import open_study
+    from cosim.run.study import Study, open_study
 
-    master = None if options.master is None else Path(options.master)
-    study = open_study(Path(options.scenario), steps=options.steps, master=master)
+    if options.study is not None:
+        study = Study.from_json(Path(options.study).read_text(encoding="utf-8"))
+    else:
+        study = open_study(Path(options.scenario), steps=options.steps)
     if options.role == "feeder":
         from federates.feeder import run_feeder
 
@@ -78,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", default="cosim", help="broker key, the same for all")
     parser.add_argument("--core", default="zmq", help="HELICS core type")
     parser.add_argument("--scenario", help="scenario file (all but the broker)")
-    parser.add_argument("--master", help="overrides the feeder's master file")
+    parser.add_argument("--study", help="frozen study that the launcher wrote, instead of --scenario")
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
     parser.add_argument("--out", help="folder of the record (recorder)")
     parser.add_argument("--parent", type=int, help="process to die with")

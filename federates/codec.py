@@ -97,6 +97,7 @@ def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("import_kw", "double", "kW"),
         Quantity("import_kvar", "double", "kvar"),
         Quantity("losses_kw", "double", "kW"),
+        Quantity("peak_import_kw", "double", "kW"),
     )
 
 

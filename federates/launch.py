@@ -37,6 +37,7 @@ BROKER_START_S = 15.0
 STALL_S = 900.0
 """Longest silence before the run is ended; a single plan may take minutes on a large feeder."""
 GRACE_S = 2.0
+STUDY_FILE = "study.json"
 
 
 @dataclass
@@ -86,6 +87,8 @@ def run_helics(study: Study, folder: Path, progress: Progress) -> None:
     address = Address(CORE, _port(study), uuid.uuid4().hex)
     federation = Federation()
     (folder / "logs").mkdir(exist_ok=True)
+    # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
+    (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
     # A polite kill of the launcher must take the same way out as Ctrl-C.
     before = _on_terminate()
     try:
@@ -175,10 +178,7 @@ def _start(federation: Federation, role: str, address: Address, folder: Path, st
         "--parent", str(os.getpid()),
     ]  # fmt: skip
     if study is not None:
-        command += [
-            "--scenario", str(study.path), "--master", str(study.master),
-            "--steps", str(study.grid.steps), "--out", str(folder),
-        ]  # fmt: skip
+        command += ["--study", str(folder / STUDY_FILE), "--out", str(folder)]
     log = (folder / "logs" / f"{role}.log").open("w", encoding="utf-8")
     federation.logs.append(log)
     process = subprocess.Popen(
@@ -227,7 +227,8 @@ def _watch(federation: Federation, steps: int, progress: Progress) -> None:
         _raise_for_dead(federation, kept, steps)
         if not running:
             _read_events(federation, timeout_s=POLL_S)
-            kept = max(kept, federation.children[RECORDER].step or -1)
+            last = federation.children[RECORDER].step
+            kept = kept if last is None else max(kept, last)
             if kept != steps - 1:
                 raise FederationError(f"all federates left after step {kept}, the run has {steps} steps")
             progress(steps)

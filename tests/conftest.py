@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from cosim.model.timegrid import TimeGrid
 from cosim.run.shipped import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
-PUBLISHED = ROOT.parent / "shared" / "feeders"
+PUBLISHED = Path(os.environ.get("COSIM_TEST_FEEDERS", ROOT.parent / "shared" / "feeders"))
+"""The OpenDSS collection of IEEE test feeders, which is not part of this repository."""
 START = datetime(2024, 6, 21, tzinfo=UTC)
 
 
@@ -26,7 +28,7 @@ def published_feeder(relative: str) -> Path:
     """A feeder as published, or a skip where the collection is not at hand."""
     path = PUBLISHED / relative
     if not path.is_file():
-        pytest.skip(f"the published feeder {relative} is not on this machine")
+        pytest.skip(f"no {relative}; set COSIM_TEST_FEEDERS to a folder with the OpenDSS test feeders")
     return path
 
 

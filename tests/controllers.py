@@ -75,3 +75,12 @@ class NanController(EchoController):
         if measurement.step == 2:
             decision.setpoints.storage_kw[0] = np.nan
         return decision
+
+
+class StoppedClockController(EchoController):
+    """Answers every step with what it thought of the first one, stamped with the first one's time."""
+
+    def step(self, measurement: Measurement) -> Decision:
+        if measurement.step == 0:
+            self._first = super().step(measurement)
+        return Decision(measurement.step, 0.0, self._first.setpoints, Source.PLAN, "", None)

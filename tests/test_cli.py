@@ -65,9 +65,11 @@ def test_check_says_what_is_there(scenario_file):
 
 
 def test_check_finds_all_mistakes(scenario_file):
-    code, output = cosim("check", str(scenario_file(name="9 lives", feeder={"model": "ieee14"})))
+    code, output = cosim("check", str(scenario_file(name="9 lives", time={"steps": 4})))
     assert code == 2
-    assert "name:" in output
+    assert "has 2 problems" in output
+    assert "name: '9 lives'" in output
+    assert "time.start: is missing" in output
 
 
 def test_a_missing_scenario_is_exit_2(tmp_path):

@@ -76,12 +76,10 @@ def _check_kva(name: str, kw: float, kva: float) -> None:
         )
 
 
-def find_storage(engine: Engine, skip: set[str]) -> list[StorageRating]:
+def find_storage(engine: Engine) -> list[StorageRating]:
     """Batteries that the master file defines, prepared for outside control."""
     found: list[StorageRating] = []
-    for name in _enabled(engine, "storage"):
-        if name in skip:
-            continue
+    for name in names_of(engine, "storage"):
         number = _property_reader(engine, f"storage.{name}")
         bus, phases, delta = _terminal(engine, f"storage.{name}")
         kwh, kw = number("kWhrated"), number("kWrated")
@@ -114,13 +112,17 @@ def find_storage(engine: Engine, skip: set[str]) -> list[StorageRating]:
     return found
 
 
-def find_pv(engine: Engine, skip: set[str]) -> list[PvRating]:
+def find_pv(engine: Engine) -> list[PvRating]:
     """PV systems that the master file defines, prepared for outside control."""
     found: list[PvRating] = []
-    for name in _enabled(engine, "pvsystem"):
-        if name in skip:
-            continue
+    for name in names_of(engine, "pvsystem"):
         number = _property_reader(engine, f"pvsystem.{name}")
+        for curve in ("EffCurve", "P-TCurve"):
+            if engine.command(f"? pvsystem.{name}.{curve}"):
+                raise FeederError(
+                    f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
+                    "irradiance; remove the curve, or set feeder.discover to false"
+                )
         bus, phases, delta = _terminal(engine, f"pvsystem.{name}")
         found.append(PvRating(name, bus, phases, delta, number("Pmpp"), number("kVA")))
         engine.command(
@@ -130,7 +132,8 @@ def find_pv(engine: Engine, skip: set[str]) -> list[PvRating]:
     return found
 
 
-def _enabled(engine: Engine, class_name: str) -> list[str]:
+def names_of(engine: Engine, class_name: str) -> list[str]:
+    """Names of the enabled elements of a class, lower case."""
     engine.dss.Circuit.SetActiveClass(class_name)
     names = [name.lower() for name in engine.dss.ActiveClass.AllNames() if name.lower() != "none"]
     return [name for name in names if _is_enabled(engine, f"{class_name}.{name}")]
@@ -157,6 +160,16 @@ def _terminal(engine: Engine, element: str) -> tuple[str, tuple[int, ...], bool]
     return bus, numbers, delta
 
 
+def silence_controls(engine: Engine) -> list[str]:
+    """Disable inverter and storage controls, which would overrule the set-points; returns their names."""
+    silenced: list[str] = []
+    for class_name in ("invcontrol", "storagecontroller"):
+        for name in names_of(engine, class_name):
+            engine.command(f"edit {class_name}.{name} enabled=no")
+            silenced.append(f"{class_name}.{name}")
+    return silenced
+
+
 @dataclass(frozen=True)
 class LoadTable:
     """The loads of a circuit, in the order of definition, disabled ones left out.
@@ -181,8 +194,10 @@ class LoadTable:
 
 
 def read_loads(engine: Engine) -> LoadTable:
-    """Read every enabled load."""
+    """Read every enabled load. The circuit's load multiplier is folded into the nominal demand."""
     loads = engine.dss.Loads
+    multiplier = float(engine.dss.Solution.LoadMult())
+    engine.command("set loadmult=1")
     rows: list[tuple[str, float, float, bool, Connected, list[float], list[float], str]] = []
     index = loads.First()
     while index:
@@ -193,12 +208,14 @@ def read_loads(engine: Engine) -> LoadTable:
         rated = kv if delta or phases == 1 else kv / SQRT3
         legs = _legs(engine, phases, delta=delta)
         zip_p, zip_q = _zip_shares(loads)
+        fixed = loads.Status() == 1
+        scale = 1.0 if fixed else multiplier
         rows.append(
             (
                 name,
-                float(loads.kW()),
-                float(loads.kvar()),
-                loads.Status() == 1,
+                scale * float(loads.kW()),
+                scale * float(loads.kvar()),
+                fixed,
                 Connected(name, legs, rated),
                 zip_p,
                 zip_q,
@@ -206,14 +223,14 @@ def read_loads(engine: Engine) -> LoadTable:
             )
         )
         index = loads.Next()
-    names, kw, kvar, fixed, connected, zip_p_rows, zip_q_rows, shapes = (
+    names, kw, kvar, is_fixed, connected, zip_p_rows, zip_q_rows, shapes = (
         zip(*rows, strict=True) if rows else ((),) * 8
     )
     return LoadTable(
         names=tuple(names),
         kw=np.array(kw, dtype=np.float64),
         kvar=np.array(kvar, dtype=np.float64),
-        fixed=tuple(fixed),
+        fixed=tuple(is_fixed),
         connected=tuple(connected),
         zip_p=np.array(zip_p_rows, dtype=np.float64).reshape(len(names), 3),
         zip_q=np.array(zip_q_rows, dtype=np.float64).reshape(len(names), 3),

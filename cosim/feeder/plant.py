@@ -17,7 +17,9 @@ from cosim.feeder.devices import (
     connected_device,
     find_pv,
     find_storage,
+    names_of,
     read_loads,
+    silence_controls,
 )
 from cosim.feeder.engine import Batch, Engine, SolveReport
 from cosim.feeder.extract import Circuit, Watched, extract_network, read_circuit, watched_voltages
@@ -44,9 +46,17 @@ class FeederModel:
         tolerance: of the power flow, relative. Stored energy is only as exact as the terminal power of
             the last iteration.
         vreg: replaces the set voltage of every regulator control.
+        discover: take control of the Storage and PVSystem elements it defines.
     """
 
-    def __init__(self, master: Path, *, tolerance: float = 1e-8, vreg: float | None = None) -> None:
+    def __init__(
+        self,
+        master: Path,
+        *,
+        tolerance: float = 1e-8,
+        vreg: float | None = None,
+        discover: bool = True,
+    ) -> None:
         self.master = master
         self.tolerance = tolerance
         self.engine = Engine()
@@ -56,8 +66,14 @@ class FeederModel:
         if vreg is not None and engine.dss.RegControls.Count():
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
         engine.solve(controls=True)
-        self.found_storages = tuple(find_storage(engine, set()))
-        self.found_pvs = tuple(find_pv(engine, set()))
+        self.storage_names = frozenset(names_of(engine, "storage"))
+        self.pv_names = frozenset(names_of(engine, "pvsystem"))
+        self.found_storages = tuple(find_storage(engine)) if discover else ()
+        self.found_pvs = tuple(find_pv(engine)) if discover else ()
+        if self.found_storages or self.found_pvs:
+            silenced = silence_controls(engine)
+            if silenced:
+                log.warning("%s switched off: set-points rule", ", ".join(silenced))
         self.loads: LoadTable = read_loads(engine)
         self.buses: tuple[str, ...] = tuple(
             dict.fromkeys(name.rsplit(".", 1)[0] for name in engine.node_names())
@@ -118,6 +134,7 @@ class Feeder:
         self._measured: int | None = None
         self._applied = False
         self._next_step = 0
+        self._peak_import_kw = 0.0
 
     def __enter__(self) -> Feeder:
         return self
@@ -169,6 +186,7 @@ class Feeder:
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
+            peak_import_kw=self._peak_import_kw,
         )
 
     def apply(self, setpoints: Setpoints) -> Applied:
@@ -251,18 +269,17 @@ class Feeder:
             events=tuple(self._events(report, before, stored)),
         )
         self._measured, self._next_step = None, step + 1
+        self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
         return result
 
     # --- building --------------------------------------------------------------------------------
 
     def _add_devices(self) -> None:
-        present = {s.name for s in self._model.found_storages}
-        present |= {p.name for p in self._model.found_pvs}
         for storage in self._storages:
-            if storage.name not in present:
+            if storage not in self._model.found_storages:
                 add_storage(self._engine, storage)
         for pv in self._pvs:
-            if pv.name not in present:
+            if pv not in self._model.found_pvs:
                 add_pv(self._engine, pv)
         self._engine.command("calcvoltagebases")
         # Setting the mode resets the step, so the step comes after it, and both only once.
@@ -356,6 +373,7 @@ class Feeder:
                     if first in places and second in places
                 ),
             ),
+            tap_step=self._tap_steps(),
             storages=self._storages,
             pvs=self._pvs,
             network=network,
@@ -372,7 +390,8 @@ class Feeder:
         self._load_batch.write("kvar", self._load_kvar)
 
     def _write_sun(self, irradiance: float) -> None:
-        self._pv_batch.write("irradiance", np.full(len(self._pv_batch), irradiance))
+        sun = np.full(len(self._pvs), irradiance)
+        self._pv_batch.write("irradiance", _spread(sun, self._pv_at, len(self._pv_batch)))
         self._pv_available = np.array([pv.available_kw(irradiance) for pv in self._pvs])
 
     def _write_setpoints(self, accepted: Setpoints) -> None:
@@ -407,6 +426,15 @@ class Feeder:
             transformers.Wdg(winding)
             taps[i] = transformers.Tap()
         return taps
+
+    def _tap_steps(self) -> FloatArray:
+        transformers = self._engine.dss.Transformers
+        steps = np.empty(len(self._regulators))
+        for i, (name, winding) in enumerate(self._regulators):
+            transformers.Name(name)
+            transformers.Wdg(winding)
+            steps[i] = (transformers.MaxTap() - transformers.MinTap()) / transformers.NumTaps()
+        return steps
 
     def _head(self) -> tuple[complex, float]:
         """Power the source feeds in (kW + j kvar) and the losses of the whole circuit in kW."""

@@ -16,18 +16,19 @@ def daily_shapes(
 ) -> tuple[FloatArray, IntArray]:
     """Multipliers of the loads' daily shapes at each step, and which load follows which.
 
-    Shapes are read at the time of day of each step's start and repeat every day; a shape with
-    coarser points is held. Loads without a shape, and fixed loads, keep their nominal demand.
+    Shapes start at midnight and repeat; coarser points are held, finer ones averaged. Loads without a
+    shape, and fixed loads, keep their nominal demand.
 
     Raises:
-        SeriesError: no load has a shape, or a shape gives kW instead of multipliers.
+        SeriesError: no load has a shape, or a shape cannot be followed (kW instead of multipliers, its
+            own kvar, points that do not divide the steps).
     """
     used = sorted({shape for shape in loads.shapes if shape})
     if not used:
         raise SeriesError("no load of this feeder has a daily shape; give a multiplier or a table")
     midnight_s = (grid.start.hour * 60 + grid.start.minute) * 60 + grid.start.second
     seconds = midnight_s + grid.step_s * np.arange(steps)
-    columns = [_multipliers(engine, name, seconds) for name in used]
+    columns = [_multipliers(engine, name, seconds, grid.step_s) for name in used]
     columns.append(np.ones(steps))
     column_of = {name: i for i, name in enumerate(used)}
     profile_of = [
@@ -37,7 +38,7 @@ def daily_shapes(
     return np.column_stack(columns), np.array(profile_of, dtype=np.int64)
 
 
-def _multipliers(engine: Engine, name: str, seconds: IntArray) -> FloatArray:
+def _multipliers(engine: Engine, name: str, seconds: IntArray, step_s: int) -> FloatArray:
     shapes = engine.dss.LoadShape
     shapes.Name(name)
     if shapes.UseActual():
@@ -45,9 +46,20 @@ def _multipliers(engine: Engine, name: str, seconds: IntArray) -> FloatArray:
             f"load shape {name!r} holds kW (useactual=yes); give the demand as table_kw instead"
         )
     values = np.asarray(shapes.PMult(), dtype=np.float64)
-    interval_s = float(shapes.HrInterval()) * 3600.0
+    reactive = np.asarray(shapes.QMult(), dtype=np.float64)
+    if reactive.size > 1 and not np.array_equal(reactive, values):
+        raise SeriesError(f"load shape {name!r} has a shape of its own for kvar, which is not followed")
+    interval_s = round(float(shapes.HrInterval()) * 3600.0)
     if interval_s <= 0 or not values.size:
         raise SeriesError(f"load shape {name!r} has no fixed interval")
-    # The engine counts from the end of the first interval: hour 1 is the first point.
-    at = (np.ceil(seconds / interval_s - 1e-9).astype(np.int64) - 1) % len(values)
-    return values[at]
+    if interval_s < step_s:
+        if step_s % interval_s or seconds[0] % interval_s:
+            raise SeriesError(
+                f"load shape {name!r} has a point every {interval_s} s, which does not divide the steps "
+                f"of {step_s} s"
+            )
+        per_step = step_s // interval_s
+        points = (seconds[:, None] // interval_s + np.arange(per_step)[None, :]) % len(values)
+        return np.asarray(values[points].mean(axis=1))
+    # The first point covers the first interval of the day, as in the engine's daily mode.
+    return values[(seconds // interval_s) % len(values)]

@@ -45,7 +45,7 @@ class PersistenceForecaster:
         return Forecast(horizon, np.array(kw), np.array(kvar), np.array(sun), np.array(price))
 
     def _believed(self, step: int, now: int, oldest: int, day: int) -> Measurement:
-        if step <= now:
+        if step <= now or day == 0:
             return self._history[-1]
         yesterday = step - day
         while yesterday > now:

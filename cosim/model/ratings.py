@@ -123,7 +123,8 @@ class PvRating:
 
     def available_kw(self, irradiance: float) -> float:
         """Power without curtailment, before the inverter's rating cuts it."""
-        return min(self.kw * irradiance, self.kva)
+        # The engine caps the panels at their rating, however bright the sun.
+        return min(self.kw * irradiance, self.kw, self.kva)
 
     def accept(self, limit_kw: float, kvar: float, *, available_kw: float) -> tuple[float, float, str]:
         """Limit and reactive power the inverter will follow.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cosim.model.arrays import FloatArray
 from cosim.model.network import RadialNetwork
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.timegrid import TimeGrid
@@ -36,6 +37,7 @@ class Site:
         grid: the steps of the run.
         nodes: order of every vector per node.
         loads, regulators: order of the vectors per load and per tap.
+        tap_step: ratio between neighbouring taps of each regulator.
         feeder_map: coordinates and edges.
         storages, pvs: the controllable devices; order of every vector per device.
         network: the radial model, or None where the feeder has none.
@@ -47,6 +49,7 @@ class Site:
     nodes: tuple[str, ...]
     loads: tuple[str, ...]
     regulators: tuple[str, ...]
+    tap_step: FloatArray
     storages: tuple[StorageRating, ...]
     pvs: tuple[PvRating, ...]
     feeder_map: FeederMap

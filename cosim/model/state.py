@@ -31,6 +31,7 @@ class Measurement:
         pv_available_kw, pv_kw, pv_kvar: per PV system; available is before curtailment.
         tap: tap ratio per regulator.
         import_kw, import_kvar, losses_kw: of the whole feeder.
+        peak_import_kw: highest import of any step of the run so far, 0 before the first.
     """
 
     step: int
@@ -49,6 +50,7 @@ class Measurement:
     import_kw: float
     import_kvar: float
     losses_kw: float
+    peak_import_kw: float
 
 
 @dataclass(frozen=True)

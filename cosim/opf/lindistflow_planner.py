@@ -68,6 +68,11 @@ class LinDistFlowPlanner:
     def __init__(self, site: Site, horizon: Horizon, options: PlannerOptions) -> None:
         if site.network is None:
             raise FeederError(f"planner lindistflow needs a radial feeder: {site.no_network_reason}")
+        if not (site.storages or site.pvs):
+            raise FeederError(
+                "planner lindistflow has nothing to plan: the scenario has no battery and no PV system; "
+                "add some, or use control: {type: idle}"
+            )
         started = time.perf_counter()
         self._site, self._horizon, self._options = site, horizon, options
         self._flow = LinearFlow(site.network)
@@ -109,13 +114,10 @@ class LinDistFlowPlanner:
         )
         self.compile_s = time.perf_counter() - started
         self._earlier: Plan | None = None
-        self._peak_kw = 0.0
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
         started = time.perf_counter()
-        if measurement.step > 0:
-            self._peak_kw = max(self._peak_kw, measurement.import_kw)
         measured_der = self._der_kva(
             measurement.storage_kw + 1j * measurement.storage_kvar,
             measurement.pv_kw + 1j * measurement.pv_kvar,
@@ -127,7 +129,7 @@ class LinDistFlowPlanner:
         self._network.update(base)
         self._storage.update(measurement.stored_kwh, self._earlier, measurement.time_s)
         self._pv.update(forecast.pv_available_kw)
-        self._import.update(base.import_kw, forecast.price_per_kwh, self._peak_kw)
+        self._import.update(base.import_kw, forecast.price_per_kwh, measurement.peak_import_kw)
         build_s = time.perf_counter() - started
         solved = self.problem.solve()
         if not solved.found:

@@ -34,7 +34,8 @@ class Limits:
 
     Attributes:
         voltage_min_pu, voltage_max_pu: band of every node.
-        voltage_penalty_per_pu_h: cost per node, per unit and hour outside the band.
+        voltage_penalty_per_pu_h: cost per unit and hour outside the band, for each group of nodes whose
+            voltages the devices move in step.
         import_max_kw, import_min_kw: at the substation; None is no limit.
         lines: whether line ratings hold.
         power_penalty_per_kwh: cost of energy over a power limit.

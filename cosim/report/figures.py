@@ -18,7 +18,6 @@ from cosim.report.key_figures import MINUS
 from cosim.report.lead_errors import LeadError, planned_periods, planned_stored_kwh
 from cosim.report.metrics import (
     CUT_TOLERANCE_KW,
-    TAP_STEP,
     column,
     stored_kwh,
     violation_hours,
@@ -273,10 +272,10 @@ def line_loading(record: Record, baseline: Record | None) -> Any:
 
 def tap_positions(record: Record, baseline: Record | None) -> Any | None:
     """Tap of each regulator, in steps from neutral; None for a feeder without regulators."""
-    taps = np.rint((record.vector("tap") - 1.0) / TAP_STEP)
+    taps = np.rint((record.vector("tap") - 1.0) / record.site.tap_step)
     if not taps.shape[1]:
         return None
-    theirs = None if baseline is None else np.rint((baseline.vector("tap") - 1.0) / TAP_STEP)
+    theirs = None if baseline is None else np.rint((baseline.vector("tap") - 1.0) / record.site.tap_step)
     moves = np.abs(np.diff(taps, axis=0)).sum(axis=0)
     if theirs is not None:
         moves = moves + np.abs(np.diff(theirs, axis=0)).sum(axis=0)

@@ -18,7 +18,6 @@ from cosim.model.arrays import BoolArray, FloatArray
 from cosim.report.lead_errors import LeadError, lead_errors
 from cosim.run.record import Record
 
-TAP_STEP = 0.00625
 """Change of the ratio by one tap of a 32-step regulator with a range of 10 %."""
 
 CUT_TOLERANCE_KW = 1e-6
@@ -48,7 +47,7 @@ class RunMetrics:
         nodes_in_violation: how many nodes were outside at least once.
         tap_operations: taps passed through; tap_changes: regulator-steps with any change. Changes
             within a step and before the first step are not recorded.
-        storage_throughput_kwh: charged plus discharged energy at the terminals.
+        storage_throughput_kwh: charged plus discharged energy at the terminals, standby not counted.
         stored_change_kwh: stored at the end minus stored at the start.
         stored_change_value: the same at the mean price of the run.
         adjusted_cost: ``energy_cost`` without what was only put into, or taken from, the batteries.
@@ -248,7 +247,7 @@ def run_metrics(record: Record) -> RunMetrics:
     voltage_pu, loading = record.vector("voltage_pu"), column(record, "loading")
     under_h, over_h = violation_hours(record)
     excess_pu = _excess_pu(record, voltage_pu)
-    tap_steps = np.rint(np.abs(np.diff(record.vector("tap"), axis=0)) / TAP_STEP)
+    tap_steps = np.rint(np.abs(np.diff(record.vector("tap"), axis=0)) / record.site.tap_step)
     available_kw, pv_kw = record.vector("pv_available_kw"), record.vector("pv_kw")
     energy_cost = float((import_kw * price).sum()) * step_h
     change_kwh = stored_kwh(record)[-1] - stored_kwh(record)[0]
@@ -272,7 +271,7 @@ def run_metrics(record: Record) -> RunMetrics:
         nodes_in_violation=int(np.count_nonzero(under_h + over_h)),
         tap_operations=int(tap_steps.sum()),
         tap_changes=int(np.count_nonzero(tap_steps)),
-        storage_throughput_kwh=float(np.abs(record.vector("storage_kw")).sum()) * step_h,
+        storage_throughput_kwh=float(np.abs(record.vector("accepted_storage_kw")).sum()) * step_h,
         stored_change_kwh=float(change_kwh),
         stored_change_value=change_value,
         pv_available_kwh=float(available_kw.sum()) * step_h,

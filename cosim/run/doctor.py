@@ -49,7 +49,7 @@ def _try(name: str, probe: Callable[[], str]) -> Check:
 
 
 def _study() -> Study:
-    return open_study(find_scenario("ieee13"), steps=1, idle=True)
+    return open_study(find_scenario("ieee13"), steps=1).without_control()
 
 
 def _opendss() -> str:

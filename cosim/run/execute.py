@@ -13,7 +13,7 @@ from cosim.run.loop import StepRecord, run_loop
 from cosim.run.plant import build_plant
 from cosim.run.policy import make_controller
 from cosim.run.record import RecordWriter, prepare_folder, write_manifest
-from cosim.run.study import Study, open_study
+from cosim.run.study import Study
 
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""
@@ -85,5 +85,5 @@ def execute(study: Study, folder: Path, *, over: str, overwrite: bool, progress:
 
 def execute_baseline(study: Study, folder: Path, *, progress: Progress) -> Finished:
     """The same scenario without control, in this process, beside the run it is compared with."""
-    idle = open_study(study.path, steps=study.scenario.time.steps, master=study.master, idle=True)
+    idle = study.without_control()
     return execute(idle, folder / "baseline", over="local", overwrite=True, progress=progress)

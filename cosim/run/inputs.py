@@ -19,7 +19,12 @@ Problems = list[str]
 def compile_feeder(study: Study) -> FeederModel:
     """Compile the master file with the scenario's overrides."""
     feeder = study.scenario.feeder
-    return FeederModel(study.master, tolerance=feeder.tolerance, vreg=feeder.regulator_vreg)
+    return FeederModel(
+        study.master,
+        tolerance=feeder.tolerance,
+        vreg=feeder.regulator_vreg,
+        discover=feeder.discover,
+    )
 
 
 def build_exogenous(study: Study, model: FeederModel, problems: Problems) -> Exogenous | None:

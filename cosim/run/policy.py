@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import sys
+from pathlib import Path
 from typing import cast
 
 from cosim import plugins
@@ -29,7 +31,7 @@ def make_controller(study: Study, site: Site) -> Controller:
     if control.type == "idle":
         return IdleController()
     if control.type != "receding_horizon":
-        return cast("Controller", controller_class(control.type)())
+        return cast("Controller", controller_class(control.type, study.path.parent)())
     planner_class = plugins.load("cosim.planners", control.planner.type)
     planner: Planner = planner_class(site, study.horizon, planner_options(study.scenario))
     rhythm = Rhythm(
@@ -40,8 +42,8 @@ def make_controller(study: Study, site: Site) -> Controller:
     return RecedingHorizonController(_forecaster(study, site), planner, rhythm)
 
 
-def controller_class(name: str) -> type:
-    """The class that ``module:Class`` names.
+def controller_class(name: str, folder: Path) -> type:
+    """The class that ``module:Class`` names; the module is installed or lies beside the scenario.
 
     Raises:
         ScenarioError: it is no such name, or cannot be imported.
@@ -49,6 +51,9 @@ def controller_class(name: str) -> type:
     module, _, attribute = name.partition(":")
     if not attribute:
         raise ScenarioError("control.type", [f"{name!r}: use receding_horizon, idle or module:Class"])
+    beside = str(folder.resolve())
+    if beside not in sys.path:
+        sys.path.append(beside)
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,6 +39,13 @@ from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
 STEPS_PER_PART = 96
+REFERENCE = re.compile(
+    r"(?:^\s*(?:redirect|compile|buscoords|latlongcoords)\s+|\b(?:csv|dbl|sng|pqcsv)?file\s*=\s*)"
+    r"[\"'(\[{]?(?P<file>[^\"'()\[\]{}!,\s]+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Where an OpenDSS file names another one."""
+
 PACKAGES = (
     "cosim-opf",
     "opendssdirect.py",
@@ -239,6 +247,8 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
     Raises:
         RecordError: it holds files already and may not be overwritten.
     """
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder} is a file; choose another --out")
     if folder.exists() and any(folder.iterdir()):
         if not overwrite:
             raise RecordError(f"{folder} is not empty; choose another --out or add --overwrite")
@@ -259,8 +269,10 @@ def write_manifest(
     wall_s: float | None = None,
 ) -> None:
     """Write or renew ``manifest.json`` and the copy of the scenario."""
-    scenario_text = study.path.read_bytes()
-    _write_text(folder / "scenario.yaml", scenario_text.decode("utf-8"))
+    copy = folder / "scenario.yaml"
+    if not copy.exists():  # as it was at the start, whatever is edited meanwhile
+        _write_text(copy, study.path.read_text(encoding="utf-8"))
+    scenario_text = copy.read_bytes()
     scenario = study.scenario
     manifest = {
         "name": scenario.name,
@@ -268,6 +280,8 @@ def write_manifest(
         "reason": reason,
         "last_step": last_step(folder),
         "steps": scenario.time.steps,
+        "title": scenario.title,
+        "feeder": scenario.feeder.model or study.master.name,
         "over": over,
         "controller": scenario.control.type,
         "planner": scenario.control.planner.type if scenario.control.type == "receding_horizon" else None,
@@ -276,7 +290,7 @@ def write_manifest(
         "seeds": {f"siting[{i}]": rule.seed for i, rule in enumerate(scenario.siting)},
         "sha256": {
             "scenario": hashlib.sha256(scenario_text).hexdigest(),
-            "feeder": _hash_folder(study.master),
+            "feeder": _hash_feeder(study.master),
             "inputs": {str(path.name): _hash(path) for path in input_files(study)},
         },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
@@ -301,14 +315,27 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _hash_folder(master: Path) -> str:
-    """One hash over the names and contents of all files beside the master."""
+def _hash_feeder(master: Path) -> str:
+    """One hash over the names and contents of the master and every file it leads to."""
     digest = hashlib.sha256()
-    for path in sorted(master.parent.iterdir()):
-        if path.is_file():
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+    for path in feeder_files(master):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def feeder_files(master: Path) -> list[Path]:
+    """The master and all files that redirects, coordinates and data files name, in reading order."""
+    found: dict[Path, None] = {}
+    pending = [master.resolve()]
+    while pending:
+        path = pending.pop(0)
+        if path in found or not path.is_file():
+            continue
+        found[path] = None
+        named = REFERENCE.finditer(path.read_text(encoding="utf-8", errors="replace"))
+        pending += [(path.parent / match["file"].replace("\\", "/")).resolve() for match in named]
+    return list(found)
 
 
 def last_step(folder: Path) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +35,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]*$")]
 class Config(BaseModel):
     """Base of all configuration: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FeederConfig(Config):
@@ -289,33 +290,60 @@ class Scenario(Config):
     baseline: bool = Field(True, description="also run the scenario without control, for comparison")
 
     @model_validator(mode="after")
-    def _times_fit(self) -> Scenario:
+    def _fits_together(self) -> Scenario:
+        problems = [*self._time_problems(), *self._name_problems(), *self._terminal_problems()]
+        if problems:
+            raise ValueError("\n".join(problems))  # one line each, starting with its key
+        return self
+
+    def _time_problems(self) -> Iterator[str]:
+        """What does not fit in time, each line starting with the key."""
         step, control = self.time.step_s, self.control
-        resolution = control.resolution_s or step
-        _multiple("control.resolution_s", resolution, "time.step_s", step)
-        _multiple("control.interval_s", control.interval_s or step, "time.step_s", step)
-        if control.tail is None:
-            _multiple("control.horizon_s", control.horizon_s, "resolution_s", resolution)
-        else:
-            tail = control.tail
-            _multiple("control.tail.after_s", tail.after_s, "resolution_s", resolution)
-            _multiple("control.tail.resolution_s", tail.resolution_s, "time.step_s", step)
-            if tail.after_s >= control.horizon_s:
-                raise ValueError(
-                    f"control.tail.after_s: {tail.after_s} is not below horizon_s {control.horizon_s}"
-                )
-            _multiple(
-                "control.horizon_s",
-                control.horizon_s - tail.after_s,
-                "tail.resolution_s",
-                tail.resolution_s,
-                what=f"{control.horizon_s} less tail.after_s {tail.after_s}",
+        resolution, interval = control.resolution_s or step, control.interval_s or step
+        yield from _multiple("control.resolution_s", resolution, "time.step_s", step)
+        yield from _multiple("control.interval_s", interval, "time.step_s", step)
+        if interval > control.horizon_s:
+            yield f"control.interval_s: {interval} is longer than horizon_s {control.horizon_s}"
+        if self.delay_s() >= control.horizon_s:
+            yield f"feedback: a delay of {self.delay_s()} s reaches beyond horizon_s {control.horizon_s}"
+        if self.setpoint_ttl_s is not None and self.setpoint_ttl_s < self.delay_s():
+            yield (
+                f"setpoint_ttl_s: {self.setpoint_ttl_s} is shorter than the feedback delay of "
+                f"{self.delay_s()} s; no set-point would ever act"
             )
+        if control.tail is None:
+            yield from _multiple("control.horizon_s", control.horizon_s, "resolution_s", resolution)
+            return
+        tail = control.tail
+        yield from _multiple("control.tail.after_s", tail.after_s, "resolution_s", resolution)
+        yield from _multiple("control.tail.resolution_s", tail.resolution_s, "time.step_s", step)
+        if tail.after_s >= control.horizon_s:
+            yield f"control.tail.after_s: {tail.after_s} is not below horizon_s {control.horizon_s}"
+        elif (control.horizon_s - tail.after_s) % tail.resolution_s:
+            yield (
+                f"control.horizon_s: {control.horizon_s} less tail.after_s {tail.after_s} is not a "
+                f"multiple of tail.resolution_s {tail.resolution_s}"
+            )
+
+    def _name_problems(self) -> Iterator[str]:
         names = [s.name.lower() for s in self.storages] + [p.name.lower() for p in self.pvs]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
-            raise ValueError(f"device names must differ; {', '.join(double)} is used twice")
-        return self
+            yield f"storages: device names must differ; {', '.join(double)} is used twice"
+
+    def _terminal_problems(self) -> Iterator[str]:
+        terminal = self.control.planner.terminal
+        if terminal.type != "hard" or terminal.soc is None:
+            return
+        windows = [(s.soc_min, s.soc_max) for s in self.storages]
+        windows += [(r.soc_min, r.soc_max) for r in self.siting if isinstance(r, SiteStorage)]
+        for low, high in windows:
+            if not low <= terminal.soc <= high:
+                yield (
+                    f"control.planner.terminal.soc: {terminal.soc:g} is outside soc_min {low:g} .. "
+                    f"soc_max {high:g} of a battery"
+                )
+                return
 
     def delay_s(self) -> int:
         """Declared time between a measurement and the action of its decision."""
@@ -334,9 +362,9 @@ class Scenario(Config):
         return fine + (control.tail.resolution_s,) * (rest // control.tail.resolution_s)
 
 
-def _multiple(key: str, value: int, unit_key: str, unit: int, *, what: str = "") -> None:
+def _multiple(key: str, value: int, unit_key: str, unit: int) -> Iterator[str]:
     if value % unit:
-        raise ValueError(f"{key}: {what or value} is not a multiple of {unit_key} {unit}")
+        yield f"{key}: {value} is not a multiple of {unit_key} {unit}"
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -359,7 +387,7 @@ def load_scenario(path: Path) -> Scenario:
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
-        problems = [_sentence(dict(item), tree) for item in error.errors()]
+        problems = [text for item in error.errors() for text in _sentences(dict(item), tree)]
         raise ScenarioError(str(path), problems) from None
 
 
@@ -371,10 +399,13 @@ def line_of(path: Path, place: tuple[str | int, ...]) -> str:
         return ""
 
 
-def _sentence(item: dict[str, Any], tree: yaml.Node | None) -> str:
+def _sentences(item: dict[str, Any], tree: yaml.Node | None) -> Iterator[str]:
     place = tuple(item["loc"])
-    dotted = ".".join(str(part) for part in place) or "scenario"
     message = str(item["msg"]).removeprefix("Value error, ")
+    if not place:  # of the scenario as a whole: each line brings its key
+        for line in message.splitlines():
+            yield f"{_line(tree, tuple(line.partition(':')[0].split('.')))}{line}"
+        return
     if item["type"] == "extra_forbidden":
         key = str(place[-1])
         near = difflib.get_close_matches(key, _all_keys(), n=1)
@@ -383,7 +414,7 @@ def _sentence(item: dict[str, Any], tree: yaml.Node | None) -> str:
         message = "is missing"
     elif "input" in item and not isinstance(item["input"], dict | list):
         message = f"{item['input']!r}: {message[0].lower()}{message[1:]}"
-    return f"{_line(tree, place)}{dotted}: {message}"
+    yield f"{_line(tree, place)}{'.'.join(str(part) for part in place)}: {message}"
 
 
 def _line(tree: yaml.Node | None, place: tuple[str | int, ...]) -> str:

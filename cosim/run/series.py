@@ -24,7 +24,10 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise SeriesError(f"{path} does not exist")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (ValueError, OSError) as error:  # the readers' own errors are ValueErrors
+        raise SeriesError(f"{path} cannot be read: {error}") from error
     if TIME_COLUMN not in table.columns:
         raise SeriesError(f"{path} has no column {TIME_COLUMN!r}; it has {', '.join(table.columns)}")
     table.index = _times(path, table[TIME_COLUMN])

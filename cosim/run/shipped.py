@@ -28,7 +28,7 @@ def shipped_scenarios() -> tuple[str, ...]:
 def find_scenario(name_or_path: str) -> Path:
     """A path as it is, or the shipped scenario of that name."""
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     candidate = shipped("configs") / f"{name_or_path}.yaml"
     return candidate if candidate.is_file() else path

@@ -42,6 +42,29 @@ def devices_of(scenario: Scenario, model: FeederModel) -> Devices:
     storages: list[StorageRating] = []
     pvs: list[PvRating] = []
     problems: list[tuple[tuple[str | int, ...], str]] = []
+    _place_listed(scenario, model, storages, pvs, problems)
+    for index, rule in enumerate(scenario.siting):
+        sites = load_sites(model, rule)
+        if not sites:
+            problems.append((("siting", index), "this feeder has no load to site devices at"))
+        if isinstance(rule, SiteStorage):
+            storages.extend(_sited_storage(rule, site, kw) for site, kw in sites)
+        else:
+            pvs.extend(_sited_pv(rule, site, kw) for site, kw in sites)
+    if scenario.feeder.discover:
+        storages.extend(model.found_storages)
+        pvs.extend(model.found_pvs)
+    problems.extend(_name_clashes(model, storages, pvs))
+    return Devices(tuple(storages), tuple(pvs), tuple(problems))
+
+
+def _place_listed(
+    scenario: Scenario,
+    model: FeederModel,
+    storages: list[StorageRating],
+    pvs: list[PvRating],
+    problems: list[tuple[tuple[str | int, ...], str]],
+) -> None:
     for index, item in enumerate(scenario.storages):
         place = placement(item.bus, model, delta=item.delta)
         if isinstance(place, str):
@@ -54,22 +77,22 @@ def devices_of(scenario: Scenario, model: FeederModel) -> Devices:
             problems.append((("pvs", index, "bus"), place))
         else:
             pvs.append(_pv(panel, place))
-    for rule in scenario.siting:
-        sites = load_sites(model, rule)
-        if isinstance(rule, SiteStorage):
-            storages.extend(_sited_storage(rule, site, kw) for site, kw in sites)
-        else:
-            pvs.extend(_sited_pv(rule, site, kw) for site, kw in sites)
-    if scenario.feeder.discover:
-        storages.extend(model.found_storages)
-        pvs.extend(model.found_pvs)
-    for kind, names in (("storage", [s.name for s in storages]), ("PV", [p.name for p in pvs])):
-        double = sorted({name for name in names if names.count(name) > 1})
+
+
+def _name_clashes(
+    model: FeederModel, storages: list[StorageRating], pvs: list[PvRating]
+) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    own = {
+        "storage": ([s.name for s in storages if s not in model.found_storages], model.storage_names),
+        "pvsystem": ([p.name for p in pvs if p not in model.found_pvs], model.pv_names),
+    }
+    for kind, (mine, in_master) in own.items():
+        clash = sorted(set(mine) & in_master)
+        if clash:
+            yield ("feeder",), f"the master defines {kind} {', '.join(clash)} too; rename yours"
+        double = sorted({name for name in mine if mine.count(name) > 1})
         if double:
-            problems.append(
-                (("siting",), f"two {kind} devices are called {', '.join(double)}; rename or site fewer")
-            )
-    return Devices(tuple(storages), tuple(pvs), tuple(problems))
+            yield ("siting",), f"two {kind} devices are called {', '.join(double)}; rename or site fewer"
 
 
 def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
@@ -78,7 +101,7 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
     present = [int(node.rsplit(".", 1)[1]) for node in model.nodes if node.rsplit(".", 1)[0] == bus]
     present = sorted(number for number in present if number <= 3)
     if not present:
-        near = difflib.get_close_matches(bus, model.buses, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(bus, model.buses, n=3, cutoff=0.0)
         return f"{bus!r} is no bus of {model.master.name}; nearest: {', '.join(near) or 'none'}"
     try:
         wanted = tuple(int(part) for part in suffix.split(".")) if suffix else tuple(present)
@@ -100,6 +123,8 @@ def load_sites(model: FeederModel, rule: SiteStorage | SitePv) -> list[tuple[Pla
         bus = model.nodes[connected.legs[0][0]].rsplit(".", 1)[0]
         local.setdefault(bus, []).append(i)
     buses = sorted(bus for bus, loads in local.items() if model.loads.kw[loads].sum() > 0)
+    if not buses:
+        return []
     count = max(1, round(rule.share_of_load_buses * len(buses)))
     if rule.at_most is not None:
         count = min(count, rule.at_most)

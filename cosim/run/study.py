@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosim.errors import ScenarioError
@@ -28,6 +29,28 @@ class Study:
     master: Path
     port: int | None = None
 
+    def without_control(self) -> Study:
+        """The same study with the controller taken out: the baseline."""
+        idle = self.scenario.model_copy(update={"control": ControlConfig(type="idle")})
+        return replace(self, scenario=idle)
+
+    def to_json(self) -> str:
+        """The study as it is now, for another process; :meth:`from_json` reads it back."""
+        return json.dumps(
+            {
+                "path": str(self.path.resolve()),
+                "master": str(self.master),
+                "scenario": self.scenario.model_dump(mode="json", by_alias=True),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Study:
+        """The study that :meth:`to_json` wrote."""
+        data = json.loads(text)
+        scenario = Scenario.model_validate(data["scenario"])
+        return cls(Path(data["path"]), scenario, Path(data["master"]))
+
     @property
     def grid(self) -> TimeGrid:
         """The steps of the run."""
@@ -45,16 +68,13 @@ class Study:
         return Feedback(self.scenario.delay_s(), self.scenario.setpoint_ttl_s)
 
 
-def open_study(
-    path: Path, *, steps: int | None = None, master: Path | None = None, idle: bool = False
-) -> Study:
+def open_study(path: Path, *, steps: int | None = None, master: Path | None = None) -> Study:
     """Read a scenario and find its feeder.
 
     Args:
         path: scenario file.
         steps: shortens or lengthens the run.
         master: replaces the scenario's feeder.
-        idle: replaces the controller by none, for the baseline.
 
     Raises:
         ScenarioError: the file is wrong or the feeder does not exist.
@@ -63,8 +83,6 @@ def open_study(
     if steps is not None:
         time = scenario.time.model_copy(update={"steps": steps})
         scenario = scenario.model_copy(update={"time": time})
-    if idle:
-        scenario = scenario.model_copy(update={"control": ControlConfig(type="idle")})
     return Study(path, scenario, _find_master(path, scenario) if master is None else _given(master))
 
 

@@ -60,7 +60,10 @@ def test_the_tightest_member_sets_the_bound_of_a_group():
     tree = active_tree(flow, inject, np.array([120.0]))
     squared = (measured.voltage_pu**2)[:, None]
     lower, upper = tree.bounds(squared, 0.95, 1.05)
+    touching = np.zeros(len(lower), dtype=bool)
     for node in np.flatnonzero(tree.group_of >= 0):
         group, scale = tree.group_of[node], tree.group_scale[node]
         assert lower[group, 0] * scale >= 0.95**2 - squared[node, 0] - 1e-12
         assert upper[group, 0] * scale <= 1.05**2 - squared[node, 0] + 1e-12
+        touching[group] |= bool(np.isclose(lower[group, 0] * scale, 0.95**2 - squared[node, 0], atol=1e-12))
+    assert touching.all()  # each bound is some member's own, not tighter than all of them

@@ -212,3 +212,27 @@ def test_infeasible_is_a_result(plant):
     assert isinstance(outcome, NoPlan)
     assert "infeasible" in outcome.status
     assert outcome.reason == f"the lindistflow program is {outcome.status}"
+
+
+@pytest.mark.parametrize("present", ["storage", "pv"])
+def test_one_kind_of_device_is_enough(present):
+    storages = (a_storage(),) if present == "storage" else ()
+    pvs = (PvRating("p1", "680", (1, 2, 3), False, 600.0, 660.0),) if present == "pv" else ()
+    with a_feeder(shipped_master("ieee13"), storages=storages, pvs=pvs, steps=1) as feeder:
+        measurement = feeder.measure(0)
+        forecast = replace(forecast_of(measurement), pv_available_kw=np.full((HOURS, len(pvs)), 300.0))
+        for options in ({}, {"capability": "cone", "objective": Objective(losses_per_kwh=0.1)}):
+            plan = planner_of(feeder.site, **options).plan(measurement, forecast)
+            assert isinstance(plan, Plan)
+            assert plan.storage_kw.shape == (HOURS, len(storages))
+            assert plan.pv_kw_limit.shape == (HOURS, len(pvs))
+
+
+def test_the_peak_that_counts_is_the_highest_committed_import(plant):
+    """A peak that was paid for already is free; one that never was is not."""
+    site, measurement = plant
+    objective = Objective(peak_per_kw=10.0)
+    flat = plan_of(site, measurement, limits=NO_LIMITS, objective=objective)
+    paid = replace(measurement, peak_import_kw=float(flat.import_kw.max()) + 60.0)
+    free = plan_of(site, paid, limits=NO_LIMITS, objective=objective)
+    assert free.import_kw.max() > flat.import_kw.max() + 30

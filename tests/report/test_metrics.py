@@ -58,6 +58,7 @@ SITE = Site(
     nodes=("a.1", "b.1"),
     loads=("l",),
     regulators=("reg",),
+    tap_step=np.array([0.00625]),
     storages=(STORAGE,),
     pvs=(PV,),
     feeder_map=FeederMap(("a", "b"), (0.0, 1.0), (0.0, 1.0), (("a", "b"),)),
@@ -469,7 +470,9 @@ def test_a_run_without_plans_and_baseline_has_a_report(unplanned, tmp_path):
 def test_a_feeder_without_devices_and_places_has_a_report(unplanned, tmp_path):
     lists = [name for name in unplanned.steps if re.search("storage|pv_|tap|stored", name)]
     empty = {name: [np.empty(0)] * 3 for name in lists if not name.startswith("plan_")}
-    bare = replace(SITE, storages=(), pvs=(), regulators=(), feeder_map=FeederMap((), (), (), ()))
+    bare = replace(
+        SITE, storages=(), pvs=(), regulators=(), tap_step=np.zeros(0), feeder_map=FeederMap((), (), (), ())
+    )
     folder = write(replace(unplanned, site=bare, steps=unplanned.steps.assign(**empty)), tmp_path / "run")
     assert write_report(folder).run.pv_available_kwh == 0.0
 

@@ -43,13 +43,14 @@ def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, f
 
 
 @pytest.mark.usefixtures("importable_tests")
-def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path):
-    path = scenario_file(
-        feedback={"delay_s": 1800},
-        setpoint_ttl_s=900,
-        control={"type": "tests.controllers:EchoController"},
-    )
-    execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None)
+@pytest.mark.parametrize("over", ["local", "helics"])
+def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path, over):
+    """The controller repeats its first answer with its old stamp, as one whose clock stopped would."""
+    path = scenario_file(setpoint_ttl_s=1800, control={"type": "tests.controllers:StoppedClockController"})
+    execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
     record = read_record(tmp_path / "run")
-    assert (record.vector("accepted_storage_kw") == 0).all()
-    assert record.steps.why_safe.iloc[-1] == "set-points are 1800 s old, limit 900 s"
+    first = [kw_of(0), kw_of(0)]
+    assert record.vector("accepted_storage_kw").tolist() == [first] * 3 + [[0.0, 0.0]] * 3
+    assert record.steps.why_safe.tolist() == ["", "", ""] + [
+        f"set-points are {age} s old, limit 1800 s" for age in (2700, 3600, 4500)
+    ]

@@ -39,6 +39,11 @@ class PvBlock:
         curtail: bool,
     ) -> None:
         self.ratings = ratings
+        self.horizon = horizon
+        self.constraints: list[cp.Constraint] = []
+        self.cost: cp.Expression | float = 0.0
+        if not ratings:  # solvers of array programs do not like empty arrays
+            return
         count, periods = len(ratings), len(horizon)
         self._kw_rated = np.array([r.kw for r in ratings], dtype=np.float64)[:, None]
         kva = np.array([r.kva for r in ratings], dtype=np.float64)
@@ -48,7 +53,7 @@ class PvBlock:
         kw = cp.multiply(self._kw_rated, self._available - self._curtailed)
         self.change_kw = -cp.multiply(self._kw_rated, self._curtailed)
         self.kvar = cp.multiply(self._kw_rated, self._reactive)
-        self.constraints: list[cp.Constraint] = [self._curtailed <= self._available]
+        self.constraints.append(self._curtailed <= self._available)
         if not curtail:
             self.constraints.append(self._curtailed == 0)
         if reactive:
@@ -63,6 +68,8 @@ class PvBlock:
 
     def update(self, available_kw: FloatArray) -> None:
         """Set what the sun offers, shape (period, PV system)."""
+        if not self.ratings:
+            return
         self._available.value = np.maximum(available_kw.T / self._kw_rated, 0.0)
 
     def planned(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -70,6 +77,9 @@ class PvBlock:
 
         Where nothing is curtailed the limit is the rating, so that an unexpected gleam is not lost.
         """
+        if not self.ratings:
+            none = np.zeros((len(self.horizon), 0))
+            return none, none, none
         change = np.asarray(self.change_kw.value).T
         kw = np.asarray(self._available.value).T * self._kw_rated[:, 0] + change
         kvar = np.asarray(self.kvar.value).T.copy()

@@ -62,6 +62,10 @@ class StorageBlock:
     ) -> None:
         self.ratings = ratings
         self.horizon = horizon
+        self.constraints: list[cp.Constraint] = []
+        self.cost: cp.Expression | float = 0.0
+        if not ratings:  # solvers of array programs do not like empty arrays
+            return
         count, periods = len(ratings), len(horizon)
         self._kw = _column([r.kw for r in ratings])
         self._kwh = _column([r.kwh for r in ratings])
@@ -82,7 +86,7 @@ class StorageBlock:
             self._discharge,
         )
         kva = np.array([r.kva for r in ratings], dtype=np.float64)
-        self.constraints: list[cp.Constraint] = [
+        self.constraints += [
             self._charge <= 1.0,
             self._discharge <= 1.0,
             self._energy[:, 0] == self._start,
@@ -121,6 +125,8 @@ class StorageBlock:
         Idling loss leaves the cell only while the battery works, which is not known before solving;
         the earlier plan says where it will.
         """
+        if not self.ratings:
+            return
         full = self._kwh[:, 0]
         # A measurement may lie a rounding outside the window; the program must stay feasible.
         self._start.value = np.clip(
@@ -150,6 +156,8 @@ class StorageBlock:
 
     def planned(self) -> tuple[FloatArray, FloatArray]:
         """Planned kW and kvar, shape (period, battery); a part in 1e7 of the rating counts as rest."""
+        if not self.ratings:
+            return np.zeros((len(self.horizon), 0)), np.zeros((len(self.horizon), 0))
         kw = np.asarray(self.kw.value).T.copy()
         kvar = np.asarray(self.kvar.value).T.copy()
         kw[np.abs(kw) < 1e-7 * self._kw[:, 0]] = 0.0

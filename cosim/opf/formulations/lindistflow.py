@@ -64,8 +64,10 @@ class LinDistFlowNetwork:
         periods = len(horizon)
         unit = self._power_unit
         tree = self.tree
-        p = cp.vstack([storage.kw, pv.change_kw]) / unit
-        q = cp.vstack([storage.kvar, pv.kvar]) / unit
+        parts = [(storage.kw, storage.kvar)] if storage.ratings else []
+        parts += [(pv.change_kw, pv.kvar)] if pv.ratings else []
+        p = cp.vstack([kw for kw, _ in parts]) / unit
+        q = cp.vstack([kvar for _, kvar in parts]) / unit
         self._p = cp.Variable((len(tree.flow_nodes), periods))
         self._q = cp.Variable((len(tree.flow_nodes), periods))
         self._u = cp.Variable((len(tree.voltage_nodes), periods))
