@@ -21,7 +21,7 @@ from federates.session import CONTROLLER, EPS_S, FEEDER, Address, Session, kept,
 def run_feeder(study: Study, address: Address) -> None:
     """Join, publish the site, and go through all steps of the reference loop.
 
-    A step is over when the recorder has it on disk. It says so by a command: a subscription would make
+    No step is committed before the one before it is on disk. The recorder says so by a command: a subscription would make
     feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a whole core on such a pair
     while the controller computes.
     """
@@ -38,9 +38,10 @@ def run_feeder(study: Study, address: Address) -> None:
             time_s = float(site.grid.second(step))
             if step:
                 session.advance(time_s)
-                session.await_told(kept(step - 1))
             say({"step": step, "doing": "measure"})
             session.publish(encode_measurement(plant.measure(step)))
+            if step:  # asked for only now, while the controller computes
+                session.await_told(kept(step - 1))
             say({"step": step, "doing": "decide"})
             session.advance(time_s + EPS_S)
             decision = decode_decision(session.receive(CONTROLLER, of_step=step))
