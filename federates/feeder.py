@@ -21,9 +21,9 @@ from federates.session import CONTROLLER, EPS_S, FEEDER, Address, Session, kept,
 def run_feeder(study: Study, address: Address) -> None:
     """Join, publish the site, and go through all steps of the reference loop.
 
-    No step is committed before the one before it is on disk. The recorder says so by a command: a subscription would make
-    feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a whole core on such a pair
-    while the controller computes.
+    No step is committed before the one before it is on disk. The recorder says so by a command: a
+    subscription would make feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a
+    whole core on such a pair while the controller computes.
     """
     with Session(FEEDER, address, period_s=0.0, offset_s=0.0) as session:
         plant = build_plant(study)
