@@ -25,8 +25,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from cosim.feeder.compiled import FeederModel
 from cosim.feeder.engine import Batch
-from cosim.feeder.plant import Feeder, FeederModel
+from cosim.feeder.plant import Feeder
 from cosim.model.exogenous import Exogenous
 from cosim.model.ratings import StorageRating
 from cosim.model.state import Measurement, Setpoints

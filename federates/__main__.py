@@ -14,6 +14,10 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from federates.session import Address
 
 PR_SET_PDEATHSIG = 1
 
@@ -40,10 +44,7 @@ def main() -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, address: object) -> None:
-    from federates.session import Address
-
-    assert isinstance(address, Address)
+def _run(options: argparse.Namespace, address: Address) -> None:
     if options.role == "broker":
         from federates.broker import probe_broker, run_broker
 

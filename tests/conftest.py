@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from cosim.feeder.plant import Feeder, FeederModel
+from cosim.feeder.compiled import FeederModel
+from cosim.feeder.plant import Feeder
 from cosim.model.exogenous import Exogenous
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.timegrid import TimeGrid

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.errors import FeederError
+from cosim.feeder.branch import SQRT3
 from cosim.feeder.engine import Engine
-from cosim.feeder.extract import SQRT3, Connected
+from cosim.feeder.extract import Connected
 from cosim.model.arrays import FloatArray
 from cosim.model.ratings import PvRating, StorageRating
 

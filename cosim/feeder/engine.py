@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -131,12 +130,7 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.command("clear")
 
     def command(self, text: str) -> str:
@@ -256,6 +250,16 @@ class Engine:
         size = math.isqrt(values.size)
         # The engine stores by column.
         return values.reshape(size, size).T, np.asarray(element.NodeRef(), dtype=np.int64) - 1
+
+    def regulated_windings(self) -> dict[str, int]:
+        """Transformers with a regulator control, and the winding it moves."""
+        controls = self.dss.RegControls
+        found: dict[str, int] = {}
+        index = controls.First()
+        while index:
+            found[controls.Transformer().lower()] = int(controls.TapWinding())
+            index = controls.Next()
+        return found
 
     def energised(self) -> BoolArray:
         """Which nodes carry voltage, shape (node,)."""

@@ -1,333 +1,23 @@
 """From a circuit to the tree of branches a planner can use.
 
-Windings are never interpreted. Every power-delivery element gives its primitive admittance; the
-elements between two buses are added up, and with f the side towards the source and t the other
-
-    I_t = Ytf V_f + Ytt V_t      =>      V_t = A V_f - Z I_to,   A = -Ytt^-1 Ytf,   Z = Ytt^-1
-
-This covers lines, banks of single-phase regulators, open-delta regulators, delta-wye transformers
-and centre-tapped services alike. Behind a delta winding Ytt has no inverse in the direction of the
-zero sequence: there the nodes are phase pairs and the pseudo-inverse is taken.
+Every branch of :mod:`cosim.feeder.branch` is turned into squared magnitudes and powers at the
+operating point, and loads and devices are hung on its nodes.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 import scipy.sparse as sp
 
-from cosim.errors import FeederError, MeshedFeeder
-from cosim.feeder.engine import Engine
-from cosim.model.arrays import ComplexArray, FloatArray, IntArray, Matrix
+from cosim.errors import MeshedFeeder
+from cosim.feeder.branch import Watched, branch_admittance, branch_map, incidence
+from cosim.feeder.circuit import Circuit, Element
+from cosim.model.arrays import ComplexArray, FloatArray, Matrix
 from cosim.model.network import RadialNetwork, entries
-
-FLOATING_RATIO = 1e-4
-"""Ytt counts as singular below this ratio of its singular values (measured: grounded sections are
-above 1e-2, floating ones, held only by the engine's anti-float admittance, below 1e-5)."""
-
-NEUTRAL_PU = 0.3
-"""A node below this voltage at the operating point is a neutral, not a phase."""
-
-SQRT3 = float(np.sqrt(3.0))
-
-
-@dataclass(frozen=True)
-class Watched:
-    """A voltage that is watched: between node ``a`` and node ``b`` (-1 is ground), system indices."""
-
-    name: str
-    bus: str
-    a: int
-    b: int
-    base_kv: float
-
-
-@dataclass
-class Element:
-    """A power-delivery element between two buses."""
-
-    name: str
-    admittance: ComplexArray
-    nodes: IntArray
-    normal_amps: float
-    regulated_rows: dict[str, tuple[int, ...]] = field(default_factory=dict)
-
-
-@dataclass
-class Circuit:
-    """The circuit as a graph of buses, read once from the engine."""
-
-    node_names: tuple[str, ...]
-    node_bus: tuple[str, ...]
-    base_kv: FloatArray
-    voltage: ComplexArray
-    source_bus: str
-    source_admittance: ComplexArray
-    source_nodes: IntArray
-    between: dict[frozenset[str], list[Element]]
-    shunts: list[Element]
-    graph: nx.Graph[str]
-
-    def order(self) -> list[tuple[str, str]]:
-        """(from, to) bus pairs of a breadth-first tree from the source."""
-        return list(nx.bfs_edges(self.graph, self.source_bus))
-
-    def loop(self) -> tuple[str, ...]:
-        """Buses of one loop, empty if the circuit is a tree."""
-        connected = self.graph.subgraph(nx.node_connected_component(self.graph, self.source_bus))
-        if connected.number_of_edges() == connected.number_of_nodes() - 1:
-            return ()
-        return tuple(edge[0] for edge in nx.find_cycle(connected, self.source_bus))
-
-
-def read_circuit(engine: Engine) -> Circuit:
-    """Read buses, elements and the operating point. The engine must hold a solved power flow.
-
-    Raises:
-        FeederError: more than one source bus, or an element that joins three buses.
-    """
-    node_names = engine.node_names()
-    node_bus = tuple(name.rsplit(".", 1)[0] for name in node_names)
-    source_bus, source_admittance, source_nodes = _read_source(engine, node_bus)
-    regulated = _regulated_windings(engine)
-    between: dict[frozenset[str], list[Element]] = defaultdict(list)
-    shunts: list[Element] = []
-    for element in _delivery_elements(engine, regulated):
-        buses = {node_bus[node] for node in element.nodes if node >= 0}
-        if len(buses) == 1:
-            shunts.append(element)
-        elif len(buses) == 2:
-            if _connects(element, node_bus):
-                between[frozenset(buses)].append(element)
-        elif len(buses) > 2:
-            raise FeederError(
-                f"{element.name} joins {len(buses)} buses ({', '.join(sorted(buses))}); "
-                "the radial model knows branches between two buses only"
-            )
-    graph: nx.Graph[str] = nx.Graph()
-    graph.add_node(source_bus)
-    graph.add_edges_from(tuple(pair) for pair in between)
-    return Circuit(
-        node_names=node_names,
-        node_bus=node_bus,
-        base_kv=engine.node_base_kv(),
-        voltage=engine.voltages().copy(),
-        source_bus=source_bus,
-        source_admittance=source_admittance,
-        source_nodes=source_nodes,
-        between=between,
-        shunts=shunts,
-        graph=graph,
-    )
-
-
-def _read_source(engine: Engine, node_bus: tuple[str, ...]) -> tuple[str, ComplexArray, IntArray]:
-    """Bus, admittance and nodes of the one voltage source."""
-    sources = engine.dss.Vsources
-    found: list[tuple[str, ComplexArray, IntArray]] = []
-    index = sources.First()
-    while index:
-        engine.dss.Circuit.SetActiveElement(f"vsource.{sources.Name()}")
-        if engine.dss.CktElement.Enabled():
-            admittance, nodes = engine.admittance()
-            live = np.flatnonzero(nodes >= 0)
-            found.append((node_bus[nodes[live[0]]], admittance[np.ix_(live, live)], nodes[live]))
-        index = sources.Next()
-    if len(found) != 1:
-        raise FeederError(
-            f"the feeder has {len(found)} voltage sources; the radial model starts from exactly one"
-        )
-    return found[0]
-
-
-def _regulated_windings(engine: Engine) -> dict[str, int]:
-    """Transformer name to the winding its regulator control moves."""
-    controls = engine.dss.RegControls
-    found: dict[str, int] = {}
-    index = controls.First()
-    while index:
-        found[controls.Transformer().lower()] = int(controls.TapWinding())
-        index = controls.Next()
-    return found
-
-
-def _delivery_elements(engine: Engine, regulated: dict[str, int]) -> Iterable[Element]:
-    dss = engine.dss
-    index = dss.Circuit.FirstPDElement()
-    while index:
-        element = dss.CktElement
-        name = element.Name().lower()
-        if element.Enabled():
-            admittance, nodes = engine.admittance()
-            rows: dict[str, tuple[int, ...]] = {}
-            kind, _, short = name.partition(".")
-            if kind == "transformer" and short in regulated:
-                conductors = int(element.NumConductors())
-                winding = regulated[short] - 1
-                rows[short] = tuple(range(winding * conductors, (winding + 1) * conductors))
-            amps = float(element.NormalAmps()) if kind == "line" else 0.0
-            yield Element(name, admittance, nodes, amps, rows)
-        index = dss.Circuit.NextPDElement()
-
-
-def _connects(element: Element, node_bus: tuple[str, ...]) -> bool:
-    """Whether an element really couples its two buses (an open switch does not)."""
-    buses = np.array([node_bus[node] if node >= 0 else "" for node in element.nodes])
-    first = next(bus for bus in buses if bus)
-    here = buses == first
-    there = (buses != first) & (buses != "")
-    coupling = np.abs(element.admittance[np.ix_(here, there)])
-    return bool(coupling.max() > 1e-9 * np.abs(element.admittance).max())
-
-
-# --- frames: which voltages are watched at a bus -------------------------------------------------
-
-
-def watched_voltages(circuit: Circuit) -> tuple[Watched, ...]:
-    """The voltages to watch, bus by bus, outwards from the source.
-
-    Phase to ground where the section is grounded, phase to phase behind a delta winding. Works on
-    meshed feeders too. Buses without voltage and neutral conductors are left out.
-    """
-    nodes_at: dict[str, list[int]] = defaultdict(list)
-    for node, bus in enumerate(circuit.node_bus):
-        number = int(circuit.node_names[node].rsplit(".", 1)[1])
-        base = circuit.base_kv[node]
-        if number <= 3 and base > 0 and abs(circuit.voltage[node]) / (base * 1e3) > NEUTRAL_PU:
-            nodes_at[bus].append(node)
-    floating = {circuit.source_bus: False}
-    watched = list(_watch_bus(circuit, circuit.source_bus, nodes_at, floating=False))
-    for parent, bus in circuit.order():
-        floating[bus] = _is_floating(circuit, parent, bus, parent_floats=floating[parent])
-        watched.extend(_watch_bus(circuit, bus, nodes_at, floating=floating[bus]))
-    return tuple(watched)
-
-
-def _is_floating(circuit: Circuit, parent: str, bus: str, *, parent_floats: bool) -> bool:
-    elements = circuit.between[frozenset((parent, bus))]
-    if all(element.name.startswith("line.") for element in elements):
-        return parent_floats
-    block = _branch_admittance(circuit, elements, parent, bus)
-    singular = np.linalg.svd(block.ytt, compute_uv=False)
-    ratio = float(singular[-1] / singular[0])
-    if len(block.to_nodes) == 1 or ratio > FLOATING_RATIO:
-        # A bank without its own ground (an autotransformer regulator) leaves the section as it was.
-        return parent_floats and ratio < 1e-2
-    return True
-
-
-def _watch_bus(
-    circuit: Circuit, bus: str, nodes_at: dict[str, list[int]], *, floating: bool
-) -> Iterable[Watched]:
-    nodes = sorted(nodes_at.get(bus, []), key=lambda node: circuit.node_names[node])
-    numbers = {node: circuit.node_names[node].rsplit(".", 1)[1] for node in nodes}
-    if not floating or len(nodes) < 2:
-        for node in nodes:
-            yield Watched(circuit.node_names[node], bus, node, -1, float(circuit.base_kv[node]))
-        return
-    pairs = [(0, 1)] if len(nodes) == 2 else [(0, 1), (1, 2), (2, 0)]
-    for i, j in pairs:
-        a, b = nodes[i], nodes[j]
-        name = f"{bus}.{numbers[a]}-{numbers[b]}"
-        yield Watched(name, bus, a, b, float(circuit.base_kv[a]) * SQRT3)
-
-
-# --- one branch -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class BranchAdmittance:
-    """Sum of the elements between two buses, split into the side f and the side t."""
-
-    ytf: ComplexArray
-    ytt: ComplexArray
-    from_nodes: tuple[int, ...]
-    to_nodes: tuple[int, ...]
-
-
-def _branch_admittance(
-    circuit: Circuit,
-    elements: list[Element],
-    parent: str,
-    bus: str,
-    tap_step: dict[str, float] | None = None,
-) -> BranchAdmittance:
-    """Add up the elements of a branch; ``tap_step`` multiplies the taps of named regulators."""
-    used = sorted({int(node) for element in elements for node in element.nodes if node >= 0})
-    from_nodes = tuple(node for node in used if circuit.node_bus[node] == parent)
-    to_nodes = tuple(
-        node
-        for node in used
-        if circuit.node_bus[node] == bus and int(circuit.node_names[node].rsplit(".", 1)[1]) <= 3
-    )
-    position = {node: i for i, node in enumerate((*from_nodes, *to_nodes))}
-    total = np.zeros((len(position), len(position)), dtype=np.complex128)
-    for element in elements:
-        admittance = element.admittance
-        for name, rows in element.regulated_rows.items():
-            if tap_step and name in tap_step:
-                scale = np.ones(len(element.nodes))
-                scale[list(rows)] /= tap_step[name]
-                admittance = admittance * np.outer(scale, scale)
-        live = [i for i, node in enumerate(element.nodes) if int(node) in position]
-        place = [position[int(element.nodes[i])] for i in live]
-        np.add.at(total, np.ix_(place, place), admittance[np.ix_(live, live)])
-    split = len(from_nodes)
-    return BranchAdmittance(total[split:, :split], total[split:, split:], from_nodes, to_nodes)
-
-
-@dataclass(frozen=True)
-class BranchMap:
-    """V_to = A V_from - Z I_to between watched voltages."""
-
-    a: ComplexArray
-    z: ComplexArray
-
-
-def _branch_map(
-    block: BranchAdmittance, from_watched: list[Watched], to_watched: list[Watched]
-) -> BranchMap:
-    from_incidence = _incidence(from_watched, block.from_nodes)
-    to_incidence = _incidence(to_watched, block.to_nodes)
-    floating = any(watched.b >= 0 for watched in to_watched)
-    inverse = np.linalg.pinv(block.ytt, rcond=FLOATING_RATIO) if floating else np.linalg.inv(block.ytt)
-    to_from = -inverse @ block.ytf @ np.linalg.pinv(from_incidence)
-    a = np.asarray(to_incidence @ to_from, dtype=np.complex128)
-    if len(from_watched) == 3 and all(watched.b >= 0 for watched in from_watched):
-        a = _plainest(a)
-    return BranchMap(a, np.asarray(to_incidence @ inverse @ to_incidence.T, dtype=np.complex128))
-
-
-def _plainest(a: ComplexArray) -> ComplexArray:
-    """The same map of three phase-pair voltages with the fewest couplings.
-
-    The pair voltages add up to zero, so a constant may be added to a row: a plain line, whose
-    pseudo-inverse reads (2/3, -1/3, -1/3), becomes (1, 0, 0).
-    """
-    rows = []
-    for row in a:
-        candidates = [row - value for value in row]
-        rows.append(min(candidates, key=lambda candidate: float(np.abs(candidate).sum())))
-    return np.array(rows)
-
-
-def _incidence(watched: list[Watched], nodes: tuple[int, ...]) -> FloatArray:
-    """Watched voltages as differences of node voltages, shape (watched, node)."""
-    matrix = np.zeros((len(watched), len(nodes)))
-    position = {node: i for i, node in enumerate(nodes)}
-    for row, voltage in enumerate(watched):
-        if voltage.a in position:
-            matrix[row, position[voltage.a]] = 1.0
-        if voltage.b in position:
-            matrix[row, position[voltage.b]] = -1.0
-    return matrix
-
-
-# --- the network ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -364,9 +54,9 @@ class _Assembly:
         """The source's own impedance, from an ideal voltage that never moves."""
         to = self.at_bus[self.circuit.source_bus]
         nodes = tuple(int(node) for node in self.circuit.source_nodes)
-        incidence = _incidence([self.watched[i] for i in to], nodes)
+        ends = incidence([self.watched[i] for i in to], nodes)
         impedance = np.asarray(
-            incidence @ np.linalg.inv(self.circuit.source_admittance) @ incidence.T, dtype=np.complex128
+            ends @ np.linalg.inv(self.circuit.source_admittance) @ ends.T, dtype=np.complex128
         )
         self._set_drop(to, impedance)
         for i in to:
@@ -374,7 +64,7 @@ class _Assembly:
 
     def add_branch(self, parent: str, bus: str) -> None:
         elements = self.circuit.between[frozenset((parent, bus))]
-        block = _branch_admittance(self.circuit, elements, parent, bus)
+        block = branch_admittance(self.circuit, elements, parent, bus)
         live = set(block.to_nodes)
         to = [i for i in self.at_bus[bus] if self.watched[i].a in live]
         touched = set(block.from_nodes)
@@ -387,7 +77,7 @@ class _Assembly:
             return
         to_watched = [self.watched[i] for i in to]
         from_watched = [self.watched[i] for i in origin]
-        branch = _branch_map(block, from_watched, to_watched)
+        branch = branch_map(block, from_watched, to_watched)
         self._set_gain(to, origin, branch.a)
         self._set_drop(to, branch.z)
         self._set_limits(to, elements)
@@ -442,8 +132,8 @@ class _Assembly:
         """D ln |no-load voltage| / d ln tap, by moving the tap one part in a million."""
         step = 1e-6
         elements = self.circuit.between[frozenset((parent, bus))]
-        moved = _branch_admittance(self.circuit, elements, parent, bus, {name: 1.0 + step})
-        after = _branch_map(moved, [self.watched[i] for i in origin], [self.watched[i] for i in to]).a
+        moved = branch_admittance(self.circuit, elements, parent, bus, {name: 1.0 + step})
+        after = branch_map(moved, [self.watched[i] for i in origin], [self.watched[i] for i in to]).a
         v_from = self.v0[origin]
         change = np.abs(after @ v_from) / np.abs(before @ v_from)
         exponent = np.log(change) / np.log1p(step)

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from cosim.errors import ContractError, FeederError, MeshedFeeder
-from cosim.feeder.devices import (
-    LoadTable,
-    add_pv,
-    add_storage,
-    connected_device,
-    find_pv,
-    find_storage,
-    names_of,
-    read_loads,
-    silence_controls,
-)
-from cosim.feeder.engine import Batch, Engine, SolveReport
-from cosim.feeder.extract import Circuit, Watched, extract_network, read_circuit, watched_voltages
+from cosim.feeder.branch import Watched, watched_voltages
+from cosim.feeder.circuit import Circuit
+from cosim.feeder.compiled import FeederModel
+from cosim.feeder.devices import add_pv, add_storage, connected_device
+from cosim.feeder.engine import Batch, SolveReport
+from cosim.feeder.extract import extract_network
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.exogenous import Exogenous
 from cosim.model.ratings import PvRating, StorageRating
@@ -36,57 +28,6 @@ SETTLING_SOLVES = 5
 """Solves allowed to bring regulators and capacitors to rest before step 0."""
 
 STORAGE_LAW_TOLERANCE_KWH = 1e-4
-
-
-class FeederModel:
-    """A compiled master file before any device of the scenario is added.
-
-    Args:
-        master: OpenDSS master file.
-        tolerance: of the power flow, relative. Stored energy is only as exact as the terminal power of
-            the last iteration.
-        vreg: replaces the set voltage of every regulator control.
-        discover: take control of the Storage and PVSystem elements it defines.
-    """
-
-    def __init__(
-        self,
-        master: Path,
-        *,
-        tolerance: float = 1e-8,
-        vreg: float | None = None,
-        discover: bool = True,
-    ) -> None:
-        self.master = master
-        self.tolerance = tolerance
-        self.engine = Engine()
-        self.engine.compile(master)
-        engine = self.engine
-        engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
-        if vreg is not None and engine.dss.RegControls.Count():
-            engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
-        engine.solve(controls=True)
-        self.storage_names = frozenset(names_of(engine, "storage"))
-        self.pv_names = frozenset(names_of(engine, "pvsystem"))
-        self.found_storages = tuple(find_storage(engine)) if discover else ()
-        self.found_pvs = tuple(find_pv(engine)) if discover else ()
-        if self.found_storages or self.found_pvs:
-            silenced = silence_controls(engine)
-            if silenced:
-                log.warning("%s switched off: set-points rule", ", ".join(silenced))
-        self.loads: LoadTable = read_loads(engine)
-        self.buses: tuple[str, ...] = tuple(
-            dict.fromkeys(name.rsplit(".", 1)[0] for name in engine.node_names())
-        )
-        self.nodes: tuple[str, ...] = engine.node_names()
-
-    def circuit(self) -> Circuit:
-        """The circuit at the present solution."""
-        return read_circuit(self.engine)
-
-    def close(self) -> None:
-        """Forget the circuit."""
-        self.engine.command("clear")
 
 
 class Feeder:
@@ -123,7 +64,7 @@ class Feeder:
             pv_kw_limit=np.array([pv.kw for pv in self._pvs], dtype=np.float64),
             pv_kvar=np.zeros(len(self._pvs)),
         )
-        self._regulators = self._find_regulators()
+        self._regulators = tuple(sorted(self._engine.regulated_windings().items()))
         self._settle()
         circuit = model.circuit()
         self._watch(watched_voltages(circuit))
@@ -139,12 +80,7 @@ class Feeder:
     def __enter__(self) -> Feeder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._model.close()
 
     # --- the three verbs of a step ---------------------------------------------------------------
@@ -320,16 +256,6 @@ class Feeder:
                 return
         log.warning("regulators or capacitors still move after %d solves at step 0", SETTLING_SOLVES)
 
-    def _find_regulators(self) -> tuple[tuple[str, int], ...]:
-        """(transformer, winding) of every regulator control, sorted by name."""
-        controls = self._engine.dss.RegControls
-        found: dict[str, int] = {}
-        index = controls.First()
-        while index:
-            found[controls.Transformer().lower()] = int(controls.TapWinding())
-            index = controls.Next()
-        return tuple(sorted(found.items()))
-
     def _watch(self, watched: tuple[Watched, ...]) -> None:
         self._watched = watched
         self._node_a = np.array([w.a for w in watched], dtype=np.int64)
@@ -419,22 +345,18 @@ class Feeder:
         return self._storage_batch.read("kWhstored")[self._storage_at]
 
     def _taps(self) -> FloatArray:
-        transformers = self._engine.dss.Transformers
-        taps = np.empty(len(self._regulators))
-        for i, (name, winding) in enumerate(self._regulators):
-            transformers.Name(name)
-            transformers.Wdg(winding)
-            taps[i] = transformers.Tap()
-        return taps
+        return np.array([winding.Tap() for winding in self._regulated()])
 
     def _tap_steps(self) -> FloatArray:
+        return np.array([(w.MaxTap() - w.MinTap()) / w.NumTaps() for w in self._regulated()])
+
+    def _regulated(self) -> Iterator[Any]:
+        """The engine's transformer, active at each regulated winding in turn."""
         transformers = self._engine.dss.Transformers
-        steps = np.empty(len(self._regulators))
-        for i, (name, winding) in enumerate(self._regulators):
+        for name, winding in self._regulators:
             transformers.Name(name)
             transformers.Wdg(winding)
-            steps[i] = (transformers.MaxTap() - transformers.MinTap()) / transformers.NumTaps()
-        return steps
+            yield transformers
 
     def _head(self) -> tuple[complex, float]:
         """Power the source feeds in (kW + j kvar) and the losses of the whole circuit in kW."""

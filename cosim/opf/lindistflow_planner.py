@@ -73,8 +73,7 @@ class LinDistFlowPlanner:
                 "planner lindistflow has nothing to plan: the scenario has no battery and no PV system; "
                 "add some, or use control: {type: idle}"
             )
-        started = time.perf_counter()
-        self._site, self._horizon, self._options = site, horizon, options
+        self._horizon = horizon
         self._flow = LinearFlow(site.network)
         self._storage = StorageBlock(
             site.storages,
@@ -112,7 +111,6 @@ class LinDistFlowPlanner:
             squares=self._network.squares,
             solver=options.solver,
         )
-        self.compile_s = time.perf_counter() - started
         self._earlier: Plan | None = None
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:

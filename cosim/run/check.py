@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 from cosim import plugins
 from cosim.errors import CosimError
-from cosim.feeder.plant import Feeder
 from cosim.model.site import Site
 from cosim.opf.problem import check_solver
-from cosim.run.inputs import Problems, build_exogenous, compile_feeder
-from cosim.run.plant import place_devices
+from cosim.run.inputs import Problems, compile_feeder
+from cosim.run.plant import open_feeder
 from cosim.run.policy import controller_class, make_controller
-from cosim.run.scenario import line_of
+from cosim.run.scenario_file import line_of
 from cosim.run.study import Study
 
 
@@ -23,26 +22,18 @@ def check_study(study: Study) -> tuple[Problems, Site | None]:
         model = compile_feeder(study)
     except CosimError as error:
         return [f"{line_of(study.path, ('feeder',))}feeder: {error}"], None
-    with_model = place_devices(study, model, problems)
-    exogenous = build_exogenous(study, model, problems)
-    problems += _check_control(study)
-    if problems or exogenous is None:
-        model.close()
-        return problems, None
+    control_problems = _check_control(study)
     try:
-        feeder = Feeder(
-            model,
-            storages=with_model.storages,
-            pvs=with_model.pvs,
-            exogenous=exogenous,
-            grid=study.grid,
-        )
+        feeder = open_feeder(study, model, problems)
+        problems += control_problems
+        if feeder is None or problems:
+            return problems, None
         with feeder:
             if study.scenario.control.type == "receding_horizon":
                 make_controller(study, feeder.site)
             return [], feeder.site
     except CosimError as error:
-        return [f"control or feeder: {error}"], None
+        return [*problems, *control_problems, f"control or feeder: {error}"], None
 
 
 def _check_control(study: Study) -> Problems:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.errors import SeriesError
-from cosim.feeder.plant import FeederModel
+from cosim.feeder.compiled import FeederModel
 from cosim.feeder.shapes import daily_shapes
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.exogenous import Exogenous
-from cosim.run.scenario import ColumnConfig, line_of
+from cosim.run.scenario import ColumnConfig
+from cosim.run.scenario_file import line_of
 from cosim.run.series import column_at_steps, read_table
 from cosim.run.study import Study
 

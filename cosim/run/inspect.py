@@ -9,8 +9,8 @@ import numpy as np
 from rich.table import Table
 
 from cosim.errors import FeederError
-from cosim.feeder.extract import watched_voltages
-from cosim.feeder.plant import FeederModel
+from cosim.feeder.branch import watched_voltages
+from cosim.feeder.compiled import FeederModel
 from cosim.run.shipped import shipped, shipped_feeders
 
 MOST_BUSES = 8

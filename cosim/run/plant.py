@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from cosim.errors import CosimError, ScenarioError
-from cosim.feeder.plant import Feeder, FeederModel
+from cosim.feeder.compiled import FeederModel
+from cosim.feeder.plant import Feeder
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
 from cosim.run.loop import PlantRole
-from cosim.run.scenario import line_of
+from cosim.run.scenario_file import line_of
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
 
@@ -17,16 +18,25 @@ def build_plant(study: Study) -> PlantRole:
     Raises:
         ScenarioError: everything that does not fit together.
     """
-    model = compile_feeder(study)
+    problems: Problems = []
+    feeder = open_feeder(study, compile_feeder(study), problems)
+    if feeder is None:
+        raise ScenarioError(str(study.path), problems)
+    return PlantRole(feeder, study.feedback)
+
+
+def open_feeder(study: Study, model: FeederModel, problems: Problems) -> Feeder | None:
+    """The feeder in operation, or None with what is wrong added to ``problems``.
+
+    The model is closed where no feeder comes of it.
+    """
     try:
-        problems: Problems = []
         devices = place_devices(study, model, problems)
         exogenous = build_exogenous(study, model, problems)
-        if problems:
-            raise ScenarioError(str(study.path), problems)
-        if exogenous is None:
-            raise ScenarioError(str(study.path), ["inputs: no series"])
-        feeder = Feeder(
+        if problems or exogenous is None:
+            model.close()
+            return None
+        return Feeder(
             model,
             storages=devices.storages,
             pvs=devices.pvs,
@@ -36,7 +46,6 @@ def build_plant(study: Study) -> PlantRole:
     except CosimError:
         model.close()
         raise
-    return PlantRole(feeder, study.feedback)
 
 
 def place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:

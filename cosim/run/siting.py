@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.feeder.plant import FeederModel
+from cosim.feeder.compiled import FeederModel
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.run.scenario import PvConfig, Scenario, SitePv, SiteStorage, StorageConfig
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from cosim.errors import ScenarioError
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.run.feedback import Feedback
-from cosim.run.scenario import ControlConfig, Scenario, line_of, load_scenario
+from cosim.run.scenario import ControlConfig, Scenario
+from cosim.run.scenario_file import line_of, load_scenario
 from cosim.run.shipped import shipped, shipped_feeders
 
 

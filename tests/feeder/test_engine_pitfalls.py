@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cosim.errors import ContractError, FeederError
+from cosim.feeder.compiled import FeederModel
 from cosim.feeder.devices import add_storage
 from cosim.feeder.engine import Batch, Engine
-from cosim.feeder.plant import FeederModel
 from cosim.model.ratings import PvRating
 from cosim.model.state import Setpoints
 from tests.conftest import a_feeder, a_storage, shipped_master

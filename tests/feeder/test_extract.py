@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from cosim.errors import MeshedFeeder
+from cosim.feeder.branch import watched_voltages
+from cosim.feeder.circuit import read_circuit
 from cosim.feeder.engine import Engine
-from cosim.feeder.extract import read_circuit, watched_voltages
 from cosim.feeder.plant import Feeder
 from cosim.model.state import Setpoints
 from cosim.opf.linear_flow import LinearFlow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cosim.feeder.plant import FeederModel
+from cosim.feeder.compiled import FeederModel
 from cosim.model.ratings import PvRating
 from cosim.model.state import Setpoints
 from cosim.run.record import feeder_files

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cosim.errors import SeriesError
-from cosim.feeder.plant import FeederModel
+from cosim.feeder.compiled import FeederModel
 from cosim.feeder.shapes import daily_shapes
 from cosim.model.timegrid import TimeGrid
 from tests.conftest import shipped_master

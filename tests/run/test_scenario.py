@@ -10,7 +10,8 @@ import yaml
 
 from cosim.errors import ScenarioError
 from cosim.run.check import check_study
-from cosim.run.scenario import Scenario, load_scenario
+from cosim.run.scenario import Scenario
+from cosim.run.scenario_file import load_scenario
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import open_study
 from tests.conftest import shipped_master, small_scenario

@@ -1,0 +1,63 @@
+"""A compiled master file, before any device of a scenario is added."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from cosim.feeder.circuit import Circuit, read_circuit
+from cosim.feeder.devices import LoadTable, find_pv, find_storage, names_of, read_loads, silence_controls
+from cosim.feeder.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+class FeederModel:
+    """A compiled master file before any device of the scenario is added.
+
+    Args:
+        master: OpenDSS master file.
+        tolerance: of the power flow, relative. Stored energy is only as exact as the terminal power of
+            the last iteration.
+        vreg: replaces the set voltage of every regulator control.
+        discover: take control of the Storage and PVSystem elements it defines.
+    """
+
+    def __init__(
+        self,
+        master: Path,
+        *,
+        tolerance: float = 1e-8,
+        vreg: float | None = None,
+        discover: bool = True,
+    ) -> None:
+        self.master = master
+        self.tolerance = tolerance
+        self.engine = Engine()
+        self.engine.compile(master)
+        engine = self.engine
+        engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
+        if vreg is not None and engine.dss.RegControls.Count():
+            engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
+        engine.solve(controls=True)
+        self.storage_names = frozenset(names_of(engine, "storage"))
+        self.pv_names = frozenset(names_of(engine, "pvsystem"))
+        self.found_storages = tuple(find_storage(engine)) if discover else ()
+        self.found_pvs = tuple(find_pv(engine)) if discover else ()
+        if self.found_storages or self.found_pvs:
+            silenced = silence_controls(engine)
+            if silenced:
+                log.warning("%s switched off: set-points rule", ", ".join(silenced))
+        self.loads: LoadTable = read_loads(engine)
+        self.buses: tuple[str, ...] = tuple(
+            dict.fromkeys(name.rsplit(".", 1)[0] for name in engine.node_names())
+        )
+        self.nodes: tuple[str, ...] = engine.node_names()
+
+    def circuit(self) -> Circuit:
+        """The circuit at the present solution."""
+        return read_circuit(self.engine)
+
+    def close(self) -> None:
+        """Forget the circuit."""
+        self.engine.command("clear")

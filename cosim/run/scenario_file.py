@@ -1,0 +1,89 @@
+"""From a scenario file to a scenario: every mistake with its line and the next move."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cosim.errors import ScenarioError
+from cosim.run.scenario import Config, Scenario
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read and check a scenario file.
+
+    Raises:
+        ScenarioError: everything that is wrong, each with its place and a suggestion.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text)
+    except yaml.YAMLError as error:
+        raise ScenarioError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise ScenarioError(str(path), ["is empty or no mapping; see 'cosim schema' for its keys"])
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        problems = [text for item in error.errors() for text in _sentences(dict(item), tree)]
+        raise ScenarioError(str(path), problems) from None
+
+
+def line_of(path: Path, place: tuple[str | int, ...]) -> str:
+    """``line N, `` for a key of a scenario file, or nothing if the key is not written there."""
+    try:
+        return _line(yaml.compose(path.read_text(encoding="utf-8")), place)
+    except (OSError, yaml.YAMLError):
+        return ""
+
+
+def _sentences(item: dict[str, Any], tree: yaml.Node | None) -> Iterator[str]:
+    place = tuple(item["loc"])
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not place:  # of the scenario as a whole: each line brings its key
+        for line in message.splitlines():
+            yield f"{_line(tree, tuple(line.partition(':')[0].split('.')))}{line}"
+        return
+    if item["type"] == "extra_forbidden":
+        key = str(place[-1])
+        near = difflib.get_close_matches(key, _all_keys(), n=1)
+        message = f"unknown key{f'; did you mean {near[0]!r}?' if near else ''}"
+    elif item["type"] == "missing":
+        message = "is missing"
+    elif "input" in item and not isinstance(item["input"], dict | list):
+        message = f"{item['input']!r}: {message[0].lower()}{message[1:]}"
+    yield f"{_line(tree, place)}{'.'.join(str(part) for part in place)}: {message}"
+
+
+def _line(tree: yaml.Node | None, place: tuple[str | int, ...]) -> str:
+    """Line of the deepest part of a place that is written in the file."""
+    node, line = tree, 0
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if found is None:
+                continue  # a tag of a union, which pydantic adds to the place
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return f"line {line}, " if line else ""
+
+
+def _all_keys() -> list[str]:
+    keys: set[str] = set()
+    pending: list[type[BaseModel]] = [Config]
+    while pending:
+        for model in pending.pop().__subclasses__():
+            keys.update(field.alias or name for name, field in model.model_fields.items())
+            pending.append(model)
+    return sorted(keys)
