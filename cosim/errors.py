@@ -9,6 +9,8 @@
     ├── SeriesError         a time series is short, unsorted, has gaps or no time zone
     ├── ContractError       two parties disagree about what crosses the border
     ├── SolverMissing       the solver a scenario asks for is not installed
+    ├── SolverUnsuited      the solver cannot solve this kind of program
+    ├── FormulationRefused  a formulation does not cover this feeder or option
     ├── ProgramTooLarge     an optimisation program would not fit into memory
     ├── RecordError         a run directory cannot be read or must not be overwritten
     └── FederationError     a federate is gone, late, duplicated or could not start
@@ -70,6 +72,14 @@ class ContractError(CosimError):
 
 class SolverMissing(CosimError):
     """The solver that a scenario asks for is not installed."""
+
+
+class SolverUnsuited(CosimError):
+    """The solver cannot solve this kind of program; the message says which one can."""
+
+
+class FormulationRefused(CosimError):
+    """A formulation does not cover this feeder; the message says what to use instead."""
 
 
 class ProgramTooLarge(CosimError):

@@ -30,13 +30,17 @@ class Element:
 
 @dataclass
 class Circuit:
-    """The circuit as a graph of buses, read once from the engine."""
+    """The circuit as a graph of buses, read once from the engine.
+
+    ``source_kv`` is the voltage to neutral behind the source's impedance.
+    """
 
     node_names: tuple[str, ...]
     node_bus: tuple[str, ...]
     base_kv: FloatArray
     voltage: ComplexArray
     source_bus: str
+    source_kv: float
     source_admittance: ComplexArray
     source_nodes: IntArray
     between: dict[frozenset[str], list[Element]]
@@ -63,7 +67,7 @@ def read_circuit(engine: Engine) -> Circuit:
     """
     node_names = engine.node_names()
     node_bus = tuple(name.rsplit(".", 1)[0] for name in node_names)
-    source_bus, source_admittance, source_nodes = _read_source(engine, node_bus)
+    source_bus, source_kv, source_admittance, source_nodes = _read_source(engine, node_bus)
     regulated = engine.regulated_windings()
     between: dict[frozenset[str], list[Element]] = defaultdict(list)
     shunts: list[Element] = []
@@ -88,6 +92,7 @@ def read_circuit(engine: Engine) -> Circuit:
         base_kv=engine.node_base_kv(),
         voltage=engine.voltages().copy(),
         source_bus=source_bus,
+        source_kv=source_kv,
         source_admittance=source_admittance,
         source_nodes=source_nodes,
         between=between,
@@ -96,17 +101,21 @@ def read_circuit(engine: Engine) -> Circuit:
     )
 
 
-def _read_source(engine: Engine, node_bus: tuple[str, ...]) -> tuple[str, ComplexArray, IntArray]:
-    """Bus, admittance and nodes of the one voltage source."""
+def _read_source(engine: Engine, node_bus: tuple[str, ...]) -> tuple[str, float, ComplexArray, IntArray]:
+    """Bus, voltage to neutral in kV, admittance and nodes of the one voltage source."""
     sources = engine.dss.Vsources
-    found: list[tuple[str, ComplexArray, IntArray]] = []
+    found: list[tuple[str, float, ComplexArray, IntArray]] = []
     index = sources.First()
     while index:
         engine.dss.Circuit.SetActiveElement(f"vsource.{sources.Name()}")
         if engine.dss.CktElement.Enabled():
             admittance, nodes = engine.admittance()
             live = np.flatnonzero(nodes >= 0)
-            found.append((node_bus[nodes[live[0]]], admittance[np.ix_(live, live)], nodes[live]))
+            # The engine takes the base voltage as that between neighbouring phases.
+            phases = sources.Phases()
+            across = 1.0 if phases == 1 else 2.0 * np.sin(np.pi / phases)
+            kv = float(sources.PU() * sources.BasekV() / across)
+            found.append((node_bus[nodes[live[0]]], kv, admittance[np.ix_(live, live)], nodes[live]))
         index = sources.Next()
     if len(found) != 1:
         raise FeederError(

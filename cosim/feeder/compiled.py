@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from cosim.feeder.circuit import Circuit, read_circuit
@@ -21,6 +22,8 @@ class FeederModel:
             the last iteration.
         vreg: replaces the set voltage of every regulator control.
         discover: take control of the Storage and PVSystem elements it defines.
+        storage_soc_max: upper end of the window of the batteries it defines, as a share of the full
+            cell; OpenDSS has no property for it.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class FeederModel:
         tolerance: float = 1e-8,
         vreg: float | None = None,
         discover: bool = True,
+        storage_soc_max: float = 1.0,
     ) -> None:
         self.master = master
         self.tolerance = tolerance
@@ -42,7 +46,10 @@ class FeederModel:
         engine.solve(controls=True)
         self.storage_names = frozenset(names_of(engine, "storage"))
         self.pv_names = frozenset(names_of(engine, "pvsystem"))
-        self.found_storages = tuple(find_storage(engine)) if discover else ()
+        self.found_storages = tuple(
+            replace(storage, max_kwh=max(storage_soc_max * storage.kwh, storage.min_kwh))
+            for storage in (find_storage(engine) if discover else ())
+        )
         self.found_pvs = tuple(find_pv(engine)) if discover else ()
         if self.found_storages or self.found_pvs:
             silenced = silence_controls(engine)

@@ -89,7 +89,7 @@ def find_storage(engine: Engine) -> list[StorageRating]:
             bus=bus,
             phases=phases,
             delta=delta,
-            kw=kw * number("%kWrated") / 100,
+            kw=kw * (number("%kWrated") / 100),
             kva=number("kVA"),
             kwh=kwh,
             min_kwh=kwh * number("%reserve") / 100,

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from cosim.errors import MeshedFeeder
-from cosim.feeder.branch import Watched, branch_admittance, branch_map, incidence
+from cosim.feeder.branch import SQRT3, Watched, branch_admittance, branch_map, incidence
 from cosim.feeder.circuit import Circuit, Element
 from cosim.model.arrays import ComplexArray, FloatArray, Matrix
 from cosim.model.network import RadialNetwork, entries
@@ -61,6 +61,12 @@ class _Assembly:
         self._set_drop(to, impedance)
         for i in to:
             self.branches[i] = "vsource"
+
+    def source_pu(self) -> FloatArray:
+        """Voltage behind the source's impedance at each head node, per unit."""
+        heads = self.at_bus[self.circuit.source_bus]
+        across = np.array([1.0 if self.watched[i].b < 0 else SQRT3 for i in heads])
+        return np.asarray(self.circuit.source_kv * across / self.base_kv[heads])
 
     def add_branch(self, parent: str, bus: str) -> None:
         elements = self.circuit.between[frozenset((parent, bus))]
@@ -238,6 +244,7 @@ def extract_network(
         nodes=tuple(w.name for w in watched),
         base_kv=assembly.base_kv,
         head=np.array(assembly.at_bus[circuit.source_bus], dtype=np.int64),
+        source_pu=assembly.source_pu(),
         gain=entries(assembly.gain),
         share=entries(assembly.share),
         drop=entries(assembly.drop),

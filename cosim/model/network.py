@@ -44,6 +44,7 @@ class RadialNetwork:
         nodes: names of the nodes, the order of every measured vector per node.
         base_kv: voltage base of each node, shape (node,).
         head: nodes at the source bus; the power they receive is the feeder's import.
+        source_pu: voltage behind the source's impedance, shape (head,).
         gain: squared voltage of a node per squared voltage of its parent nodes, per unit.
         share: complex power drawn at a parent node per power received at a node, lossless.
         drop: complex H; squared voltage falls by 2 (Re H P + Im H Q), per unit per kVA.
@@ -66,6 +67,7 @@ class RadialNetwork:
     nodes: tuple[str, ...]
     base_kv: FloatArray
     head: IntArray
+    source_pu: FloatArray
     gain: SparseEntries
     share: SparseEntries
     drop: SparseEntries

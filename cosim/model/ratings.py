@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 
 FULL_TOLERANCE_KWH = 1e-9
+ROUNDING = 1e-9
+"""A cut below this part of the rated power is a rounding, not a broken promise."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,10 @@ class StorageRating:
         if accepted > 0.0:
             room = (stored_kwh - self.min_kwh) * self.efficiency_discharge / step_h - self.idling_kw
             if room < accepted:
+                rounding = accepted - room <= ROUNDING * self.kw
                 accepted = room if room > FULL_TOLERANCE_KWH else 0.0
-                reasons.append(f"energy: {stored_kwh:.3f} kWh stored, {self.min_kwh:g} kWh reserve")
+                if not rounding:
+                    reasons.append(f"energy: {stored_kwh:.3f} kWh stored, {self.min_kwh:g} kWh reserve")
         elif accepted < 0.0:
             room_kwh = self.max_kwh - stored_kwh
             room = room_kwh / (self.efficiency_charge * step_h) + self.idling_kw
@@ -96,8 +100,9 @@ class StorageRating:
                 accepted = 0.0
                 reasons.append(f"energy: {stored_kwh:.3f} of {self.max_kwh:g} kWh stored")
             elif room < -accepted:
+                if -accepted - room > ROUNDING * self.kw:
+                    reasons.append(f"energy: {stored_kwh:.3f} of {self.max_kwh:g} kWh stored")
                 accepted = -room
-                reasons.append(f"energy: {stored_kwh:.3f} of {self.max_kwh:g} kWh stored")
         reactive, cut = _within_circle(accepted, kvar, self.kva)
         if cut:
             reasons.append(f"inverter {self.kva:g} kVA")

@@ -117,6 +117,11 @@ class Certificate:
         slack_pu: largest soft-limit violation that the plan itself expects.
         iterations: of the solver.
         build_s, solve_s: seconds to write the parameters and to solve.
+        relaxation_gap_kva: largest loss that a relaxed branch equation invents; None if nothing is
+            relaxed.
+        optimality_gap: cost of the plan by exact network equations above a proven lower bound, as a part
+            of it; None where nothing is proven.
+        claim: what follows from these numbers, in words.
     """
 
     planner: str
@@ -128,6 +133,9 @@ class Certificate:
     iterations: int
     build_s: float
     solve_s: float
+    relaxation_gap_kva: float | None
+    optimality_gap: float | None
+    claim: str
 
 
 @dataclass(frozen=True)

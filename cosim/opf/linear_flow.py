@@ -43,12 +43,14 @@ class Flow:
     Attributes:
         squared_pu: squared voltage, shape (node, period).
         flow_kva: complex power each node receives, shape (node, period).
-        import_kw: power drawn from the source, losses included, shape (period,).
+        import_kva: complex power drawn from the source, shape (period,).
+        losses_kw: of all branches, by the flows, shape (period,).
     """
 
     squared_pu: FloatArray
     flow_kva: ComplexArray
-    import_kw: FloatArray
+    import_kva: ComplexArray
+    losses_kw: FloatArray
 
     @property
     def voltage_pu(self) -> FloatArray:
@@ -62,13 +64,13 @@ class Anchor:
 
     Attributes:
         squared_pu: per node.
-        import_kw: of the feeder's head.
-        measured_squared_pu: the measurement itself, where predictions start from, per node.
+        import_kva: of the feeder's head.
+        start_squared_pu: where predictions start from: the measurement itself, per node.
     """
 
     squared_pu: FloatArray
-    import_kw: float
-    measured_squared_pu: FloatArray
+    import_kva: complex
+    start_squared_pu: FloatArray
 
 
 class LinearFlow:
@@ -76,10 +78,13 @@ class LinearFlow:
 
     Args:
         network: extracted from the feeder.
+        losses_imported: whether the import counts losses (by the lossless flows). The textbook form
+            does not.
     """
 
-    def __init__(self, network: RadialNetwork) -> None:
+    def __init__(self, network: RadialNetwork, *, losses_imported: bool = True) -> None:
         self.network = network
+        self._losses_imported = losses_imported
         size = network.size
         identity = sp.identity(size, format="csc")
         self.gain = real_matrix(network.gain, (size, size))
@@ -92,7 +97,7 @@ class LinearFlow:
         self._taps = network.tap
         self._voltages = splu((identity - self.gain).tocsc(), permc_spec="NATURAL")
         self._head = np.zeros(size)
-        self._head[network.head] = 1.0
+        self._head[network.head] = network.source_pu**2
 
     def device_share(self, values: SparseEntries, count: int) -> Matrix:
         """Power at each node per power of each device, shape (node, device)."""
@@ -130,9 +135,16 @@ class LinearFlow:
         flow = self._solve(demand - der_kva[:, None], squared[:, None])
         return Anchor(
             squared - flow.squared_pu[:, 0],
-            measurement.import_kw - float(flow.import_kw[0]),
+            complex(measurement.import_kw, measurement.import_kvar) - complex(flow.import_kva[0]),
             squared,
         )
+
+    def unanchored(self, taps: FloatArray) -> Anchor:
+        """No correction: the equations as they stand, at the given tap ratios."""
+        self.set_taps(taps)
+        size = self.network.size
+        start: FloatArray = np.asarray(self._voltages.solve(self._head))
+        return Anchor(np.zeros(size), 0j, start)
 
     def predict(
         self, anchor: Anchor, demand_kw: FloatArray, demand_kvar: FloatArray, der_kva: ComplexArray
@@ -145,12 +157,12 @@ class LinearFlow:
             der_kva: injection at each node, shape (node, period).
         """
         periods = demand_kw.shape[1]
-        squared = np.repeat(anchor.measured_squared_pu[:, None], periods, axis=1)
+        squared = np.repeat(anchor.start_squared_pu[:, None], periods, axis=1)
         for _ in range(ZIP_PASSES):
             demand = self._node_demand(squared, demand_kw, demand_kvar)
             lossless = self._solve(demand - der_kva, squared)
             squared = lossless.squared_pu + anchor.squared_pu[:, None]
-        return Flow(squared, lossless.flow_kva, lossless.import_kw + anchor.import_kw)
+        return Flow(squared, lossless.flow_kva, lossless.import_kva + anchor.import_kva, lossless.losses_kw)
 
     def _node_demand(
         self, squared_pu: FloatArray, demand_kw: FloatArray, demand_kvar: FloatArray
@@ -169,7 +181,8 @@ class LinearFlow:
         flow: ComplexArray = np.asarray(self._flows.solve(np.ascontiguousarray(consumption)))
         drop = 2.0 * (self.drop @ np.conj(flow)).real
         squared = self._voltages.solve(np.ascontiguousarray(self._head[:, None] - drop))
-        # |I|^2 R of every branch, from the flows: the import must pay for them.
-        losses = (flow * (self.drop @ np.conj(flow))).real / np.maximum(squared_pu, 0.25)
-        head = flow[self.network.head].real.sum(axis=0)
-        return Flow(squared, flow, head + losses.sum(axis=0))
+        # |I|^2 Z of every branch, from the flows: the import must pay for them.
+        lost = (flow * (self.drop @ np.conj(flow)) / np.maximum(squared_pu, 0.25)).sum(axis=0)
+        head = flow[self.network.head].sum(axis=0)
+        imported = head + lost if self._losses_imported else head
+        return Flow(squared, flow, imported, np.asarray(lost.real))

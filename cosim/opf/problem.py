@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import scipy.sparse as sp
 
-from cosim.errors import ProgramTooLarge, SolverMissing
+from cosim.errors import SolverMissing, SolverUnsuited
+from cosim.opf.program import Program
+from cosim.opf.solvers.casadi_route import CasadiRoute
+from cosim.opf.solvers.clarabel_route import ClarabelRoute
+from cosim.opf.solvers.modelled_route import ModelledRoute
+from cosim.opf.solvers.route import Route
 
 ACCEPTED = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
 ACCEPTED_RESIDUAL = 1e-4
 """An ``optimal_inaccurate`` answer counts only if its own constraints hold to this."""
 
-LARGEST_DENSE_GIB = 4.0
+NONLINEAR = ("ipopt", "bonmin")
+INTEGER = ("highs", "scip", "bonmin")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Solved:
         found: whether the answer may be used.
         status: the solver's word.
         objective: value without the constant part.
+        bound: what no point can be below, without the constant part; NaN where nothing is proven.
         primal_residual: largest violated constraint, recomputed from the variables.
         iterations: of the solver.
         solve_s: seconds.
@@ -35,107 +40,113 @@ class Solved:
     found: bool
     status: str
     objective: float
+    bound: float
     primal_residual: float
     iterations: int
     solve_s: float
 
 
 class DispatchProblem:
-    """A parametrised convex program: linear cost plus squares of some variables.
-
-    The squares are kept apart because cvxpy (1.9.3) stores the linear part of a quadratic objective
-    as a dense variables x parameters matrix: 4 GiB for IEEE 123 and 24 periods. For Clarabel the
-    program is therefore compiled with its linear cost, and the squares join as the matrix P when the
-    solver is called. Other solvers get the quadratic objective from cvxpy, if it fits into memory.
+    """A parametrised program: affine part plus squares, cones and binaries.
 
     Args:
-        cost: linear or piecewise linear.
-        constraints: all constraints.
-        squares: variables whose squares are added to the cost.
-        solver: name of an installed cvxpy solver.
+        program: all blocks together.
+        solver: ``auto`` or the name of a solver.
 
     Raises:
         SolverMissing: the solver is not installed; the message lists those that are.
-        ProgramTooLarge: the quadratic objective would not fit into memory.
+        SolverUnsuited: the solver cannot solve this kind of program.
+        ProgramTooLarge: the program would not fit into memory.
         ValueError: the program is not DPP and would be rebuilt at every step.
     """
 
-    def __init__(
-        self,
-        cost: cp.Expression,
-        constraints: list[cp.Constraint],
-        *,
-        squares: list[cp.Variable],
-        solver: str,
-    ) -> None:
-        self._solver = check_solver(solver)
-        self._squares = squares if self._solver == cp.CLARABEL else []
-        if squares and not self._squares:
-            cost = cost + sum(cp.sum_squares(square) for square in squares)
-        self.program = cp.Problem(cp.Minimize(cost), constraints)
-        if not self.program.is_dcp(dpp=True):
+    def __init__(self, program: Program, *, solver: str) -> None:
+        self.solver = suitable_solver(solver, program)
+        self._program = program
+        self.affine = cp.Problem(cp.Minimize(program.cost), program.constraints)
+        if not self.affine.is_dcp(dpp=True):
             raise ValueError("the program is not DPP: a product of parameters is left in it")
-        if squares and not self._squares:
-            self._refuse_dense_objective()
-        self._quadratic: sp.csc_array | None = None
-        self._solver_cache: dict[str, Any] = {}
+        self._route = self._choose_route()
 
-    def _refuse_dense_objective(self) -> None:
-        variables = sum(variable.size for variable in self.program.variables())
-        parameters = sum(parameter.size for parameter in self.program.parameters())
-        needed_gib = 8.0 * variables * parameters / 2**30
-        if needed_gib > LARGEST_DENSE_GIB:
-            raise ProgramTooLarge(
-                f"the quadratic terms of the objective would take {needed_gib:.0f} GiB with solver "
-                f"{self._solver.lower()} ({variables} variables, {parameters} parameters); use "
-                "solver clarabel, or set losses_per_kwh and voltage_deviation_per_pu2_h to 0"
-            )
+    def _choose_route(self) -> Route:
+        if self.solver in NONLINEAR:
+            return CasadiRoute(self.affine, self._program, self.solver)
+        if self.solver == "clarabel":
+            return ClarabelRoute(self.affine, self._program)
+        return ModelledRoute(self.affine, self._program, self.solver.upper())
 
     def solve(self) -> Solved:
         """Solve with the present parameter values. Infeasible is a result."""
         started = time.perf_counter()
         try:
-            if self._squares:
-                self._solve_with_squares()
-            else:
-                self.program.solve(solver=self._solver, warm_start=True, enforce_dpp=True)
-            status = str(self.program.status)
+            answer = self._route.solve()
         except cp.SolverError as error:
-            status = f"solver_error: {error}"
+            elapsed = time.perf_counter() - started
+            nothing = float("nan")
+            return Solved(False, f"solver_error: {error}", nothing, nothing, nothing, 0, elapsed)
         elapsed = time.perf_counter() - started
-        if status not in ACCEPTED:
-            return Solved(False, status, float("nan"), float("nan"), 0, elapsed)
+        if answer.status not in ACCEPTED:
+            nothing = float("nan")
+            return Solved(False, answer.status, nothing, nothing, nothing, answer.iterations, elapsed)
         residual = self._primal_residual()
-        found = status == cp.OPTIMAL or residual <= ACCEPTED_RESIDUAL
-        iterations = int(self.program.solver_stats.num_iters or 0)
-        # cvxpy's value counts the linear cost only.
-        objective = float(self.program.value) + sum(float(np.sum(s.value**2)) for s in self._squares)
-        return Solved(found, status, objective, residual, iterations, elapsed)
+        found = answer.status == cp.OPTIMAL or residual <= ACCEPTED_RESIDUAL
+        return Solved(
+            found, answer.status, self.objective(), answer.bound, residual, answer.iterations, elapsed
+        )
 
-    def _solve_with_squares(self) -> None:
-        data, chain, inverse_data = self.program.get_problem_data(
-            cp.CLARABEL, enforce_dpp=True, solver_opts={}
-        )
-        if self._quadratic is None:
-            columns = data["param_prob"].var_id_to_col
-            diagonal = np.zeros(data["c"].size)
-            for square in self._squares:
-                at = columns[square.id]
-                diagonal[at : at + square.size] = 2.0  # the solver minimises x'Px / 2
-            self._quadratic = sp.csc_array(sp.diags_array(diagonal))
-        data["P"] = self._quadratic
-        raw = chain.solver.solve_via_data(
-            data, warm_start=True, verbose=False, solver_opts={}, solver_cache=self._solver_cache
-        )
-        self.program.unpack_results(raw, chain, inverse_data)
+    @property
+    def exact(self) -> bool:
+        """Whether products are met as equalities."""
+        return self._program.tight and self.solver in NONLINEAR
+
+    def objective(self) -> float:
+        """Cost at the present values of the variables."""
+        squares = sum(float(np.sum(s.value**2)) for s in self._program.squares)
+        return float(self._program.cost.value) + squares
 
     def _primal_residual(self) -> float:
         worst = 0.0
-        for constraint in self.program.constraints:
+        for constraint in self.affine.constraints:
             violation = np.asarray(constraint.violation())
             if violation.size:
                 worst = max(worst, float(np.max(violation)))
+        for cones in self._program.cones:
+            gap = cones.gap()
+            exact = cones.tight and self.solver in NONLINEAR
+            worst = max(worst, float(np.max(np.abs(gap) if exact else -gap, initial=0.0)))
         return worst
+
+
+def suitable_solver(asked: str, program: Program) -> str:
+    """The solver for a program: the one asked for, or the best one known for its kind.
+
+    Raises:
+        SolverMissing: it is not installed.
+        SolverUnsuited: it cannot solve this kind of program; the message says what can.
+    """
+    curved, integer = bool(program.cones or program.squares), bool(program.binaries)
+    if program.tight:
+        chosen = ("bonmin" if integer else "ipopt") if asked == "auto" else asked.lower()
+        if chosen not in NONLINEAR:
+            raise SolverUnsuited(
+                f"solver {asked} cannot solve the nonlinear program; use ipopt (bonmin with "
+                "complementarity binary), or planner branch_flow_soc for its convex relaxation"
+            )
+    elif asked == "auto":
+        chosen = "clarabel" if not integer else ("scip" if curved else "highs")
+    else:
+        chosen = asked.lower()
+    if integer and chosen not in INTEGER:
+        raise SolverUnsuited(
+            f"solver {chosen} knows no binary variables; use highs (linear programs), scip (with cones "
+            "or squares), or complementarity repair"
+        )
+    if chosen == "highs" and curved:
+        raise SolverUnsuited(
+            "solver highs is for linear programs here: set inverter polygon, losses_per_kwh 0 and "
+            "voltage_deviation_per_pu2_h 0, or use solver clarabel (scip with binaries)"
+        )
+    return chosen if chosen in NONLINEAR else check_solver(chosen).lower()
 
 
 def check_solver(name: str) -> str:
@@ -144,9 +155,12 @@ def check_solver(name: str) -> str:
     Raises:
         SolverMissing: it is not installed.
     """
+    if name in ("auto", *NONLINEAR):
+        return name.upper()
     installed = cp.installed_solvers()
     if name.upper() not in installed:
         raise SolverMissing(
-            f"solver {name!r} is not installed; installed are {', '.join(sorted(installed)).lower()}"
+            f"solver {name!r} is not installed; installed are {', '.join(sorted(installed)).lower()}; "
+            'scip, ipopt and bonmin come with pip install "cosim-opf[nlp]"'
         )
     return name.upper()

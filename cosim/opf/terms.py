@@ -9,6 +9,7 @@ import numpy as np
 
 from cosim.model.arrays import FloatArray
 from cosim.model.timegrid import Horizon
+from cosim.opf.program import EmptyBlock
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,17 @@ class Objective:
 
     Attributes:
         energy_cost: weight of import times price.
-        losses_per_kwh: price of network losses, by the flows of the linear model.
+        losses_per_kwh: price of network losses, by the flows of the model.
+        losses_at_price: share of the energy price that losses are charged with. A lossless model is
+            then no longer indifferent to reactive power: with 1 it pays for losses what they cost.
+            Models whose import counts its losses ignore it.
         peak_per_kw: demand charge on the highest import of the run.
         voltage_deviation_per_pu2_h: cost of squared-voltage deviation from the middle of the band.
     """
 
     energy_cost: float = 1.0
     losses_per_kwh: float = 0.0
+    losses_at_price: float = 0.0
     peak_per_kw: float = 0.0
     voltage_deviation_per_pu2_h: float = 0.0
 
@@ -50,7 +55,32 @@ class Limits:
     power_penalty_per_kwh: float = 100.0
 
 
-class ImportTerms:
+class LossRate:
+    """Square root of what a kWh of losses costs in each period: constant, or following the price.
+
+    Args:
+        objective: weights.
+        horizon: the periods.
+    """
+
+    def __init__(self, objective: Objective, horizon: Horizon) -> None:
+        self._objective = objective
+        self.wanted = bool(objective.losses_per_kwh or objective.losses_at_price)
+        self.fixed: FloatArray = np.full((1, len(horizon)), np.sqrt(objective.losses_per_kwh))
+        self.root = cp.Parameter((1, len(horizon)), nonneg=True) if objective.losses_at_price else None
+
+    def update(self, price_per_kwh: FloatArray) -> None:
+        """Follow the price; losses are never paid for, even where energy is."""
+        if self.root is not None:
+            rate = self._objective.losses_per_kwh + self._objective.losses_at_price * price_per_kwh
+            self.root.value = np.sqrt(np.maximum(rate, 0.0))[None, :]
+
+    def present(self) -> FloatArray:
+        """Present values, shape (1, period)."""
+        return self.fixed if self.root is None else np.asarray(self.root.value)
+
+
+class ImportTerms(EmptyBlock):
     """Cost of what crosses the substation: energy, peak demand, substation limits.
 
     The import is data plus change. Only the change is in the program, so that price times import
@@ -65,12 +95,12 @@ class ImportTerms:
     def __init__(
         self, objective: Objective, limits: Limits, horizon: Horizon, change_kw: cp.Expression
     ) -> None:
+        super().__init__()
         periods = len(horizon)
         self._hours = horizon.hours
         self._weight = objective.energy_cost
         self._base_kw = cp.Parameter(periods)
         self._price_hours = cp.Parameter(periods)
-        self.constraints: list[cp.Constraint] = []
         self.cost = self._price_hours @ change_kw
         self._peak_so_far: cp.Parameter | None = None
         if objective.peak_per_kw:
@@ -90,6 +120,10 @@ class ImportTerms:
         self._price_hours.value = self._weight * price_per_kwh * self._hours
         if self._peak_so_far is not None:
             self._peak_so_far.value = max(peak_so_far_kw, 0.0)
+
+    def energy_cost(self, import_kw: FloatArray) -> float:
+        """Weighted cost of an import, shape (period,)."""
+        return float(np.dot(self._price_hours.value, import_kw))
 
     def constant(self) -> float:
         """Cost of the import without change."""

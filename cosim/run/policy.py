@@ -14,7 +14,7 @@ from cosim.errors import ScenarioError
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.site import Site
 from cosim.opf.devices.storage import Terminal
-from cosim.opf.lindistflow_planner import PlannerOptions
+from cosim.opf.options import PlannerOptions
 from cosim.opf.terms import Limits, Objective
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
 from cosim.run.scenario import PlannerConfig, Scenario
@@ -32,14 +32,23 @@ def make_controller(study: Study, site: Site) -> Controller:
         return IdleController()
     if control.type != "receding_horizon":
         return cast("Controller", controller_class(control.type, study.path.parent)())
-    planner_class = plugins.load("cosim.planners", control.planner.type)
-    planner: Planner = planner_class(site, study.horizon, planner_options(study.scenario))
+    planner = make_planner(study, site)
     rhythm = Rhythm(
         horizon=study.horizon,
         interval_s=control.interval_s or study.grid.step_s,
         acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
     )
-    return RecedingHorizonController(_forecaster(study, site), planner, rhythm)
+    return RecedingHorizonController(make_forecaster(study, site), planner, rhythm)
+
+
+def make_planner(study: Study, site: Site) -> Planner:
+    """The planner of a scenario for a site.
+
+    Raises:
+        CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
+    """
+    planner = plugins.load("cosim.planners", study.scenario.control.planner.type)
+    return cast("Planner", planner(site, study.horizon, planner_options(study.scenario)))
 
 
 def controller_class(name: str, folder: Path) -> type:
@@ -61,7 +70,12 @@ def controller_class(name: str, folder: Path) -> type:
     return cast("type", found)
 
 
-def _forecaster(study: Study, site: Site) -> Forecaster:
+def make_forecaster(study: Study, site: Site) -> Forecaster:
+    """The forecaster of a scenario for a site.
+
+    Raises:
+        CosimError: an unknown name, or series that do not reach far enough.
+    """
     name = study.scenario.control.forecast
     forecaster_class = plugins.load("cosim.forecasters", name)
     if name == "perfect":
@@ -84,10 +98,13 @@ def planner_options(scenario: Scenario) -> PlannerOptions:
         objective=Objective(**config.objective.model_dump()),
         limits=Limits(**scenario.limits.model_dump()),
         terminal=Terminal(terminal.type, terminal.soc, terminal.per_kwh),
+        complementarity=config.complementarity,
         capability=config.inverter,
+        anchor=config.anchor,
         storage_reactive=config.storage_reactive,
         pv_reactive=config.pv_reactive,
         pv_curtail=config.pv_curtail,
+        storage_loss_cost_per_kwh=config.storage_loss_cost_per_kwh,
         throughput_cost_per_kwh=config.throughput_cost_per_kwh,
         curtailment_cost_per_kwh=config.curtailment_cost_per_kwh,
         reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,

@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
 from cosim.model.site import Site
-from cosim.model.state import Plan
+from cosim.model.state import Certificate, Plan
 from cosim.run.loop import StepRecord
 from cosim.run.study import Study
 
@@ -181,10 +181,7 @@ def _plan_columns(plan: Plan | None) -> dict[str, Any]:
         "period_s", "storage_kw", "storage_kvar", "pv_kw_limit", "pv_kvar", "stored_kwh", "import_kw",
         "lowest_pu", "highest_pu", "next_voltage_pu",
     )  # fmt: skip
-    proof = (
-        "planner", "status", "objective", "primal_residual", "simultaneous_kw", "slack_pu",
-        "iterations", "build_s", "solve_s",
-    )  # fmt: skip
+    proof = tuple(Certificate.__dataclass_fields__)
     columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)}
     if plan is not None:
         columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
@@ -192,7 +189,7 @@ def _plan_columns(plan: Plan | None) -> dict[str, Any]:
     return columns
 
 
-_TEXT = {"source", "reason", "why_safe", "loading_line", "plan_planner", "plan_status"}
+_TEXT = {"source", "reason", "why_safe", "loading_line", "plan_planner", "plan_status", "plan_claim"}
 _TEXT_LISTS = {"storage_reason", "pv_reason", "events"}
 _INTEGERS = {"step", "iterations", "plan_iterations"}
 _SCALARS = {
@@ -203,6 +200,8 @@ _SCALARS = {
     "plan_slack_pu",
     "plan_build_s",
     "plan_solve_s",
+    "plan_relaxation_gap_kva",
+    "plan_optimality_gap",
 }
 
 

@@ -43,6 +43,9 @@ class FeederConfig(Config):
     tolerance: PositiveFloat = Field(
         1e-8, description="of the power flow; stored energy is as exact as this"
     )
+    storage_soc_max: Share = Field(
+        1.0, description="upper end of the window of the batteries it defines; OpenDSS knows only 1"
+    )
     regulator_vreg: PositiveFloat | None = Field(
         None, description="replaces the set voltage (relay volt) of every regulator control"
     )
@@ -204,6 +207,9 @@ class ObjectiveConfig(Config):
 
     energy_cost: NonNegativeFloat = 1.0
     losses_per_kwh: NonNegativeFloat = 0.0
+    losses_at_price: NonNegativeFloat = Field(
+        0.0, description="share of the energy price that a lossless model charges losses with"
+    )
     peak_per_kw: NonNegativeFloat = 0.0
     voltage_deviation_per_pu2_h: NonNegativeFloat = 0.0
 
@@ -235,16 +241,25 @@ class PlannerConfig(Config):
     type: str = Field("lindistflow", description="name of an installed planner")
     objective: ObjectiveConfig = ObjectiveConfig()
     terminal: TerminalConfig = TerminalConfig()
+    complementarity: Literal["relaxed", "binary", "repair"] = Field(
+        "relaxed", description="how charging and discharging at once is ruled out"
+    )
     inverter: Literal["polygon", "cone"] = "polygon"
+    anchor: Literal["measurement", "none"] = Field(
+        "measurement", description="correct a linear model by the measurement, or use it as it stands"
+    )
     storage_reactive: bool = True
     pv_reactive: bool = True
     pv_curtail: bool = True
+    storage_loss_cost_per_kwh: NonNegativeFloat = Field(
+        0.0, description="of energy lost in batteries; above every negative nodal price it rules out waste"
+    )
     throughput_cost_per_kwh: NonNegativeFloat = 0.005
     curtailment_cost_per_kwh: NonNegativeFloat = 0.0
     reactive_cost_per_kvarh: NonNegativeFloat = Field(
         0.002, description="tie-break: a lossless network does not care about reactive power"
     )
-    solver: str = "clarabel"
+    solver: str = Field("auto", description="auto, clarabel, highs, scip, ipopt, bonmin, ...")
 
 
 class ControlConfig(Config):

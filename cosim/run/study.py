@@ -9,7 +9,7 @@ from pathlib import Path
 from cosim.errors import ScenarioError
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.run.feedback import Feedback
-from cosim.run.scenario import ControlConfig, Scenario
+from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario
 from cosim.run.shipped import shipped, shipped_feeders
 
@@ -34,6 +34,11 @@ class Study:
         """The same study with the controller taken out: the baseline."""
         idle = self.scenario.model_copy(update={"control": ControlConfig(type="idle")})
         return replace(self, scenario=idle)
+
+    def with_planner(self, planner: PlannerConfig) -> Study:
+        """The same study with another planner."""
+        control = self.scenario.control.model_copy(update={"planner": planner})
+        return replace(self, scenario=self.scenario.model_copy(update={"control": control}))
 
     def to_json(self) -> str:
         """The study as it is now, for another process; :meth:`from_json` reads it back."""

@@ -14,8 +14,11 @@ from cosim.model.ratings import PvRating
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.storage import Terminal
-from cosim.opf.lindistflow_planner import LinDistFlowPlanner, PlannerOptions
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.options import PlannerOptions
+from cosim.opf.planners import lindistflow
 from cosim.opf.problem import DispatchProblem
+from cosim.opf.program import Program
 from cosim.opf.terms import Limits, Objective
 from tests.conftest import a_feeder, a_storage, shipped_master
 
@@ -43,8 +46,8 @@ def forecast_of(measurement, price=CHEAP_THEN_DEAR, sun_kw=0.0):
     )
 
 
-def planner_of(site, **options) -> LinDistFlowPlanner:
-    return LinDistFlowPlanner(site, Horizon((3600,) * HOURS), PlannerOptions(**options))
+def planner_of(site, **options) -> DispatchPlanner:
+    return lindistflow(site, Horizon((3600,) * HOURS), PlannerOptions(**options))
 
 
 def plan_of(site, measurement, *, price=CHEAP_THEN_DEAR, sun_kw=0.0, **options) -> Plan:
@@ -163,12 +166,12 @@ def test_reactive_power_is_not_circulated_for_nothing(plant):
 def test_the_program_is_dpp_compiled_once_and_gives_the_same_when_asked_again(plant, options):
     site, measurement = plant
     planner = planner_of(site, **options)
-    assert planner.problem.program.is_dcp(dpp=True)
+    assert planner.problem.affine.is_dcp(dpp=True)
     first = planner.plan(measurement, forecast_of(measurement))
-    compiled = planner.problem.program._cache.param_prog
+    compiled = planner.problem.affine._cache.param_prog
     planner.plan(measurement, forecast_of(measurement, CHEAP_THEN_DEAR[::-1].copy()))
     again = planner.plan(measurement, forecast_of(measurement))
-    assert planner.problem.program._cache.param_prog is compiled
+    assert planner.problem.affine._cache.param_prog is compiled
     assert isinstance(first, Plan)
     assert isinstance(again, Plan)
     # Interior-point answers to slightly different paths: the objective agrees, not the last bit.
@@ -180,7 +183,7 @@ def test_squares_handed_to_the_solver_are_the_squares_of_the_model():
     x, square, data = cp.Variable(3), cp.Variable(3), cp.Parameter(3)
     constraints = [square == data - x, x <= 1.0]
     cost = cp.sum(x)
-    ours = DispatchProblem(cost, constraints, squares=[square], solver="clarabel")
+    ours = DispatchProblem(Program(cost, constraints, [square], [], []), solver="clarabel")
     theirs = cp.Problem(cp.Minimize(cost + cp.sum_squares(square)), constraints)
     for value in ([3.0, 0.5, -1.0], [0.2, 2.0, 0.0]):
         data.value = np.array(value)
@@ -196,18 +199,18 @@ def test_another_solver_is_refused_a_quadratic_objective_that_would_fill_the_mem
     x, data = cp.Variable(40_000), cp.Parameter(40_000)
     square = cp.Variable(40_000)
     with pytest.raises(ProgramTooLarge, match=r"would take \d+ GiB with solver scs .* use solver clarabel"):
-        DispatchProblem(cp.sum(x), [square == data - x], squares=[square], solver="scs")
+        DispatchProblem(Program(cp.sum(x), [square == data - x], [square], [], []), solver="scs")
 
 
 def test_an_unknown_solver_lists_the_installed_ones():
     with pytest.raises(SolverMissing, match=r"solver 'gurobi' is not installed; installed are .*clarabel"):
-        DispatchProblem(cp.sum(cp.Variable(2)), [], squares=[], solver="gurobi")
+        DispatchProblem(Program(cp.sum(cp.Variable(2)), [], [], [], []), solver="gurobi")
 
 
 def test_infeasible_is_a_result(plant):
     """A hard terminal condition that one hour cannot reach."""
     site, measurement = plant
-    planner = LinDistFlowPlanner(site, Horizon((3600,)), PlannerOptions(terminal=Terminal("hard", 0.95)))
+    planner = lindistflow(site, Horizon((3600,)), PlannerOptions(terminal=Terminal("hard", 0.95)))
     outcome = planner.plan(measurement, forecast_of(measurement, CHEAP_THEN_DEAR[:1]))
     assert isinstance(outcome, NoPlan)
     assert "infeasible" in outcome.status

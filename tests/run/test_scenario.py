@@ -49,7 +49,7 @@ def storage(**changes):
         ({"control": {"horizon_s": 3600, "planner": {"type": "linearflow"}}}, "no planner 'linearflow'"),
         ({"control": {"horizon_s": 3600, "planner": {"solver": "gurobi"}}}, "solver 'gurobi' is not installed"),
         ({"control": {"type": "nowhere:Controller"}}, "'nowhere:Controller' cannot be imported"),
-        ({"feeder": {"model": "ieee14"}}, "no shipped feeder is called 'ieee14'; there are ieee123, ieee13"),
+        ({"feeder": {"model": "ieee14"}}, "no shipped feeder is called 'ieee14'; there are ads10_1ph, ieee123, ieee123_1ph, ieee13"),
         ({"feeder": {"master": "gone/Master.dss"}}, "gone/Master.dss does not exist"),
         ({"feeder": {}}, "give exactly one of 'model' and 'master'"),
         ({"time": {"start": "2024-06-21T12:00:00"}}, "time.start: '2024-06-21T12:00:00': input should have timezone"),

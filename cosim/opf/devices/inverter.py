@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 
 from cosim.model.arrays import FloatArray
+from cosim.opf.program import RotatedCones
 
 Capability = Literal["polygon", "cone"]
 POLYGON_SIDES = 16
@@ -15,7 +16,7 @@ POLYGON_SIDES = 16
 
 def within_circle(
     p_kw: cp.Expression, q_kvar: cp.Expression, kva: FloatArray, shape: Capability
-) -> list[cp.Constraint]:
+) -> tuple[list[cp.Constraint], list[RotatedCones]]:
     """Keep P and Q of every device and period inside the inverter's circle.
 
     The polygon is inscribed, with a corner on each end of the P axis: full active power is never
@@ -29,8 +30,9 @@ def within_circle(
     scale = 1.0 / kva[:, None]
     p, q = cp.multiply(scale, p_kw), cp.multiply(scale, q_kvar)
     if shape == "cone":
-        flat = cp.vstack([cp.vec(p, order="C"), cp.vec(q, order="C")])
-        return [cp.SOC(np.ones(p.size), flat, axis=0)]
+        p_pu, q_pu = cp.Variable(p.shape), cp.Variable(q.shape)
+        radius = np.ones(p.shape)
+        return [p_pu == p, q_pu == q], [RotatedCones(p_pu, q_pu, radius, radius)]
     angles = (2 * np.arange(POLYGON_SIDES) + 1) * np.pi / POLYGON_SIDES
     apothem = np.cos(np.pi / POLYGON_SIDES)
-    return [np.cos(a) * p + np.sin(a) * q <= apothem for a in angles]
+    return [np.cos(a) * p + np.sin(a) * q <= apothem for a in angles], []

@@ -9,9 +9,10 @@ from cosim.model.arrays import FloatArray
 from cosim.model.ratings import PvRating
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.inverter import Capability, within_circle
+from cosim.opf.program import EmptyBlock
 
 
-class PvBlock:
+class PvBlock(EmptyBlock):
     """Variables, constraints and cost of all PV systems over a horizon.
 
     ``change_kw`` is what curtailment takes from the available power, ``kvar`` the reactive power;
@@ -38,15 +39,15 @@ class PvBlock:
         reactive: bool,
         curtail: bool,
     ) -> None:
+        super().__init__()
         self.ratings = ratings
         self.horizon = horizon
-        self.constraints: list[cp.Constraint] = []
-        self.cost: cp.Expression | float = 0.0
+        self._reactive_room: cp.Parameter | None = None
         if not ratings:  # solvers of array programs do not like empty arrays
             return
         count, periods = len(ratings), len(horizon)
         self._kw_rated = np.array([r.kw for r in ratings], dtype=np.float64)[:, None]
-        kva = np.array([r.kva for r in ratings], dtype=np.float64)
+        self._kva = np.array([r.kva for r in ratings], dtype=np.float64)
         self._curtailed = cp.Variable((count, periods), nonneg=True)
         self._reactive = cp.Variable((count, periods))
         self._available = cp.Parameter((count, periods), nonneg=True)
@@ -56,10 +57,18 @@ class PvBlock:
         self.constraints.append(self._curtailed <= self._available)
         if not curtail:
             self.constraints.append(self._curtailed == 0)
-        if reactive:
-            self.constraints += within_circle(kw, self.kvar, kva, capability)
-        else:
+        if not reactive:
             self.constraints.append(self._reactive == 0)
+        elif curtail:
+            constraints, self.cones = within_circle(kw, self.kvar, self._kva, capability)
+            self.constraints += constraints
+        else:
+            # Active power is data, so the circle is an interval.
+            self._reactive_room = cp.Parameter((count, periods), nonneg=True)
+            self.constraints += [
+                self._reactive <= self._reactive_room,
+                self._reactive >= -self._reactive_room,
+            ]
         lost = cp.multiply(self._kw_rated * horizon.hours[None, :], self._curtailed)
         self.cost = curtailment_cost_per_kwh * cp.sum(lost)
         if reactive:
@@ -71,6 +80,11 @@ class PvBlock:
         if not self.ratings:
             return
         self._available.value = np.maximum(available_kw.T / self._kw_rated, 0.0)
+        if self._reactive_room is not None:
+            room = np.maximum(
+                self._kva[:, None] ** 2 - np.minimum(available_kw.T, self._kva[:, None]) ** 2, 0.0
+            )
+            self._reactive_room.value = np.sqrt(room) / self._kw_rated
 
     def planned(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Planned kW, limit in kW and kvar, shape (period, PV system).

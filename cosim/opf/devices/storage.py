@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cvxpy as cp
 import numpy as np
@@ -13,6 +13,16 @@ from cosim.model.ratings import StorageRating
 from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.inverter import Capability, within_circle
+from cosim.opf.program import EmptyBlock
+
+SIMULTANEOUS_TOLERANCE = 1e-4
+"""Charging and discharging at once counts from this part of the rated power."""
+
+ROUNDING = 1e-3
+"""Up to this part of the rated power a step outside the energy window counts as the solver's rounding."""
+
+Bound = Any
+"""A number, a parameter or an expression; cvxpy has no name for what it takes."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,12 @@ class Terminal:
     per_kwh: float = 0.0
 
 
-class StorageBlock:
+Complementarity = Literal["relaxed", "binary", "repair"]
+"""How charging and discharging at once is ruled out: by cost alone, by a binary per battery and
+period, or by fixing the direction where a relaxed solution does both and solving again."""
+
+
+class StorageBlock(EmptyBlock):
     """Variables, constraints and cost of all batteries over a horizon.
 
     Powers are variables per unit of each battery's rating, energies per unit of its cell.
@@ -40,6 +55,11 @@ class StorageBlock:
         ratings: the batteries.
         horizon: the periods.
         terminal: end condition.
+        complementarity: see :data:`Complementarity`.
+        loss_cost_per_kwh: cost of energy lost in charging and discharging,
+            ``(1 - eta_c) charge + (1 / eta_d - 1) discharge``. It makes charging and discharging at
+            once suboptimal as long as it exceeds the negative of every nodal price (standard
+            argument, e.g. Garifi et al., 2020).
         throughput_cost_per_kwh: small cost of charged and discharged energy. It makes charging and
             discharging at once suboptimal as long as it exceeds ``-price (1 - n^2) / (1 + n^2)``
             with round-trip efficiency n^2.
@@ -55,15 +75,16 @@ class StorageBlock:
         horizon: Horizon,
         *,
         terminal: Terminal,
+        complementarity: Complementarity,
+        loss_cost_per_kwh: float,
         throughput_cost_per_kwh: float,
         reactive_cost_per_kvarh: float,
         capability: Capability,
         reactive: bool,
     ) -> None:
+        super().__init__()
         self.ratings = ratings
         self.horizon = horizon
-        self.constraints: list[cp.Constraint] = []
-        self.cost: cp.Expression | float = 0.0
         if not ratings:  # solvers of array programs do not like empty arrays
             return
         count, periods = len(ratings), len(horizon)
@@ -78,6 +99,8 @@ class StorageBlock:
         self.kw = cp.multiply(self._kw, self._discharge - self._charge)
         self.kvar = cp.multiply(self._kw, self._reactive)
         hours = horizon.hours[None, :]
+        self._directions: tuple[cp.Parameter, cp.Parameter] | None = None
+        most_charge, most_discharge = self._most_power(complementarity)
         into = cp.multiply(
             _column([r.efficiency_charge for r in ratings]) * self._kw / self._kwh * hours, self._charge
         )
@@ -87,22 +110,64 @@ class StorageBlock:
         )
         kva = np.array([r.kva for r in ratings], dtype=np.float64)
         self.constraints += [
-            self._charge <= 1.0,
-            self._discharge <= 1.0,
+            self._charge <= most_charge,
+            self._discharge <= most_discharge,
             self._energy[:, 0] == self._start,
             self._energy[:, 1:] == self._energy[:, :-1] + into - out - self._drain,
             self._energy[:, 1:] >= _column([r.min_kwh / r.kwh for r in ratings]),
             self._energy[:, 1:] <= _column([r.max_kwh / r.kwh for r in ratings]),
         ]
         if reactive:
-            self.constraints += within_circle(self.kw, self.kvar, kva, capability)
+            constraints, self.cones = within_circle(self.kw, self.kvar, kva, capability)
+            self.constraints += constraints
         else:
             self.constraints.append(self._reactive == 0)
+        if loss_cost_per_kwh:
+            lost_charging = _column([1.0 - r.efficiency_charge for r in ratings]) * self._kw * hours
+            lost_discharging = (
+                _column([1.0 / r.efficiency_discharge - 1.0 for r in ratings]) * self._kw * hours
+            )
+            lost = cp.multiply(lost_charging, self._charge) + cp.multiply(lost_discharging, self._discharge)
+            self.cost += loss_cost_per_kwh * cp.sum(lost)
         moved = cp.multiply(self._kw * hours, self._charge + self._discharge)
-        self.cost = throughput_cost_per_kwh * cp.sum(moved) + self._terminal(terminal)
+        self.cost += throughput_cost_per_kwh * cp.sum(moved) + self._terminal(terminal)
         if reactive:
             kvarh = cp.multiply(self._kw * hours, cp.abs(self._reactive))
             self.cost += reactive_cost_per_kvarh * cp.sum(kvarh)
+
+    def _most_power(self, complementarity: Complementarity) -> tuple[Bound, Bound]:
+        """Upper bounds of charge and discharge per unit, by the kind of complementarity."""
+        shape = self._charge.shape
+        if complementarity == "binary":
+            charging = cp.Variable(shape)
+            self.constraints += [charging >= 0.0, charging <= 1.0]
+            self.binaries.append(charging)
+            return charging, 1.0 - charging
+        if complementarity == "repair":
+            self._directions = (cp.Parameter(shape, nonneg=True), cp.Parameter(shape, nonneg=True))
+            self.free_directions()
+            return self._directions
+        return 1.0, 1.0
+
+    def free_directions(self) -> None:
+        """Let every battery charge and discharge in every period again."""
+        if self.ratings and self._directions is not None:
+            for most in self._directions:
+                most.value = np.ones(most.shape)
+
+    def fix_directions(self) -> bool:
+        """Where the solution does both at once, leave only the direction of the net power.
+
+        Returns:
+            Whether anything was fixed that was free before.
+        """
+        if not self.ratings or self._directions is None:
+            return False
+        both = self._both_kw() > SIMULTANEOUS_TOLERANCE * self._kw
+        net = np.asarray(self._discharge.value) - np.asarray(self._charge.value)
+        for most, wrong in zip(self._directions, (net >= 0.0, net < 0.0), strict=True):
+            most.value = np.where(both & wrong, 0.0, most.value)
+        return bool(both.any())
 
     def _terminal(self, terminal: Terminal) -> cp.Expression | float:
         last = self._energy[:, -1]
@@ -155,14 +220,29 @@ class StorageBlock:
         return drain / self._kwh
 
     def planned(self) -> tuple[FloatArray, FloatArray]:
-        """Planned kW and kvar, shape (period, battery); a part in 1e7 of the rating counts as rest."""
+        """Planned kW and kvar, shape (period, battery); a part in 1e7 of the rating counts as rest.
+
+        What a solver's tolerance puts beyond the energy window is taken back here, so that the plant
+        need not cut it. More than a tolerance is left as it is: it must be seen.
+        """
         if not self.ratings:
             return np.zeros((len(self.horizon), 0)), np.zeros((len(self.horizon), 0))
         kw = np.asarray(self.kw.value).T.copy()
         kvar = np.asarray(self.kvar.value).T.copy()
         kw[np.abs(kw) < 1e-7 * self._kw[:, 0]] = 0.0
         kvar[np.abs(kvar) < 1e-7 * self._kw[:, 0]] = 0.0
-        return kw, kvar
+        return self._within_window(kw), kvar
+
+    def _within_window(self, kw: FloatArray) -> FloatArray:
+        for i, rating in enumerate(self.ratings):
+            stored = float(self._start.value[i]) * rating.kwh
+            for period, hours in enumerate(self.horizon.hours):
+                wanted = float(kw[period, i])
+                fits, _, _ = rating.accept(wanted, 0.0, stored_kwh=stored, step_h=float(hours))
+                if abs(fits - wanted) <= ROUNDING * rating.kw:
+                    kw[period, i] = fits
+                stored = rating.next_stored_kwh(stored, float(kw[period, i]), float(hours))
+        return kw
 
     def roll_out(self, stored_kwh: FloatArray, kw: FloatArray) -> FloatArray:
         """Stored energy along a plan by the exact storage law, shape (period + 1, battery)."""
@@ -179,8 +259,18 @@ class StorageBlock:
         """Largest power that is charged and discharged at once."""
         if not self.ratings:
             return 0.0
+        return float(max(self._both_kw().max(), 0.0))
+
+    def simultaneous_hours(self) -> float:
+        """Battery-hours in which charging and discharging at once exceeds the tolerance."""
+        if not self.ratings:
+            return 0.0
+        both = self._both_kw() > SIMULTANEOUS_TOLERANCE * self._kw
+        return float((both * self.horizon.hours[None, :]).sum())
+
+    def _both_kw(self) -> FloatArray:
         both = np.minimum(np.asarray(self._charge.value), np.asarray(self._discharge.value)) * self._kw
-        return float(max(both.max(), 0.0))
+        return np.asarray(both)
 
 
 def _column(values: list[float]) -> FloatArray:

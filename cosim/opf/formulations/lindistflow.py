@@ -1,8 +1,9 @@
-"""Multi-period linearised DistFlow, multi-phase and unbalanced, anchored to the measurement.
+"""Multi-period linearised DistFlow, multi-phase and unbalanced, anchored to the measurement or not.
 
 Variables are the changes that batteries, curtailment and reactive power make to flows and squared
 voltages; everything else (load, sun, anchor) is data. Losses, angles and the voltage dependence of
-loads enter through the data only: the changes are lossless.
+loads enter through the data only: the changes are lossless. Without the anchor this is the textbook
+form, whose import counts no losses at all.
 
 Sources: see :mod:`cosim.opf.linear_flow`.
 """
@@ -13,13 +14,19 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
-from cosim.model.arrays import FloatArray, Matrix
+from cosim.model.arrays import ComplexArray, FloatArray, Matrix
+from cosim.model.forecast import Forecast
+from cosim.model.site import Site
+from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import ActiveTree, active_tree
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.formulations.network_block import Expected, radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
-from cosim.opf.terms import Limits, Objective
+from cosim.opf.options import PlannerOptions
+from cosim.opf.program import EmptyBlock
+from cosim.opf.terms import LossRate, Objective
 
 VOLTAGE_UNIT_PU2 = 0.01
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
@@ -33,28 +40,28 @@ FAR_AWAY = 1e3
 """Stands for no bound, in units of the program: an infinite one would disable in-place updates."""
 
 
-class LinDistFlowNetwork:
+class LinDistFlowNetwork(EmptyBlock):
     """Network equations and soft limits of one compiled program.
 
     Args:
-        flow: the linear model of the feeder.
+        site: facts of the plant; needs a radial network.
         storage, pv: device blocks, whose powers are injected.
         horizon: the periods.
-        objective, limits: losses, voltage deviation and the voltage and line limits are built here.
+        options: losses, voltage deviation and the voltage and line limits are built here.
+
+    Raises:
+        FormulationRefused: the site has no radial network (the reason is repeated).
     """
 
     def __init__(
-        self,
-        flow: LinearFlow,
-        storage: StorageBlock,
-        pv: PvBlock,
-        horizon: Horizon,
-        *,
-        objective: Objective,
-        limits: Limits,
+        self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
     ) -> None:
-        network = flow.network
-        self._flow, self._limits, self._horizon = flow, limits, horizon
+        super().__init__()
+        network = radial_network(site, "lindistflow")
+        objective, limits = options.objective, options.limits
+        self._anchored = options.anchor == "measurement"
+        flow = self._flow = LinearFlow(network, losses_imported=self._anchored)
+        self._limits, self._horizon = limits, horizon
         self.storage_share = flow.device_share(network.storage_share, len(storage.ratings))
         self.pv_share = flow.device_share(network.pv_share, len(pv.ratings))
         inject = sp.hstack([self.storage_share, self.pv_share]).tocsr()
@@ -76,7 +83,7 @@ class LinDistFlowNetwork:
         self._upper = cp.Parameter(self._slack.shape)
         drop = tree.drop * (2.0 * unit / VOLTAGE_UNIT_PU2)
         groups = tree.groups @ self._u
-        self.constraints: list[cp.Constraint] = [
+        self.constraints += [
             self._p
             == tree.inject.real @ p
             - tree.inject.imag @ q
@@ -91,11 +98,10 @@ class LinDistFlowNetwork:
             groups + self._slack >= self._lower,
             groups - self._slack <= self._upper,
         ]
-        self.import_change_kw = -unit * (tree.head @ self._p)
+        self.import_kw = -unit * (tree.head @ self._p)
         # d|v| = du / 2 near 1 pu.
         slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
         self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
-        self.squares: list[cp.Variable] = []
         self._base_losses: list[tuple[cp.Parameter, FloatArray, bool]] = []
         self._add_losses(objective)
         self._add_deviation(objective)
@@ -105,14 +111,17 @@ class LinDistFlowNetwork:
 
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data plus the change."""
-        if not objective.losses_per_kwh:
+        self._loss_rate = LossRate(objective, self._horizon)
+        if not self._loss_rate.wanted:
             return
         nodes = self.tree.flow_nodes
         resistance = np.maximum(self._flow.drop.diagonal()[nodes].real, 0.0)
-        weight = np.sqrt(objective.losses_per_kwh * resistance)[:, None] * np.sqrt(self._horizon.hours)
+        weight = np.sqrt(resistance)[:, None] * np.sqrt(self._horizon.hours)
         for change, real in ((self._p, True), (self._q, False)):
             base = cp.Parameter(change.shape)
-            self._add_square(base - cp.multiply(weight * self._power_unit, change))
+            root = self._loss_rate.root if self._loss_rate.root is not None else self._loss_rate.fixed
+            scaled = cp.multiply(weight * self._power_unit, change)
+            self._add_square(base - cp.multiply(root, scaled))
             self._base_losses.append((base, weight, real))
 
     def _add_square(self, expression: cp.Expression) -> None:
@@ -151,19 +160,43 @@ class LinDistFlowNetwork:
             self._limits.power_penalty_per_kwh * self._power_unit * cp.sum(over @ self._horizon.hours)
         )
 
-    def update(self, base: Flow) -> None:
-        """Set the data: flows and voltages without change.
+    def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
+        """Set the data: flows and voltages with batteries at rest and PV uncurtailed.
 
-        Args:
-            base: anchored prediction with batteries at rest and PV uncurtailed.
+        Returns:
+            The import without change, shape (period,).
         """
+        if self._anchored:
+            measured = self._der_kva(
+                measurement.storage_kw + 1j * measurement.storage_kvar,
+                measurement.pv_kw + 1j * measurement.pv_kvar,
+            )
+            self._anchor = self._flow.anchor(measurement, measured)
+        else:
+            self._anchor = self._flow.unanchored(measurement.tap)
+        self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
+        sunny = self.pv_share @ forecast.pv_available_kw.T.astype(np.complex128)
+        base = self._flow.predict(self._anchor, *self._demand, sunny)
+        self._loss_rate.update(forecast.price_per_kwh)
+        self._set_base(base)
+        return np.asarray(base.import_kva.real)
+
+    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+        """What the grid should do under a plan; see :class:`NetworkBlock`."""
+        flow = self._flow.predict(self._anchor, *self._demand, self._der_kva(storage_kva, pv_kva))
+        return Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
+
+    def _der_kva(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> ComplexArray:
+        return np.asarray(self.storage_share @ storage_kva + self.pv_share @ pv_kva)
+
+    def _set_base(self, base: Flow) -> None:
         limits, tree = self._limits, self.tree
         lower, upper = tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
         self._lower.value = np.clip(lower / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         self._upper.value = np.clip(upper / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         flow = base.flow_kva[tree.flow_nodes]
         for parameter, weight, real in self._base_losses:
-            parameter.value = weight * (flow.real if real else flow.imag)
+            parameter.value = self._loss_rate.present() * weight * (flow.real if real else flow.imag)
         if self._base_deviation is not None:
             middle = (limits.voltage_min_pu + limits.voltage_max_pu) / 2.0
             deviation = base.squared_pu[tree.voltage_nodes] - middle**2
@@ -177,3 +210,7 @@ class LinDistFlowNetwork:
         if not self._slack.size:
             return 0.0
         return float(np.max(self._slack.value)) * VOLTAGE_UNIT_PU2 / 2.0
+
+    def relaxation_gap(self) -> FloatArray | None:
+        """A linear model relaxes nothing."""
+        return None

@@ -1,0 +1,1 @@
+"""Groups of commands, one file each; :mod:`cosim.cli` joins them."""

@@ -1,0 +1,222 @@
+"""Multi-period branch-flow model of a balanced radial feeder, relaxed to cones or exact.
+
+The equations of :mod:`cosim.opf.balanced_tree`. Only ``P² + Q² = v l`` is not affine: a convex solver
+gets ``<=`` (Farivar and Low, 2013, eq. 14), a nonlinear one the equality itself.
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.site import Site
+from cosim.model.state import Measurement
+from cosim.model.timegrid import Horizon
+from cosim.opf.balanced_tree import BalancedTree, BranchFlow
+from cosim.opf.devices.pv import PvBlock
+from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.formulations.network_block import Expected, radial_network
+from cosim.opf.linear_flow import real_matrix
+from cosim.opf.options import PlannerOptions
+from cosim.opf.program import EmptyBlock, RotatedCones
+
+SLACK_UNIT_PU2 = 0.01
+"""Keeps a solver's rounding, times the penalty, out of the objective."""
+
+SMALLEST_UNIT = 1e-3
+"""Unit of the flow on a branch that carries nothing, as a part of the largest unit."""
+
+
+class BranchFlowNetwork(EmptyBlock):
+    """Network equations and soft limits of one compiled program.
+
+    Flows are in units of what each branch may carry, so that every cone is of size one.
+
+    Args:
+        site: facts of the plant; needs a balanced radial network.
+        storage, pv: device blocks, whose powers are injected.
+        horizon: the periods.
+        options: losses, voltage deviation and the voltage and line limits are built here.
+        tight: ask for the equality; the name of the formulation follows from it.
+
+    Raises:
+        FormulationRefused: the feeder is meshed or unbalanced, or has loads that do not fit.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        storage: StorageBlock,
+        pv: PvBlock,
+        horizon: Horizon,
+        options: PlannerOptions,
+        *,
+        tight: bool,
+    ) -> None:
+        super().__init__()
+        name = "branch_flow_nl" if tight else "branch_flow_soc"
+        self.tree = BalancedTree(radial_network(site, name), name)
+        self._limits, self._horizon = options.limits, horizon
+        network, tree = self.tree.network, self.tree
+        counts = len(storage.ratings), len(pv.ratings)
+        self._storage_share = real_matrix(network.storage_share, (tree.size, counts[0]))
+        self._pv_share = real_matrix(network.pv_share, (tree.size, counts[1]))
+        kva = np.array([r.kva for r in storage.ratings] + [r.kva for r in pv.ratings], dtype=np.float64)
+        self._unit = self._units(kva)
+        shape = (tree.size, len(horizon))
+        self._p, self._q = cp.Variable(shape), cp.Variable(shape)
+        self._current, self._squared = cp.Variable(shape), cp.Variable(shape)
+        self._add_balance(storage, pv)
+        self._add_drop()
+        self._add_limits(options)
+        self.cones.append(RotatedCones(self._p, self._q, self._squared, self._current, tight=tight))
+        self._add_losses(options.objective.losses_per_kwh)
+        self._add_deviation(options)
+
+    def _units(self, kva: FloatArray) -> FloatArray:
+        """What each branch would carry at nominal load and full DER, kVA, shape (node,)."""
+        tree = self.tree
+        shares = sp.hstack([self._storage_share, self._pv_share])
+        most = tree.load_share @ tree.network.load_kva + shares @ kva
+        carried = tree.carried(most)
+        return np.asarray(np.maximum(carried, SMALLEST_UNIT * max(float(carried.max()), 1.0)))
+
+    def _add_balance(self, storage: StorageBlock, pv: PvBlock) -> None:
+        tree, unit = self.tree, self._unit
+        shape = self._p.shape
+        over = sp.diags(1.0 / unit)
+        carry = over @ tree.children @ sp.diags(unit)
+        lose = over @ tree.children @ sp.diags(unit**2)
+        r, x = sp.diags(tree.z.real), sp.diags(tree.z.imag)
+        self._demand_p, self._demand_q = cp.Parameter(shape), cp.Parameter(shape)
+        p = self._demand_p + carry @ self._p + (lose @ r) @ self._current
+        q = self._demand_q + carry @ self._q + (lose @ x) @ self._current
+        for share, block in ((self._storage_share, storage), (self._pv_share, pv)):
+            if block.ratings:
+                kw = block.kw if isinstance(block, StorageBlock) else block.change_kw
+                p -= (over @ share) @ kw
+                q -= (over @ share) @ block.kvar
+        # Only where a load or a capacitor answers the voltage: the product costs a parameter each.
+        network = tree.network
+        bent = np.abs(network.load_zip_p[:, 0]) + np.abs(network.load_zip_q[:, 0]) > 0
+        answers = (abs(tree.load_share) @ bent.astype(float) > 0) | (network.shunt_kvar != 0)
+        self._answering = np.flatnonzero(answers)
+        if len(self._answering):
+            here = (len(self._answering), shape[1])
+            self._per_squared_p, self._per_squared_q = cp.Parameter(here), cp.Parameter(here)
+            spread = sp.csr_matrix(
+                (np.ones(here[0]), (self._answering, np.arange(here[0]))), shape=(tree.size, here[0])
+            )
+            voltage = self._squared[self._answering]
+            p += spread @ cp.multiply(self._per_squared_p, voltage)
+            q += spread @ cp.multiply(self._per_squared_q, voltage)
+        self.constraints += [self._p == p, self._q == q]
+        heads = np.flatnonzero(tree.heads)
+        self.import_kw = unit[heads] @ self._p[heads]
+
+    def _add_drop(self) -> None:
+        tree, unit = self.tree, self._unit
+        shape = self._squared.shape
+        self._ratio = cp.Parameter(shape, nonneg=True) if tree.network.regulators else None
+        upstream: cp.Expression
+        if self._ratio is None:
+            upstream = tree.upstream @ self._squared
+        else:
+            inner = np.flatnonzero(~tree.heads)
+            pick = sp.csr_matrix(
+                (np.ones(len(inner)), (inner, tree.parent[inner])), shape=(tree.size, tree.size)
+            )
+            upstream = cp.multiply(self._ratio, pick @ self._squared)
+        source = np.repeat(tree.source2[:, None], len(self._horizon), axis=1)
+        self.constraints.append(
+            self._squared
+            == source
+            + upstream
+            - sp.diags(2.0 * tree.z.real * unit) @ self._p
+            - sp.diags(2.0 * tree.z.imag * unit) @ self._q
+            - sp.diags(np.abs(tree.z) ** 2 * unit**2) @ self._current
+        )
+
+    def _add_limits(self, options: PlannerOptions) -> None:
+        limits, hours, unit = options.limits, self._horizon.hours, self._unit
+        self._slack = cp.Variable(self._squared.shape)
+        self.constraints += [
+            self._slack >= 0.0,
+            self._current >= 0.0,
+            self._squared + SLACK_UNIT_PU2 * self._slack >= limits.voltage_min_pu**2,
+            self._squared - SLACK_UNIT_PU2 * self._slack <= limits.voltage_max_pu**2,
+        ]
+        # d|v| = du / 2 near 1 pu.
+        per_unit = limits.voltage_penalty_per_pu_h * SLACK_UNIT_PU2 / 2.0
+        self.cost += per_unit * cp.sum(self._slack @ hours)
+        rated = np.flatnonzero(self.tree.network.limit_kva > 0)
+        if limits.lines and len(rated):
+            rating = self.tree.network.limit_kva[rated]
+            over = cp.Variable((len(rated), len(hours)))
+            scaled = (rating / unit[rated])[:, None] ** 2
+            self.constraints += [over >= 0.0, self._current[rated] <= scaled + over]
+            # d sqrt(l) = dl / (2 sqrt(l)) at the rating.
+            per_over_kw = unit[rated] ** 2 / (2.0 * rating)
+            self.cost += limits.power_penalty_per_kwh * cp.sum(per_over_kw @ over @ hours)
+
+    def _add_losses(self, losses_per_kwh: float) -> None:
+        if losses_per_kwh:
+            inner = ~self.tree.heads
+            ohmic = self.tree.z.real * self._unit**2 * inner
+            self.cost += losses_per_kwh * cp.sum(ohmic @ self._current @ self._horizon.hours)
+
+    def _add_deviation(self, options: PlannerOptions) -> None:
+        weight = options.objective.voltage_deviation_per_pu2_h
+        if not weight:
+            return
+        middle = (options.limits.voltage_min_pu + options.limits.voltage_max_pu) / 2.0
+        root = np.sqrt(weight * self._horizon.hours)[None, :]
+        square = cp.Variable(self._squared.shape)
+        self.constraints.append(square == cp.multiply(root, self._squared - middle**2))
+        self.squares.append(square)
+
+    def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
+        """Set demand, sun and taps; the import is decided in full, so its data part is zero."""
+        tree, unit = self.tree, self._unit[:, None]
+        if self._ratio is not None:
+            tree.set_taps(measurement.tap)
+            self._ratio.value = np.repeat(tree.ratio[:, None], len(self._horizon), axis=1)
+        constant, self._per_squared = tree.demand(forecast.demand_kw.T, forecast.demand_kvar.T)
+        self._constant = constant
+        sunny = constant - self._pv_share @ forecast.pv_available_kw.T
+        self._demand_p.value, self._demand_q.value = sunny.real / unit, sunny.imag / unit
+        if len(self._answering):
+            answer = self._per_squared[self._answering] / unit[self._answering]
+            self._per_squared_p.value, self._per_squared_q.value = answer.real, answer.imag
+        # A nonlinear solver starts from the flow with batteries at rest.
+        self._adopt(tree.flow(sunny, self._per_squared))
+        return np.zeros(len(self._horizon))
+
+    def _adopt(self, flow: BranchFlow) -> None:
+        """Put an exact flow into the variables, so that the cost can be read at it."""
+        unit, limits = self._unit[:, None], self._limits
+        self._p.value, self._q.value = flow.flow_kva.real / unit, flow.flow_kva.imag / unit
+        self._current.value = flow.current_kva2 / unit**2
+        self._squared.value = flow.squared_pu
+        below = limits.voltage_min_pu**2 - flow.squared_pu
+        above = flow.squared_pu - limits.voltage_max_pu**2
+        self._slack.value = np.maximum(np.maximum(below, above), 0.0) / SLACK_UNIT_PU2
+
+    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+        """The exact flow under a plan, which also replaces the values of the program's variables."""
+        injected = self._storage_share @ storage_kva + self._pv_share @ pv_kva
+        flow = self.tree.flow(self._constant - injected, self._per_squared)
+        self._adopt(flow)
+        return Expected(flow.import_kva, flow.losses_kw, np.sqrt(flow.squared_pu))
+
+    def slack_pu(self) -> float:
+        """Largest voltage violation the program allowed itself."""
+        return float(np.max(self._slack.value)) * SLACK_UNIT_PU2 / 2.0
+
+    def relaxation_gap(self) -> FloatArray | None:
+        """See :class:`NetworkBlock`: ``|z| (l - |S|²/v)``, shape (node, period)."""
+        scale = np.abs(self.tree.z)[:, None] * self._unit[:, None] ** 2
+        return np.asarray(scale * self.cones[0].gap() / np.asarray(self._squared.value))

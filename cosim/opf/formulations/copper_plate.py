@@ -1,0 +1,75 @@
+"""No network at all: every device sits at the substation.
+
+The cheapest plan energy storage alone allows, and what a market without a grid would see. It knows no
+voltages and no losses beyond those measured now, and so accepts every feeder, meshed or unbalanced.
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.site import Site
+from cosim.model.state import Measurement
+from cosim.model.timegrid import Horizon
+from cosim.opf.devices.pv import PvBlock
+from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.formulations.network_block import Expected
+from cosim.opf.options import PlannerOptions
+from cosim.opf.program import EmptyBlock
+
+
+class CopperPlate(EmptyBlock):
+    """Balance of power at the substation.
+
+    Args:
+        site: any site.
+        storage, pv: device blocks.
+        horizon: the periods.
+        options: ``anchor`` says whether the losses measured now are expected to stay.
+    """
+
+    def __init__(
+        self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
+    ) -> None:
+        super().__init__()
+        del site
+        self._anchored = options.anchor == "measurement"
+        self.import_kw: cp.Expression = cp.Constant(np.zeros(len(horizon)))
+        if storage.ratings:
+            self.import_kw -= cp.sum(storage.kw, axis=0)
+        if pv.ratings:
+            self.import_kw -= cp.sum(pv.change_kw, axis=0)
+
+    def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
+        """Set demand and sun; returns their balance."""
+        self._demand = (forecast.demand_kw + 1j * forecast.demand_kvar).sum(axis=1)
+        self._voltage_pu = measurement.voltage_pu
+        self._offset, self._losses_kw = 0j, 0.0
+        if self._anchored:
+            known = (measurement.demand_kw + 1j * measurement.demand_kvar).sum()
+            known -= (measurement.storage_kw + 1j * measurement.storage_kvar).sum()
+            known -= (measurement.pv_kw + 1j * measurement.pv_kvar).sum()
+            self._offset = complex(measurement.import_kw, measurement.import_kvar) - complex(known)
+            self._losses_kw = measurement.losses_kw
+        return np.asarray((self._demand + self._offset).real - forecast.pv_available_kw.sum(axis=1))
+
+    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+        """The balance, with voltages as they are measured now."""
+        imported = self._demand + self._offset - storage_kva.sum(axis=0) - pv_kva.sum(axis=0)
+        periods = len(imported)
+        return Expected(
+            imported,
+            np.full(periods, self._losses_kw),
+            np.repeat(self._voltage_pu[:, None], periods, axis=1),
+        )
+
+    def slack_pu(self) -> float:
+        """No voltages, no slack."""
+        return 0.0
+
+    def relaxation_gap(self) -> FloatArray | None:
+        """Nothing is relaxed."""
+        return None

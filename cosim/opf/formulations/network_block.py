@@ -1,0 +1,82 @@
+"""What a formulation of the network offers the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import cvxpy as cp
+
+from cosim.errors import FormulationRefused
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.network import RadialNetwork
+from cosim.model.site import Site
+from cosim.model.state import Measurement
+from cosim.model.timegrid import Horizon
+from cosim.opf.devices.pv import PvBlock
+from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.options import PlannerOptions
+from cosim.opf.program import Block
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a formulation's own model says the grid will do under a plan.
+
+    Attributes:
+        import_kva: complex power drawn from the source, shape (period,).
+        losses_kw: shape (period,).
+        voltage_pu: shape (node, period).
+    """
+
+    import_kva: ComplexArray
+    losses_kw: FloatArray
+    voltage_pu: FloatArray
+
+
+class NetworkBlock(Block, Protocol):
+    """Network equations and limits of one compiled program."""
+
+    @property
+    def import_kw(self) -> cp.Expression:
+        """The part of the import that the program decides, shape (period,)."""
+        ...
+
+    def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
+        """Set the data; returns the part of the import that is data, shape (period,)."""
+        ...
+
+    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+        """What the model says of a plan; arguments of shape (device, period)."""
+        ...
+
+    def slack_pu(self) -> float:
+        """Largest voltage violation the program allowed itself."""
+        ...
+
+    def relaxation_gap(self) -> FloatArray | None:
+        """Losses in kVA that the relaxation invents, per branch and period; None if nothing is relaxed.
+
+        Zero everywhere means that the relaxed solution is a solution. In kVA, because on a jumper of
+        a millionth of an ohm the current is free to be anything and nobody loses by it.
+        """
+        ...
+
+
+Formulation = Callable[[Site, StorageBlock, PvBlock, Horizon, PlannerOptions], NetworkBlock]
+
+
+def radial_network(site: Site, formulation: str) -> RadialNetwork:
+    """The site's tree.
+
+    Raises:
+        FormulationRefused: it has none; the message repeats why and says what to use.
+    """
+    if site.network is None:
+        raise FormulationRefused(
+            f"planner {formulation} needs a radial feeder: {site.no_network_reason}; "
+            "planner copper_plate needs no network"
+        )
+    return site.network

@@ -1,0 +1,35 @@
+"""The planners that come with the package: each a name and a formulation."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from cosim.model.site import Site
+from cosim.model.timegrid import Horizon
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.formulations.branch_flow import BranchFlowNetwork
+from cosim.opf.formulations.copper_plate import CopperPlate
+from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
+from cosim.opf.options import PlannerOptions
+
+
+def lindistflow(site: Site, horizon: Horizon, options: PlannerOptions) -> DispatchPlanner:
+    """Linear, multi-phase, for every radial feeder."""
+    return DispatchPlanner("lindistflow", LinDistFlowNetwork, site, horizon, options)
+
+
+def branch_flow_soc(site: Site, horizon: Horizon, options: PlannerOptions) -> DispatchPlanner:
+    """Second-order cone relaxation, with a certificate of global optimality, for balanced feeders."""
+    relaxed = partial(BranchFlowNetwork, tight=False)
+    return DispatchPlanner("branch_flow_soc", relaxed, site, horizon, options)
+
+
+def branch_flow_nl(site: Site, horizon: Horizon, options: PlannerOptions) -> DispatchPlanner:
+    """The exact nonlinear program, for balanced feeders."""
+    exact = partial(BranchFlowNetwork, tight=True)
+    return DispatchPlanner("branch_flow_nl", exact, site, horizon, options)
+
+
+def copper_plate(site: Site, horizon: Horizon, options: PlannerOptions) -> DispatchPlanner:
+    """No network, for every feeder."""
+    return DispatchPlanner("copper_plate", CopperPlate, site, horizon, options)

@@ -1,0 +1,1 @@
+"""One way to a solver per file; all solve the same :class:`cosim.opf.program.Program`."""

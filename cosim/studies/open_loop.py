@@ -1,0 +1,175 @@
+"""One plan for a whole day, made before the day begins, kept in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cosim.errors import ContractError, RecordError, ScenarioError
+from cosim.feeder.plant import Feeder
+from cosim.model.arrays import FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.roles import Planner
+from cosim.model.state import Measurement, NoPlan, Plan
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.run.inputs import Problems, compile_feeder
+from cosim.run.plant import open_feeder
+from cosim.run.policy import make_forecaster, make_planner
+from cosim.run.record import json_converter
+from cosim.run.study import Study
+
+FORMAT = 1
+_converter = json_converter()
+
+
+@dataclass(frozen=True)
+class OpenLoopPlan:
+    """A plan with what its own model expects of the grid.
+
+    Attributes:
+        format: version of the file.
+        study: the study it was made for, as JSON.
+        storages, pvs, nodes: order of devices and nodes.
+        plan: the plan.
+        price_per_kwh: that the plan expected, shape (period,).
+        import_kw, import_kvar, losses_kw: expected, shape (period,).
+        voltage_pu: expected, shape (period, node).
+        branches: names of the elements that feed each node; empty where nothing is relaxed.
+        relaxation_gap_kva: largest loss the relaxation invents in each branch over the day, shape
+            (node,); empty where nothing is relaxed.
+    """
+
+    format: int
+    study: str
+    storages: tuple[str, ...]
+    pvs: tuple[str, ...]
+    nodes: tuple[str, ...]
+    plan: Plan
+    price_per_kwh: FloatArray
+    import_kw: FloatArray
+    import_kvar: FloatArray
+    losses_kw: FloatArray
+    voltage_pu: FloatArray
+    branches: tuple[str, ...]
+    relaxation_gap_kva: FloatArray
+
+    @property
+    def hours(self) -> FloatArray:
+        """Length of each period in hours."""
+        return np.asarray(self.plan.period_s / 3600.0)
+
+    @property
+    def energy_cost(self) -> float:
+        """Price times expected import."""
+        return float(np.sum(self.price_per_kwh * self.import_kw * self.hours))
+
+    def write(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(_converter.dumps(self)) + "\n", encoding="utf-8")
+
+
+def read_plan(path: Path) -> OpenLoopPlan:
+    """Read a plan that :meth:`OpenLoopPlan.write` wrote.
+
+    Raises:
+        RecordError: it is no such file, or of another version.
+    """
+    try:
+        plan: OpenLoopPlan = _converter.loads(path.read_text(encoding="utf-8"), OpenLoopPlan)
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+    except Exception as error:
+        raise RecordError(f"{path} is no plan; make one with: cosim plan SCENARIO --out {path}") from error
+    if plan.format != FORMAT:
+        raise RecordError(f"{path} has plan format {plan.format}, this release reads {FORMAT}")
+    return plan
+
+
+@dataclass(frozen=True)
+class Day:
+    """The moment before a study's first step: what a planner gets to see.
+
+    Attributes:
+        feeder: in operation, step 0 measured.
+        measurement: of step 0.
+        forecast: over the horizon.
+    """
+
+    feeder: Feeder
+    measurement: Measurement
+    forecast: Forecast
+
+
+@contextmanager
+def open_day(study: Study) -> Iterator[Day]:
+    """Open the feeder and look ahead.
+
+    Raises:
+        ScenarioError: the study does not fit together, or has no planner.
+    """
+    if study.scenario.control.type != "receding_horizon":
+        raise ScenarioError(str(study.path), ["control.type: only receding_horizon makes plans"])
+    problems: Problems = []
+    feeder = open_feeder(study, compile_feeder(study), problems)
+    if feeder is None:
+        raise ScenarioError(str(study.path), problems)
+    with feeder:
+        measurement = feeder.measure(0)
+        forecaster = make_forecaster(study, feeder.site)
+        yield Day(feeder, measurement, forecaster.forecast(measurement, study.horizon))
+
+
+def plan_day(study: Study) -> OpenLoopPlan | NoPlan:
+    """Plan the first horizon of a study from the state the feeder starts in.
+
+    Raises:
+        CosimError: the study does not fit together, the planner does not cover the feeder, or a solver
+            is missing.
+    """
+    with open_day(study) as day:
+        return plan_with(make_planner(study, day.feeder.site), study, day)
+
+
+def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan:
+    """One plan with its expectation.
+
+    Raises:
+        ContractError: the planner does not say what it expects.
+    """
+    plan = planner.plan(day.measurement, day.forecast)
+    if isinstance(plan, NoPlan):
+        return plan
+    if not isinstance(planner, DispatchPlanner) or planner.expected is None:
+        raise ContractError(
+            f"planner {study.scenario.control.planner.type} does not say what it expects of the grid; "
+            "only planners built on DispatchPlanner can be replayed"
+        )
+    expected, gap, site = planner.expected, planner.relaxation_gap, day.feeder.site
+    return OpenLoopPlan(
+        format=FORMAT,
+        study=study.to_json(),
+        storages=tuple(storage.name for storage in site.storages),
+        pvs=tuple(pv.name for pv in site.pvs),
+        nodes=site.nodes,
+        plan=plan,
+        price_per_kwh=day.forecast.price_per_kwh,
+        import_kw=np.asarray(expected.import_kva.real),
+        import_kvar=np.asarray(expected.import_kva.imag),
+        losses_kw=expected.losses_kw,
+        voltage_pu=np.ascontiguousarray(expected.voltage_pu.T),
+        branches=() if gap is None or site.network is None else site.network.branches,
+        relaxation_gap_kva=np.zeros(0) if gap is None else np.abs(gap).max(axis=1),
+    )
+
+
+def study_of(plan: OpenLoopPlan) -> Study:
+    """The study a plan was made for, as long as its horizon."""
+    study = Study.from_json(plan.study)
+    steps = int(plan.plan.period_s.sum()) // study.grid.step_s
+    time = study.scenario.time.model_copy(update={"steps": steps})
+    return replace(study, scenario=study.scenario.model_copy(update={"time": time}))
