@@ -32,6 +32,7 @@ class ActiveTree:
     Attributes:
         flow_nodes: network nodes that have a flow variable, shape (flow,).
         voltage_nodes: network nodes that have a voltage variable, shape (voltage,).
+        reach_kva: largest change the devices can make to each flow, shape (flow,).
         inject: complex, shape (flow, device).
         share: complex, shape (flow, flow).
         gain: shape (voltage, voltage).
@@ -44,6 +45,7 @@ class ActiveTree:
 
     flow_nodes: IntArray
     voltage_nodes: IntArray
+    reach_kva: FloatArray
     inject: Matrix
     share: Matrix
     gain: Matrix
@@ -102,6 +104,7 @@ def active_tree(flow: LinearFlow, inject: Matrix, device_kva: FloatArray) -> Act
     return ActiveTree(
         flow_nodes=flow_nodes,
         voltage_nodes=voltage_nodes,
+        reach_kva=reach[flow_nodes],
         inject=inject.tocsr()[flow_nodes],
         share=flow.share.tocsr()[flow_nodes][:, flow_nodes],
         gain=gain.tocsr(),

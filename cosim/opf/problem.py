@@ -101,7 +101,7 @@ class DispatchProblem:
 
     def objective(self) -> float:
         """Cost at the present values of the variables."""
-        squares = sum(float(np.sum(s.value**2)) for s in self._program.squares)
+        squares = sum(squares.value() for squares in self._program.squares)
         return float(self._program.cost.value) + squares
 
     def _primal_residual(self) -> float:

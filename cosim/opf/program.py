@@ -54,6 +54,33 @@ class RotatedCones:
         return np.asarray(values_of(self.first) * values_of(self.second) - square)
 
 
+@dataclass
+class Squares:
+    """``sum(weight · (variable - center)²)`` in the cost.
+
+    Attributes:
+        variable: of any shape.
+        weight: non-negative, of that shape; may change between solves.
+        center: of that shape; may change between solves.
+    """
+
+    variable: cp.Variable
+    weight: FloatArray
+    center: FloatArray
+
+    def value(self) -> float:
+        """Cost at the present value."""
+        return float(np.sum(self.weight * (np.asarray(self.variable.value) - self.center) ** 2))
+
+    def curvature(self) -> FloatArray:
+        """Weights, flat in the order of columns."""
+        return self.weight.ravel(order="F")
+
+    def slope(self) -> FloatArray:
+        """Linear part when multiplied out, flat in the order of columns."""
+        return np.asarray(-2.0 * (self.weight * self.center).ravel(order="F"))
+
+
 class Block(Protocol):
     """A part of a program: devices, network or terms."""
 
@@ -68,8 +95,8 @@ class Block(Protocol):
         ...
 
     @property
-    def squares(self) -> list[cp.Variable]:
-        """Variables whose squares are added to the cost."""
+    def squares(self) -> list[Squares]:
+        """Weighted squares in the cost."""
         ...
 
     @property
@@ -89,7 +116,7 @@ class EmptyBlock:
     def __init__(self) -> None:
         self.cost: cp.Expression | float = 0.0
         self.constraints: list[cp.Constraint] = []
-        self.squares: list[cp.Variable] = []
+        self.squares: list[Squares] = []
         self.cones: list[RotatedCones] = []
         self.binaries: list[cp.Variable] = []
 
@@ -100,7 +127,7 @@ class Program:
 
     cost: cp.Expression
     constraints: list[cp.Constraint]
-    squares: list[cp.Variable]
+    squares: list[Squares]
     cones: list[RotatedCones]
     binaries: list[cp.Variable]
 

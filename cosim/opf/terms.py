@@ -56,28 +56,20 @@ class Limits:
 
 
 class LossRate:
-    """Square root of what a kWh of losses costs in each period: constant, or following the price.
+    """What a kWh of losses costs: constant, or following the price.
 
     Args:
         objective: weights.
-        horizon: the periods.
     """
 
-    def __init__(self, objective: Objective, horizon: Horizon) -> None:
+    def __init__(self, objective: Objective) -> None:
         self._objective = objective
         self.wanted = bool(objective.losses_per_kwh or objective.losses_at_price)
-        self.fixed: FloatArray = np.full((1, len(horizon)), np.sqrt(objective.losses_per_kwh))
-        self.root = cp.Parameter((1, len(horizon)), nonneg=True) if objective.losses_at_price else None
 
-    def update(self, price_per_kwh: FloatArray) -> None:
-        """Follow the price; losses are never paid for, even where energy is."""
-        if self.root is not None:
-            rate = self._objective.losses_per_kwh + self._objective.losses_at_price * price_per_kwh
-            self.root.value = np.sqrt(np.maximum(rate, 0.0))[None, :]
-
-    def present(self) -> FloatArray:
-        """Present values, shape (1, period)."""
-        return self.fixed if self.root is None else np.asarray(self.root.value)
+    def at(self, price_per_kwh: FloatArray) -> FloatArray:
+        """Cost per kWh in each period, shape (period,). Nobody is paid for losses, even where energy is."""
+        rate = self._objective.losses_per_kwh + self._objective.losses_at_price * price_per_kwh
+        return np.maximum(rate, 0.0)
 
 
 class ImportTerms(EmptyBlock):

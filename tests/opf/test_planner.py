@@ -18,7 +18,7 @@ from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import lindistflow
 from cosim.opf.problem import DispatchProblem
-from cosim.opf.program import Program
+from cosim.opf.program import Program, Squares
 from cosim.opf.terms import Limits, Objective
 from tests.conftest import a_feeder, a_storage, shipped_master
 
@@ -183,7 +183,9 @@ def test_squares_handed_to_the_solver_are_the_squares_of_the_model():
     x, square, data = cp.Variable(3), cp.Variable(3), cp.Parameter(3)
     constraints = [square == data - x, x <= 1.0]
     cost = cp.sum(x)
-    ours = DispatchProblem(Program(cost, constraints, [square], [], []), solver="clarabel")
+    ours = DispatchProblem(
+        Program(cost, constraints, [Squares(square, np.ones(3), np.zeros(3))], [], []), solver="clarabel"
+    )
     theirs = cp.Problem(cp.Minimize(cost + cp.sum_squares(square)), constraints)
     for value in ([3.0, 0.5, -1.0], [0.2, 2.0, 0.0]):
         data.value = np.array(value)
@@ -199,7 +201,16 @@ def test_another_solver_is_refused_a_quadratic_objective_that_would_fill_the_mem
     x, data = cp.Variable(40_000), cp.Parameter(40_000)
     square = cp.Variable(40_000)
     with pytest.raises(ProgramTooLarge, match=r"would take \d+ GiB with solver scs .* use solver clarabel"):
-        DispatchProblem(Program(cp.sum(x), [square == data - x], [square], [], []), solver="scs")
+        DispatchProblem(
+            Program(
+                cp.sum(x),
+                [square == data - x],
+                [Squares(square, np.ones(40_000), np.zeros(40_000))],
+                [],
+                [],
+            ),
+            solver="scs",
+        )
 
 
 def test_an_unknown_solver_lists_the_installed_ones():

@@ -21,7 +21,7 @@ from cosim.opf.devices.storage import StorageBlock
 from cosim.opf.formulations.network_block import Expected, radial_network
 from cosim.opf.linear_flow import real_matrix
 from cosim.opf.options import PlannerOptions
-from cosim.opf.program import EmptyBlock, RotatedCones
+from cosim.opf.program import EmptyBlock, RotatedCones, Squares
 
 SLACK_UNIT_PU2 = 0.01
 """Keeps a solver's rounding, times the penalty, out of the objective."""
@@ -173,10 +173,8 @@ class BranchFlowNetwork(EmptyBlock):
         if not weight:
             return
         middle = (options.limits.voltage_min_pu + options.limits.voltage_max_pu) / 2.0
-        root = np.sqrt(weight * self._horizon.hours)[None, :]
-        square = cp.Variable(self._squared.shape)
-        self.constraints.append(square == cp.multiply(root, self._squared - middle**2))
-        self.squares.append(square)
+        each = np.repeat(weight * self._horizon.hours[None, :], self._squared.shape[0], axis=0)
+        self.squares.append(Squares(self._squared, each, np.full(each.shape, middle**2)))
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set demand, sun and taps; the import is decided in full, so its data part is zero."""

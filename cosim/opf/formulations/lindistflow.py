@@ -25,11 +25,14 @@ from cosim.opf.devices.storage import StorageBlock
 from cosim.opf.formulations.network_block import Expected, radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
 from cosim.opf.options import PlannerOptions
-from cosim.opf.program import EmptyBlock
+from cosim.opf.program import EmptyBlock, Squares
 from cosim.opf.terms import LossRate, Objective
 
 VOLTAGE_UNIT_PU2 = 0.01
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
+
+SMALLEST_UNIT = 1e-6
+"""Unit of the flow on a branch that no device can move, as a part of the largest unit."""
 
 LINE_POLYGON_SIDES = 8
 LINE_SCREEN = 0.8
@@ -67,42 +70,39 @@ class LinDistFlowNetwork(EmptyBlock):
         inject = sp.hstack([self.storage_share, self.pv_share]).tocsr()
         kva = np.array([r.kva for r in storage.ratings] + [r.kva for r in pv.ratings], dtype=np.float64)
         self.tree: ActiveTree = active_tree(flow, inject, kva)
-        self._power_unit = float(max(np.median(kva), 1.0)) if kva.size else 1.0
         periods = len(horizon)
-        unit = self._power_unit
         tree = self.tree
+        # Flows in units of what the devices behind each branch can do: all variables are near one.
+        unit = self._unit = np.maximum(tree.reach_kva, SMALLEST_UNIT * tree.reach_kva.max(initial=1.0))
+        inject_kva, share = (
+            sp.diags(1.0 / unit) @ tree.inject,
+            sp.diags(1.0 / unit) @ tree.share @ sp.diags(unit),
+        )
         parts = [(storage.kw, storage.kvar)] if storage.ratings else []
         parts += [(pv.change_kw, pv.kvar)] if pv.ratings else []
-        p = cp.vstack([kw for kw, _ in parts]) / unit
-        q = cp.vstack([kvar for _, kvar in parts]) / unit
+        p = cp.vstack([kw for kw, _ in parts])
+        q = cp.vstack([kvar for _, kvar in parts])
         self._p = cp.Variable((len(tree.flow_nodes), periods))
         self._q = cp.Variable((len(tree.flow_nodes), periods))
         self._u = cp.Variable((len(tree.voltage_nodes), periods))
         self._slack = cp.Variable((tree.groups.shape[0], periods), nonneg=True)
         self._lower = cp.Parameter(self._slack.shape)
         self._upper = cp.Parameter(self._slack.shape)
-        drop = tree.drop * (2.0 * unit / VOLTAGE_UNIT_PU2)
+        drop = tree.drop @ sp.diags(2.0 * unit / VOLTAGE_UNIT_PU2)
         groups = tree.groups @ self._u
         self.constraints += [
             self._p
-            == tree.inject.real @ p
-            - tree.inject.imag @ q
-            + tree.share.real @ self._p
-            - tree.share.imag @ self._q,
+            == inject_kva.real @ p - inject_kva.imag @ q + share.real @ self._p - share.imag @ self._q,
             self._q
-            == tree.inject.imag @ p
-            + tree.inject.real @ q
-            + tree.share.imag @ self._p
-            + tree.share.real @ self._q,
+            == inject_kva.imag @ p + inject_kva.real @ q + share.imag @ self._p + share.real @ self._q,
             self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
             groups + self._slack >= self._lower,
             groups - self._slack <= self._upper,
         ]
-        self.import_kw = -unit * (tree.head @ self._p)
+        self.import_kw = -((tree.head * unit) @ self._p)
         # d|v| = du / 2 near 1 pu.
         slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
         self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
-        self._base_losses: list[tuple[cp.Parameter, FloatArray, bool]] = []
         self._add_losses(objective)
         self._add_deviation(objective)
         self._line_rows = np.zeros(0, dtype=np.int64)
@@ -110,34 +110,32 @@ class LinDistFlowNetwork(EmptyBlock):
             self._add_lines(kva, inject)
 
     def _add_losses(self, objective: Objective) -> None:
-        """Losses as sum of R |S|^2, with S the flow of the data plus the change."""
-        self._loss_rate = LossRate(objective, self._horizon)
+        """Losses as sum of R |S|^2, with S the flow of the data less the change."""
+        self._losses: list[Squares] = []
+        self._loss_rate = LossRate(objective)
         if not self._loss_rate.wanted:
             return
-        nodes = self.tree.flow_nodes
-        resistance = np.maximum(self._flow.drop.diagonal()[nodes].real, 0.0)
-        weight = np.sqrt(resistance)[:, None] * np.sqrt(self._horizon.hours)
-        for change, real in ((self._p, True), (self._q, False)):
-            base = cp.Parameter(change.shape)
-            root = self._loss_rate.root if self._loss_rate.root is not None else self._loss_rate.fixed
-            scaled = cp.multiply(weight * self._power_unit, change)
-            self._add_square(base - cp.multiply(root, scaled))
-            self._base_losses.append((base, weight, real))
+        resistance = np.maximum(self._flow.drop.diagonal()[self.tree.flow_nodes].real, 0.0)
+        self._loss_weight = resistance[:, None] * self._horizon.hours
+        for change in (self._p, self._q):
+            self._losses.append(Squares(change, np.zeros(change.shape), np.zeros(change.shape)))
+        self.squares += self._losses
 
-    def _add_square(self, expression: cp.Expression) -> None:
-        """Add the sum of squares of an expression to the cost."""
-        square = cp.Variable(expression.shape)
-        self.constraints.append(square == expression)
-        self.squares.append(square)
+    def _set_losses(self, flow_kva: ComplexArray, price_per_kwh: FloatArray) -> None:
+        unit = self._unit[:, None]
+        for part, flow in zip(self._losses, (flow_kva.real, flow_kva.imag), strict=False):
+            part.weight = self._loss_weight * self._loss_rate.at(price_per_kwh) * unit**2
+            part.center = flow / unit
 
     def _add_deviation(self, objective: Objective) -> None:
-        self._base_deviation: cp.Parameter | None = None
+        """Squared distance of squared voltages from the middle of the band."""
+        self._deviation: Squares | None = None
         if not objective.voltage_deviation_per_pu2_h:
             return
-        weight = np.sqrt(objective.voltage_deviation_per_pu2_h * self._horizon.hours)[None, :]
-        self._deviation_weight = weight
-        self._base_deviation = cp.Parameter(self._u.shape)
-        self._add_square(self._base_deviation + cp.multiply(weight * VOLTAGE_UNIT_PU2, self._u))
+        weight = objective.voltage_deviation_per_pu2_h * self._horizon.hours[None, :] * VOLTAGE_UNIT_PU2**2
+        each = np.repeat(weight, self._u.shape[0], axis=0)
+        self._deviation = Squares(self._u, each, np.zeros(each.shape))
+        self.squares.append(self._deviation)
 
     def _add_lines(self, kva: FloatArray, inject: Matrix) -> None:
         """Octagons around the rating of the branches that could be overloaded."""
@@ -151,14 +149,13 @@ class LinDistFlowNetwork(EmptyBlock):
         shape = (len(self._line_rows), len(self._horizon))
         self._line_p, self._line_q = cp.Parameter(shape), cp.Parameter(shape)
         over = cp.Variable(shape, nonneg=True)
-        rating = network.limit_kva[self.tree.flow_nodes][self._line_rows][:, None] / self._power_unit
+        rating = network.limit_kva[self.tree.flow_nodes][self._line_rows] / self._unit[self._line_rows]
         p = self._line_p - self._p[self._line_rows]
         q = self._line_q - self._q[self._line_rows]
         for angle in (2 * np.arange(LINE_POLYGON_SIDES) + 1) * np.pi / LINE_POLYGON_SIDES:
-            self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= rating + over)
-        self.cost += (
-            self._limits.power_penalty_per_kwh * self._power_unit * cp.sum(over @ self._horizon.hours)
-        )
+            self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= rating[:, None] + over)
+        over_kw = self._unit[self._line_rows] @ over
+        self.cost += self._limits.power_penalty_per_kwh * cp.sum(over_kw @ self._horizon.hours)
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set the data: flows and voltages with batteries at rest and PV uncurtailed.
@@ -177,8 +174,7 @@ class LinDistFlowNetwork(EmptyBlock):
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
         sunny = self.pv_share @ forecast.pv_available_kw.T.astype(np.complex128)
         base = self._flow.predict(self._anchor, *self._demand, sunny)
-        self._loss_rate.update(forecast.price_per_kwh)
-        self._set_base(base)
+        self._set_base(base, forecast.price_per_kwh)
         return np.asarray(base.import_kva.real)
 
     def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
@@ -189,21 +185,21 @@ class LinDistFlowNetwork(EmptyBlock):
     def _der_kva(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> ComplexArray:
         return np.asarray(self.storage_share @ storage_kva + self.pv_share @ pv_kva)
 
-    def _set_base(self, base: Flow) -> None:
+    def _set_base(self, base: Flow, price_per_kwh: FloatArray) -> None:
         limits, tree = self._limits, self.tree
         lower, upper = tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
         self._lower.value = np.clip(lower / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         self._upper.value = np.clip(upper / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         flow = base.flow_kva[tree.flow_nodes]
-        for parameter, weight, real in self._base_losses:
-            parameter.value = self._loss_rate.present() * weight * (flow.real if real else flow.imag)
-        if self._base_deviation is not None:
+        self._set_losses(flow, price_per_kwh)
+        if self._deviation is not None:
             middle = (limits.voltage_min_pu + limits.voltage_max_pu) / 2.0
             deviation = base.squared_pu[tree.voltage_nodes] - middle**2
-            self._base_deviation.value = self._deviation_weight * deviation
+            self._deviation.center = -deviation / VOLTAGE_UNIT_PU2
         if len(self._line_rows):
-            self._line_p.value = flow.real[self._line_rows] / self._power_unit
-            self._line_q.value = flow.imag[self._line_rows] / self._power_unit
+            unit = self._unit[self._line_rows][:, None]
+            self._line_p.value = flow.real[self._line_rows] / unit
+            self._line_q.value = flow.imag[self._line_rows] / unit
 
     def slack_pu(self) -> float:
         """Largest voltage violation the plan expects."""

@@ -89,7 +89,9 @@ class CasadiRoute:
             general = matrix.tocsr()[~self._single].tocsc()
             self._function = self._build(general, data["c"].size, columns)
         found = self._function(
-            x0=self._start(data["c"].size, columns), p=data["c"], **self._bounds(matrix, data)
+            x0=self._start(data["c"].size, columns),
+            p=self._parameters(data["c"], columns),
+            **self._bounds(matrix, data),
         )
         stats = self._function.stats()
         status = STATUS.get(str(stats["return_status"]), cp.SOLVER_ERROR)
@@ -104,6 +106,13 @@ class CasadiRoute:
             solution = reduction.invert(solution, memory)
         self._affine.unpack(solution)
         return answer
+
+    def _parameters(self, c: FloatArray, columns: dict[int, int]) -> FloatArray:
+        """Linear cost, squares multiplied out, and their curvature."""
+        linear = c.copy()
+        for part in self._program.squares:
+            linear[_places(part.variable, columns)] += part.slope()
+        return np.concatenate([linear, *(part.curvature() for part in self._program.squares)])
 
     def _bounds(self, matrix: Matrix, data: dict[str, Any]) -> dict[str, FloatArray]:
         """Bounds of the variables, of the other affine rows, and of ``p² + q² - first · second``."""
@@ -140,8 +149,8 @@ class CasadiRoute:
 
     def _build(self, matrix: Matrix, width: int, columns: dict[int, int]) -> Any:
         casadi = self._casadi
-        x, c = casadi.MX.sym("x", width), casadi.MX.sym("c", width)
-        squares = _positions(self._program.squares, columns)
+        squares = _positions([part.variable for part in self._program.squares], columns)
+        x, data = casadi.MX.sym("x", width), casadi.MX.sym("p", width + squares.size)
         curved = [
             (
                 _places(cones.p, columns),
@@ -152,28 +161,30 @@ class CasadiRoute:
             for cones in self._program.cones
         ]
         affine = casadi.DM(matrix)
-        f = casadi.dot(c, x) + (casadi.sumsqr(x[squares.tolist()]) if squares.size else 0)
+        f = casadi.dot(data[:width], x)
+        if squares.size:
+            f += casadi.dot(data[width:], x[squares.tolist()] ** 2)
         g = casadi.vertcat(
             affine @ x,
             *[x[p.tolist()] ** 2 + x[q.tolist()] ** 2 - first * second for p, q, first, second in curved],
         )
         options = dict(IPOPT_OPTIONS if self._solver == "ipopt" else BONMIN_OPTIONS)
-        options["hess_lag"] = self._hessian(x, c, g.shape[0], matrix.shape[0], squares, columns)
+        options["hess_lag"] = self._hessian(x, data, g.shape[0], matrix.shape[0], squares, columns)
         if self._solver == "bonmin":
             discrete = np.zeros(width, dtype=bool)
             discrete[_positions(self._program.binaries, columns)] = True
             options["discrete"] = discrete.tolist()
-        return casadi.nlpsol("program", self._solver, {"x": x, "p": c, "f": f, "g": g}, options)
+        return casadi.nlpsol("program", self._solver, {"x": x, "p": data, "f": f, "g": g}, options)
 
     def _hessian(
-        self, x: Any, c: Any, rows: int, first_row: int, squares: IntArray, columns: dict[int, int]
+        self, x: Any, data: Any, rows: int, first_row: int, squares: IntArray, columns: dict[int, int]
     ) -> Any:
         """Upper triangle of the Hessian of the Lagrangian: constant pattern, linear in the multipliers."""
         casadi = self._casadi
         scale, multipliers = casadi.MX.sym("s"), casadi.MX.sym("m", rows)
         total = casadi.MX(x.shape[0], x.shape[0])
         if squares.size:
-            total += _entries(casadi, x.shape[0], squares, squares, 2 * scale * np.ones(squares.size))
+            total += _entries(casadi, x.shape[0], squares, squares, 2 * scale * data[x.shape[0] :])
         for cones in self._program.cones:
             weight = multipliers[first_row : first_row + cones.size]
             first_row += cones.size
@@ -184,7 +195,11 @@ class CasadiRoute:
                 one, two = _places(cones.first, columns), _places(cones.second, columns)
                 total += _entries(casadi, x.shape[0], np.minimum(one, two), np.maximum(one, two), -weight)
         return casadi.Function(
-            "hessian", [x, c, scale, multipliers], [total], ["x", "p", "lam_f", "lam_g"], ["hess_gamma_x_x"]
+            "hessian",
+            [x, data, scale, multipliers],
+            [total],
+            ["x", "p", "lam_f", "lam_g"],
+            ["hess_gamma_x_x"],
         )
 
 

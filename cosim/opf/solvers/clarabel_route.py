@@ -13,8 +13,8 @@ from cosim.model.arrays import FloatArray, IntArray, Matrix
 from cosim.opf.program import Factor, Program, RotatedCones
 from cosim.opf.solvers.route import Answer
 
-CONE_OPTIONS = {"tol_gap_rel": 1e-9, "tol_gap_abs": 1e-9, "tol_feas": 1e-9}
-"""Tighter than the default: a cone that is met to 1e-8 shows in the sixth digit of the losses."""
+PRODUCT_OPTIONS = {"tol_gap_rel": 1e-9, "tol_gap_abs": 1e-9, "tol_feas": 1e-9}
+"""Tighter than the default: a product met to 1e-8 shows in the sixth digit of the losses."""
 
 
 class ClarabelRoute:
@@ -27,19 +27,21 @@ class ClarabelRoute:
 
     def __init__(self, affine: cp.Problem, program: Program) -> None:
         self._affine, self._program = affine, program
-        self._quadratic: Matrix | None = None
+        self._joined = False
         self._cone_rows: Matrix | None = None
         self._cone_data = np.zeros(0)
         self._cone_sizes: list[int] = []
         self._cache: dict[str, Any] = {}
-        self._options = dict(CONE_OPTIONS) if program.cones else {}
+        products = any(isinstance(cones.first, cp.Variable) for cones in program.cones)
+        self._options = dict(PRODUCT_OPTIONS) if products else {}
 
     def solve(self) -> Answer:
         """Solve the convex program (of an equality between products, its relaxation)."""
         data, chain, inverse = self._affine.get_problem_data(cp.CLARABEL, enforce_dpp=True, solver_opts={})
-        if self._quadratic is None:
-            self._join(data)
-        data["P"] = self._quadratic
+        columns, width = data["param_prob"].var_id_to_col, data["c"].size
+        if not self._joined:
+            self._join(columns, width)
+        self._add_squares(data, columns)
         if self._cone_sizes:
             below: Matrix = self._cone_rows
             data["A"] = sp.vstack([data["A"], below], format="csc")
@@ -52,16 +54,22 @@ class ClarabelRoute:
         )
         self._affine.unpack_results(raw, chain, inverse)
         offset = float(inverse[-1][cp.settings.OFFSET])
+        offset += sum(float(np.sum(part.weight * part.center**2)) for part in self._program.squares)
         return Answer(str(self._affine.status), int(raw.iterations), float(raw.obj_val_dual) + offset)
 
-    def _join(self, data: dict[str, Any]) -> None:
-        """Matrices of squares and cones, on the columns that cvxpy gave the variables."""
-        columns, width = data["param_prob"].var_id_to_col, data["c"].size
-        diagonal = np.zeros(width)
-        for square in self._program.squares:
-            at = columns[square.id]
-            diagonal[at : at + square.size] = 2.0  # the solver minimises x'Px / 2
-        self._quadratic = sp.csc_array(sp.diags_array(diagonal))
+    def _add_squares(self, data: dict[str, Any], columns: dict[int, int]) -> None:
+        linear = data["c"].copy()
+        diagonal = np.zeros(linear.size)
+        for squares in self._program.squares:
+            at = columns[squares.variable.id]
+            here = slice(at, at + squares.variable.size)
+            linear[here] += squares.slope()
+            diagonal[here] += 2.0 * squares.curvature()  # the solver minimises x'Px / 2
+        data["c"], data["P"] = linear, sp.csc_array(sp.diags_array(diagonal))
+
+    def _join(self, columns: dict[int, int], width: int) -> None:
+        """Rows of the cones, on the columns that cvxpy gave the variables."""
+        self._joined = True
         parts = [cone_rows(cones, columns, width) for cones in self._program.cones]
         if parts:
             self._cone_rows = sp.vstack([rows for rows, _ in parts], format="csc")

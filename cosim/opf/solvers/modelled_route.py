@@ -27,7 +27,13 @@ class ModelledRoute:
     def __init__(self, affine: cp.Problem, program: Program, solver: str) -> None:
         self._affine, self._solver = affine, solver
         self._refuse_dense(program)
-        cost = affine.objective.expr + sum(cp.sum_squares(square) for square in program.squares)
+        self._roots = [
+            (cp.Parameter(part.weight.shape, nonneg=True), cp.Parameter(part.weight.shape), part)
+            for part in program.squares
+        ]
+        cost = affine.objective.expr + sum(
+            cp.sum_squares(cp.multiply(root, part.variable) - shift) for root, shift, part in self._roots
+        )
         constraints = affine.constraints + [cones.relaxed() for cones in program.cones]
         constraints += [binary == cp.Variable(binary.shape, boolean=True) for binary in program.binaries]
         self._whole = cp.Problem(cp.Minimize(cost), constraints)
@@ -48,6 +54,9 @@ class ModelledRoute:
 
     def solve(self) -> Answer:
         """Solve with the present parameter values."""
+        for root, shift, part in self._roots:
+            root.value = np.sqrt(part.weight)
+            shift.value = root.value * part.center
         self._whole.solve(solver=self._solver, warm_start=True, enforce_dpp=True)
         status = str(self._whole.status)
         stats = self._whole.solver_stats
