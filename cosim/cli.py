@@ -12,18 +12,11 @@ from typing import Annotated
 
 import click
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from cosim.commands import feeders, plans, studies
+from cosim.commands.console import FAILED, FINE, INVALID, bar, err, out
 from cosim.errors import CosimError, ScenarioError
 from cosim.model.site import Site
 from cosim.plugins import UnknownPlugin
@@ -38,7 +31,6 @@ from cosim.run.scenario import Scenario
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
 
-FINE, FAILED, INVALID = 0, 1, 2
 SHELL_INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
 
@@ -53,8 +45,10 @@ app = typer.Typer(
     epilog="Start with **cosim run ieee13**, then **cosim run ieee123**. "
     "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.",
 )
-out = Console()
-err = Console(stderr=True)
+app.add_typer(studies.app)
+app.add_typer(feeders.app)
+app.command("plan")(plans.plan)
+app.command("replay")(plans.replay_plan)
 
 ScenarioArgument = Annotated[
     str,
@@ -171,7 +165,7 @@ def _fresh_folder(study: Study) -> Path:
 
 def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Finished:
     try:
-        with _bar() as progress:
+        with bar("steps") as progress:
             task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
             return execute(
                 study,
@@ -189,24 +183,11 @@ def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Fini
 def _baseline(study: Study, target: Path) -> None:
     """Run without control; if that fails, the run keeps its report, which says so."""
     try:
-        with _bar() as progress:
+        with bar("steps") as progress:
             task = progress.add_task("without control", total=study.grid.steps)
             execute_baseline(study, target, progress=lambda done: progress.update(task, completed=done))
     except CosimError as error:
         err.print(f"[yellow]no baseline:[/yellow] without control the run failed: {escape(str(error))}")
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("steps"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-    )
 
 
 def _log(*, verbose: bool) -> None:

@@ -3,96 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
-from typing import Any, Literal
-
-from plotly.offline import get_plotlyjs
+from typing import Any
 
 from cosim.errors import RecordError
 from cosim.report import figures
 from cosim.report.feeder_map import feeder_map, frame_steps
 from cosim.report.key_figures import NO_BREAK, key_figure_rows
 from cosim.report.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
+from cosim.report.page import Banner, Listing, Panel, banner_card, header, list_card, panel_card, whole_page
 from cosim.run.record import Record, read_record
 
 CUTS_SHOWN = 50
 EVENTS_SHOWN = 200
-
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>$style</style>
-<script>$plotly</script>
-</head>
-<body>
-<main>
-$body
-</main>
-<script>$draw</script>
-</body>
-</html>
-""")
-
-DRAW = """
-function shrinkMap(figure) {
-  figure.layout.height = 540;
-  figure.layout.legend = {y: 0, yanchor: "bottom"};
-  Object.assign(figure.layout.sliders[0], {x: 0.28, len: 0.7});
-  for (const trace of figure.data) if (trace.marker) trace.marker.size *= 0.6;
-  const bar = figure.data.find(trace => trace.marker && trace.marker.colorbar).marker.colorbar;
-  Object.assign(bar, {orientation: "h", y: 1, yanchor: "bottom", len: 0.9, thickness: 8});
-  bar.title.side = "top";
-}
-const narrow = window.innerWidth < 600;
-const options = {
-  responsive: true,
-  displaylogo: false,
-  displayModeBar: narrow ? false : "hover",
-  modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
-};
-for (const source of document.querySelectorAll("script.figure")) {
-  const figure = JSON.parse(source.textContent);
-  if (narrow) {
-    figure.layout.font = {size: 11};
-    figure.layout.hoverlabel = {font: {size: 11}};
-    if (figure.layout.sliders) shrinkMap(figure);
-  }
-  figure.config = options;
-  Plotly.newPlot(source.previousElementSibling, figure);
-}
-"""
-
-
-@dataclass(frozen=True)
-class Banner:
-    """What the reader must know first.
-
-    Attributes:
-        colour: green only for a run that has nothing to explain.
-        headline: one sentence.
-        details: what is to be explained.
-    """
-
-    colour: Literal["green", "amber", "red"]
-    headline: str
-    details: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A figure with its heading and one sentence on how to read it."""
-
-    title: str
-    caption: str
-    figure: Any | None
 
 
 def write_report(folder: Path) -> Report:
@@ -134,22 +59,16 @@ def page(report: Report, record: Record, baseline: Record | None) -> str:
     """The whole page."""
     parts = [
         _header(report, record),
-        _banner(banner(report)),
+        banner_card(banner(report)),
         _key_figures(report),
         *_promises(report, record, baseline),
         "<h2>The feeder</h2>",
-        *map(_panel, _feeder_panels(record, baseline)),
+        *map(panel_card, _feeder_panels(record, baseline)),
         *_control(report, record),
         _events(record),
         _facts(record),
     ]
-    return PAGE.substitute(
-        title=escape(f"{report.name}: report"),
-        style=files("cosim.report").joinpath("page.css").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
-        body="\n".join(parts),
-        draw=DRAW,
-    )
+    return whole_page(f"{report.name}: report", parts)
 
 
 # --- head -----------------------------------------------------------------------------------------
@@ -206,16 +125,7 @@ def _header(report: Report, record: Record) -> str:
         f"{len(record.site.nodes)} nodes, {len(record.site.storages)} batteries, "
         f"{len(record.site.pvs)} PV systems; {control}{planner}"
     )
-    return f"<header><h1>{escape(report.name)}</h1><p>{escape(facts)}</p></header>"
-
-
-def _banner(content: Banner) -> str:
-    details = "".join(f"<li>{escape(detail)}</li>" for detail in content.details)
-    listed = f"<ul>{details}</ul>" if details else ""
-    return (
-        f'<div class="banner {content.colour}" role="status">'
-        f"<strong>{escape(content.headline)}</strong>{listed}</div>"
-    )
+    return header(report.name, facts)
 
 
 def _key_figures(report: Report) -> str:
@@ -270,7 +180,7 @@ def _promises(report: Report, record: Record, baseline: Record | None) -> list[s
             figures.stored_energy(record, baseline),
         ),
     ]
-    return [heading, *map(_panel, panels)]
+    return [heading, *map(panel_card, panels)]
 
 
 def _feeder_panels(record: Record, baseline: Record | None) -> list[Panel]:
@@ -347,19 +257,12 @@ def _control(report: Report, record: Record) -> list[str]:
                 figures.decision_time(record),
             )
         )
-    return ["<h2>The controller</h2>", _panel(panels[0]), _cuts(report, record), *map(_panel, panels[1:])]
-
-
-def _panel(panel: Panel) -> str:
-    head = f"<h3>{escape(panel.title)}</h3>"
-    if panel.figure is None:
-        return f'<section class="card">{head}<p>Nothing to show in this run.</p></section>'
-    # Plotly escapes angle brackets, so no text can end the script; the slashes of base64 may stay.
-    data = panel.figure.to_json().replace("\\u002f", "/")
-    return (
-        f'<section class="card">{head}<p>{escape(panel.caption)}</p><div class="plot"></div>'
-        f'<script type="application/json" class="figure">{data}</script></section>'
-    )
+    return [
+        "<h2>The controller</h2>",
+        panel_card(panels[0]),
+        _cuts(report, record),
+        *map(panel_card, panels[1:]),
+    ]
 
 
 # --- lists ----------------------------------------------------------------------------------------
@@ -382,7 +285,8 @@ def _cuts(report: Report, record: Record) -> str:
         for cut in cut_setpoints(record, at_most=CUTS_SHOWN)
     ]
     heads = ("step from", "device", "asked kW", "accepted kW", "asked kvar", "accepted kvar", "reason")
-    return _list("Cut set-points", heads, rows, total=total, numbers=range(2, 6))
+    note = _extent(rows, total)
+    return list_card(Listing("Cut set-points", note, heads, rows, numbers=range(2, 6)))
 
 
 def _events(record: Record) -> str:
@@ -401,35 +305,16 @@ def _events(record: Record) -> str:
     if not rows:
         return '<h2>Events</h2><section class="card"><p>None.</p></section>'
     shown = rows[:EVENTS_SHOWN]
-    return "<h2>Events</h2>" + _list("", ("step from", "of", "what"), shown, total=len(rows))
+    listing = Listing("", _extent(shown, len(rows)), ("step from", "of", "what"), shown)
+    return "<h2>Events</h2>" + list_card(listing)
+
+
+def _extent(shown: Sequence[object], total: int) -> str:
+    return f"{total} in all." if len(shown) == total else f"The first {len(shown)} of {total}."
 
 
 def _moment(record: Record, step: int) -> str:
     return f"{record.site.grid.timestamp(step):%d %b %H:%M} (step {step})".replace(" ", NO_BREAK)
-
-
-def _list(
-    title: str,
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    total: int,
-    numbers: Iterable[int] = (),
-) -> str:
-    kinds = [' class="number"' if i in set(numbers) else "" for i in range(len(heads))]
-    head = "".join(f"<th{kind}>{escape(name)}</th>" for kind, name in zip(kinds, heads, strict=True))
-    body = "".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    extent = f"{total} in all" if len(rows) == total else f"The first {len(rows)} of {total}"
-    heading = f"<h3>{escape(title)}</h3>" if title else ""
-    return (
-        f'<section class="card scroll">{heading}<p>{extent}.</p>'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></section>"
-    )
 
 
 def _facts(record: Record) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
 from cosim.errors import CosimError, ScenarioError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.plant import Feeder
+from cosim.model.exogenous import Exogenous
+from cosim.model.timegrid import TimeGrid
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
 from cosim.run.loop import PlantRole
 from cosim.run.scenario_file import line_of
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
+
+NOMINAL_STEP_S = 3600
 
 
 def build_plant(study: Study) -> PlantRole:
@@ -55,3 +64,25 @@ def place_devices(study: Study, model: FeederModel, problems: Problems) -> Devic
         dotted = ".".join(str(part) for part in place)
         problems.append(f"{line_of(study.path, place)}{dotted}: {sentence}")
     return devices
+
+
+def bare_feeder(master: Path) -> Feeder:
+    """A feeder under its nominal load, without controllable devices: for looking at its network.
+
+    Raises:
+        FeederError: it cannot be read or does not solve.
+    """
+    model = FeederModel(master, discover=False)
+    loads = model.loads
+    one = np.ones((1, 1))
+    nominal = Exogenous(
+        NOMINAL_STEP_S,
+        loads.kw,
+        loads.kvar,
+        one,
+        np.zeros(len(loads.names), dtype=np.int64),
+        np.zeros(1),
+        np.zeros(1),
+    )
+    grid = TimeGrid(datetime.fromtimestamp(0, UTC), NOMINAL_STEP_S, 1)
+    return Feeder(model, storages=(), pvs=(), exogenous=nominal, grid=grid)

@@ -240,6 +240,11 @@ def _write_text(path: Path, text: str) -> None:
 # --- manifest -------------------------------------------------------------------------------------
 
 
+def software_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
     """Create a run's folder.
 
@@ -292,7 +297,7 @@ def write_manifest(
             "feeder": _hash_feeder(study.master),
             "inputs": {str(path.name): _hash(path) for path in input_files(study)},
         },
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": software_versions(),
         "limits": scenario.limits.model_dump(),
         "feedback_delay_s": scenario.delay_s(),
         "setpoint_ttl_s": scenario.setpoint_ttl_s,

@@ -15,7 +15,7 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.devices.inverter import Capability, within_circle
 from cosim.opf.program import EmptyBlock
 
-SIMULTANEOUS_TOLERANCE = 1e-4
+SIMULTANEOUS_TOLERANCE = 1e-3
 """Charging and discharging at once counts from this part of the rated power."""
 
 ROUNDING = 1e-3

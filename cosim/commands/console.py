@@ -1,0 +1,31 @@
+"""Where commands write, and the bar they show."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+FINE, FAILED, INVALID = 0, 1, 2
+out = Console()
+err = Console(stderr=True)
+
+
+def bar(what: str) -> Progress:
+    """A progress bar that counts things of a kind."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(what),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=err,
+    )

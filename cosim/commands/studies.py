@@ -1,0 +1,91 @@
+"""``cosim study``: campaigns that answer one question."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cosim.commands.console import FAILED, bar, err, out
+from cosim.report.gap_report import write_gap_report
+from cosim.run.shipped import shipped
+from cosim.studies.campaign import cases_of, load_campaign, read_rows, run_campaign
+from cosim.studies.reference import Line, reference_lines, worst
+
+app = typer.Typer(name="study", no_args_is_help=True, help="Campaigns that answer one question.")
+
+
+@app.command()
+def reference(
+    file: Annotated[Path | None, typer.Option("--json", help="also write the figures")] = None,
+) -> None:
+    """Compute the published single-phase systems from scratch and compare with the published figures.
+
+    About a minute. Exit code 1 if a figure differs.
+    """
+    lines: list[Line] = []
+    with err.status("...") as status:
+        lines.extend(reference_lines(lambda what: status.update(escape(what))))
+    table = Table(title="Published systems, computed from scratch", title_justify="left")
+    for heading in ("system", "what", "value", "published", "within", ""):
+        table.add_column(heading, justify="right" if heading in ("value", "published", "within") else "left")
+    for line in lines:
+        published = f"{line.published.value:.3f}" if line.published else ""
+        within = line.published.within if line.published else line.limit
+        table.add_row(
+            line.system,
+            escape(line.what),
+            escape(line.value) if isinstance(line.value, str) else f"{line.value:.8g}",
+            published,
+            "" if within is None else f"{within:g}",
+            {"ok": "[green]ok[/green]", "differs": "[red]differs[/red]"}.get(line.verdict, ""),
+        )
+    out.print(table)
+    if file is not None:
+        text = json.dumps([line.as_dict() for line in lines], indent=2)
+        file.write_text(text + "\n", encoding="utf-8")
+    if worst(lines):
+        raise typer.Exit(FAILED)
+
+
+@app.command("optimality-gap")
+def optimality_gap(
+    file: Annotated[
+        Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--out", help="where rows, tables and figures go; an interrupted campaign goes on")
+    ] = Path("runs/optimality_gap"),
+    small: Annotated[
+        bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
+    ] = False,
+    redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
+) -> None:
+    """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
+
+    Every case runs in a process of its own, within the campaign's limits of time and memory. Finished
+    cases are kept, and not run again.
+    """
+    path = file or shipped("configs") / "studies" / "optimality_gap.yaml"
+    campaign = load_campaign(path)
+    cases = cases_of(campaign, path.parent, small=small)
+    if redraw:
+        rows = read_rows(folder)
+    else:
+        with bar("cases") as progress:
+            task = progress.add_task(campaign.name, total=len(cases))
+            rows = run_campaign(
+                campaign,
+                cases,
+                folder,
+                lambda done, _total, key: progress.update(
+                    task, completed=done, description=escape(key or campaign.name)
+                ),
+            )
+    write_gap_report(rows, folder, campaign.title)
+    stopped = [row for row in rows if row.claim is None]
+    out.print(f"{len(rows)} cases, {len(stopped)} without a plan. See {escape(str(folder / 'index.html'))}")
