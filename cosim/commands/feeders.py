@@ -23,7 +23,7 @@ Folder = Annotated[Path, typer.Option("--out", help="folder of the OpenDSS model
 Seed = Annotated[int, typer.Option(help="of the draws: the same seed gives the same feeder")]
 PvShare = Annotated[float, typer.Option(min=0, max=1, help="PV at this share of the load buses")]
 PvSize = Annotated[float, typer.Option(help="kW of PV per kW of local load")]
-StorageShare = Annotated[float, typer.Option(min=0, max=1, help="batteries at this share of the load buses")]
+StorageShare = Annotated[float, typer.Option(min=0, max=1, help="batteries, likewise")]
 StorageSize = Annotated[float, typer.Option(help="kW of battery per kW of local load")]
 
 
@@ -95,7 +95,7 @@ def _write(feeder: BalancedFeeder, folder: Path) -> None:
     master = write_model(feeder, folder)
     kw, kvar = feeder.peak_demand()
     out.print(
-        f"{feeder.size} buses, {len(feeder.loads.bus)} loads ({kw.sum():.0f} kW + {kvar.sum():.0f} kvar in the "
-        f"one phase), {len(feeder.storages.bus)} batteries, {len(feeder.pvs.bus)} PV systems: "
+        f"{feeder.size} buses, {len(feeder.loads.bus)} loads ({kw.sum():.0f} kW + {kvar.sum():.0f} kvar "
+        f"in the one phase), {len(feeder.storages.bus)} batteries, {len(feeder.pvs.bus)} PV systems: "
         f"{escape(str(master))}"
     )

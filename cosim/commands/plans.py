@@ -13,7 +13,7 @@ from rich.table import Table
 from cosim import plugins
 from cosim.commands.console import FAILED, err, out
 from cosim.model.state import NoPlan
-from cosim.report.replay_page import write_replay_page
+from cosim.report.replay.page import write_replay_page
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
 from cosim.studies.open_loop import OpenLoopPlan, plan_day, read_plan
@@ -100,7 +100,8 @@ def replay_plan(
 
 def _comparison(result: Replay) -> Table:
     f = result.figures()
-    table = Table(title=f"Plan of {result.planned.plan.certificate.planner}, in OpenDSS", title_justify="left")
+    planner = result.planned.plan.certificate.planner
+    table = Table(title=f"Plan of {planner}, in OpenDSS", title_justify="left")
     for heading in ("", "plan", "OpenDSS", "unit"):
         table.add_column(heading, justify="left" if heading in ("", "unit") else "right")
     for label, stem, unit in (

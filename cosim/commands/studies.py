@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,26 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.commands.console import FAILED, bar, err, out
-from cosim.report.gap_report import write_gap_report
+from cosim.report.gap.report import write_gap_report
 from cosim.run.shipped import shipped
 from cosim.studies.campaign import cases_of, load_campaign, read_rows, run_campaign
+from cosim.studies.complementarity import Outcome, complementarity_outcomes
 from cosim.studies.reference import Line, reference_lines, worst
+
+OUTCOME_COLUMNS = (
+    ("system", "system"),
+    ("planner", "planner"),
+    ("price", "price"),
+    ("cure", "cure"),
+    ("planned cost", "planned_cost"),
+    ("in OpenDSS", "realised_cost"),
+    ("at once, kW", "simultaneous_kw"),
+    ("battery-h", "simultaneous_h"),
+    ("cut", "cut_setpoints"),
+    ("import error, kW", "max_import_error_kw"),
+    ("s", "solve_s"),
+    ("claim", "claim"),
+)
 
 app = typer.Typer(name="study", no_args_is_help=True, help="Campaigns that answer one question.")
 
@@ -31,8 +48,9 @@ def reference(
     with err.status("...") as status:
         lines.extend(reference_lines(lambda what: status.update(escape(what))))
     table = Table(title="Published systems, computed from scratch", title_justify="left")
-    for heading in ("system", "what", "value", "published", "within", ""):
-        table.add_column(heading, justify="right" if heading in ("value", "published", "within") else "left")
+    numeric = ("value", "published", "within")
+    for heading in ("system", "what", *numeric, ""):
+        table.add_column(heading, justify="right" if heading in numeric else "left")
     for line in lines:
         published = f"{line.published.value:.3f}" if line.published else ""
         within = line.published.within if line.published else line.limit
@@ -52,13 +70,50 @@ def reference(
         raise typer.Exit(FAILED)
 
 
+@app.command()
+def complementarity(
+    system: Annotated[
+        list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--json", help="also write the figures")] = None,
+) -> None:
+    """Charging and discharging at once under a negative price, and what cures it, in kW, hours and money.
+
+    A minute or two.
+    """
+    outcomes: list[Outcome] = []
+    with err.status("...") as status:
+        found = complementarity_outcomes(
+            tuple(system or ("ads10_1ph", "ieee123_1ph")), lambda what: status.update(escape(what))
+        )
+        outcomes.extend(found)
+    table = Table(title="Charging and discharging at once", title_justify="left")
+    for heading, _ in OUTCOME_COLUMNS:
+        table.add_column(heading)
+    for outcome in outcomes:
+        values = [getattr(outcome, name) for _, name in OUTCOME_COLUMNS]
+        table.add_row(*(escape(_cell(value)) for value in values))
+    out.print(table)
+    if file is not None:
+        text = json.dumps([asdict(outcome) for outcome in outcomes], indent=2)
+        file.write_text(text + "\n", encoding="utf-8")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(value)
+
+
 @app.command("optimality-gap")
 def optimality_gap(
     file: Annotated[
         Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
     ] = None,
     folder: Annotated[
-        Path, typer.Option("--out", help="where rows, tables and figures go; an interrupted campaign goes on")
+        Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
     ] = Path("runs/optimality_gap"),
     small: Annotated[
         bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")

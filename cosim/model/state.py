@@ -114,6 +114,7 @@ class Certificate:
         primal_residual: largest violation of any constraint, recomputed from the solution, in the
             per-unit quantities of the program.
         simultaneous_kw: largest power charged and discharged at once by one battery; 0 is right.
+        simultaneous_h: battery-hours in which that exceeds a thousandth of the rating.
         slack_pu: largest soft-limit violation that the plan itself expects.
         iterations: of the solver.
         build_s, solve_s: seconds to write the parameters and to solve.
@@ -129,6 +130,7 @@ class Certificate:
     objective: float
     primal_residual: float
     simultaneous_kw: float
+    simultaneous_h: float
     slack_pu: float
     iterations: int
     build_s: float

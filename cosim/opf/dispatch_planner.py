@@ -24,6 +24,8 @@ from cosim.opf.terms import ImportTerms
 MOST_REPAIRS = 5
 GLOBAL_GAP = 1e-6
 """A plan whose exact cost is within this part of a proven bound is called globally optimal."""
+LOOSE_GAP = 0.01
+"""A bound further away than this says nothing: its relaxation has left the physics."""
 
 
 class DispatchPlanner:
@@ -98,9 +100,9 @@ class DispatchPlanner:
         build_s = time.perf_counter() - started
         solved = self._solve()
         if not solved.found:
-            return NoPlan(
-                solved.status, f"the {self.name} program is {solved.status}", build_s, solved.solve_s
-            )
+            reason = f"the {self.name} program is {solved.status}"
+            doubt = f"; {self._network.caution}" if self._network.caution else ""
+            return NoPlan(solved.status, reason + doubt, build_s, solved.solve_s)
         storage_kw, storage_kvar = self._storage.planned()
         pv_kw, pv_kw_limit, pv_kvar = self._pv.planned()
         slack_pu, self.relaxation_gap = self._network.slack_pu(), self._network.relaxation_gap()
@@ -155,13 +157,13 @@ class DispatchPlanner:
             exact = self.problem.objective() + constant
             bound = solved.bound + constant
             optimality_gap = (exact - bound) / max(abs(bound), 1.0)
-        simultaneous_kw = self._storage.simultaneous_kw()
         return Certificate(
             planner=self.name,
             status=solved.status,
             objective=solved.objective + constant,
             primal_residual=solved.primal_residual,
-            simultaneous_kw=simultaneous_kw,
+            simultaneous_kw=self._storage.simultaneous_kw(),
+            simultaneous_h=self._storage.simultaneous_hours(),
             slack_pu=slack_pu,
             iterations=solved.iterations,
             build_s=build_s,
@@ -173,12 +175,14 @@ class DispatchPlanner:
 
     def _claim(self, optimality_gap: float | None) -> str:
         """What is proven about the plan, in words."""
+        if self._storage.simultaneous_hours():
+            return "not realisable: a battery charges and discharges at once; use complementarity repair"
         if optimality_gap is not None:
-            if self._storage.simultaneous_hours():
-                return "not realisable: a battery charges and discharges at once"
             if optimality_gap <= GLOBAL_GAP:
                 return "globally optimal"
-            return f"within {100 * optimality_gap:.3g} % of the global optimum"
+            if optimality_gap <= LOOSE_GAP:
+                return f"within {100 * optimality_gap:.2g} % of the global optimum"
+            return f"nothing: {self._network.caution or 'the relaxation is not exact; use branch_flow_nl'}"
         if self.problem.exact:
             return "locally optimal"
         return "optimal for its own model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from cosim.opf.solvers.casadi_route import CasadiRoute
 from cosim.opf.solvers.clarabel_route import ClarabelRoute
 from cosim.opf.solvers.modelled_route import ModelledRoute
 from cosim.opf.solvers.route import Route
+
+log = logging.getLogger(__name__)
 
 ACCEPTED = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
 ACCEPTED_RESIDUAL = 1e-4
@@ -83,7 +86,8 @@ class DispatchProblem:
         except cp.SolverError as error:
             elapsed = time.perf_counter() - started
             nothing = float("nan")
-            return Solved(False, f"solver_error: {error}", nothing, nothing, nothing, 0, elapsed)
+            log.warning("%s: %s", self.solver, error)
+            return Solved(False, "solver_error", nothing, nothing, nothing, 0, elapsed)
         elapsed = time.perf_counter() - started
         if answer.status not in ACCEPTED:
             nothing = float("nan")

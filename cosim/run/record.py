@@ -197,6 +197,7 @@ _SCALARS = {
     "plan_objective",
     "plan_primal_residual",
     "plan_simultaneous_kw",
+    "plan_simultaneous_h",
     "plan_slack_pu",
     "plan_build_s",
     "plan_solve_s",

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import cattrs
 import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
 from cosim.errors import RecordError, ScenarioError
 from cosim.run.record import software_versions
@@ -25,6 +25,9 @@ from cosim.studies.gap_case import GapCase, GapRow, Penetration, stopped
 ROWS = "rows.jsonl"
 SMALL_BUSES = 128
 STOPPED_BY_LIMIT = ("time limit", "memory limit")
+OUT_OF_MEMORY = ("MemoryError", "memory allocation", "bad_alloc", "Cannot allocate memory")
+"""How Python, Rust, C++ and the system say it."""
+
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished cases, of all cases, and the case that runs."""
 
@@ -108,7 +111,8 @@ def load_campaign(path: Path) -> CampaignConfig:
     except ValidationError as error:
         places = [".".join(str(part) for part in item["loc"]) for item in error.errors()]
         problems = [
-            f"{place}: {item['msg']}" for place, item in zip(places, error.errors(), strict=True)
+            f"{place or 'campaign'}: {item['msg'].removeprefix('Value error, ')}"
+            for place, item in zip(places, error.errors(), strict=True)
         ]
         raise ScenarioError(str(path), problems) from error
 
@@ -186,7 +190,9 @@ def run_campaign(
         All rows, also of earlier runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "versions.json").write_text(json.dumps(software_versions(), indent=2) + "\n", encoding="utf-8")
+    versions = json.dumps(software_versions(), indent=2)
+    (folder / "versions.json").write_text(versions + "\n", encoding="utf-8")
+    _end_last_line(folder / ROWS)
     done = {row.key: row for row in read_rows(folder)} if (folder / ROWS).is_file() else {}
     for count, case in enumerate(cases):
         progress(count, len(cases), case.key)
@@ -204,6 +210,13 @@ def run_campaign(
     progress(len(cases), len(cases), "")
     wanted = {case.key for case in cases}
     return [row for key, row in done.items() if key in wanted]
+
+
+def _end_last_line(path: Path) -> None:
+    """A line that a crash cut short must not swallow the next one."""
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n")
 
 
 def _smaller_that_stopped(case: GapCase, cases: list[GapCase], done: dict[str, GapRow]) -> GapRow | None:
@@ -235,6 +248,6 @@ def _in_own_process(case: GapCase, campaign: CampaignConfig) -> GapRow:
     if ended.returncode == 0:
         return cattrs.structure(json.loads(ended.stdout), GapRow)
     last = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
-    if "MemoryError" in ended.stderr or "memory allocation" in ended.stderr or "bad_alloc" in ended.stderr:
+    if any(sign in ended.stderr for sign in OUT_OF_MEMORY):
         return stopped(case, f"memory limit of {campaign.memory_gib:g} GiB")
     return stopped(case, f"failed: {last}")

@@ -14,7 +14,7 @@ from typing import Any
 
 import cattrs
 
-from cosim.errors import CosimError
+from cosim.errors import CosimError, FeederError
 from cosim.model.state import NoPlan
 from cosim.networks.dss_text import write_model
 from cosim.networks.synthetic import synthetic_feeder
@@ -226,8 +226,8 @@ def _run(case: GapCase, study: Study) -> GapRow:
         problem = getattr(planner, "problem").affine  # noqa: B009
         variables = sum(variable.size for variable in problem.variables())
         rows = sum(constraint.size for constraint in problem.constraints)
-    proof, figures = plan.plan.certificate, replay(plan, study).figures()
-    return replace(
+    proof = plan.plan.certificate
+    row = replace(
         row,
         status=proof.status,
         variables=int(variables),
@@ -238,18 +238,25 @@ def _run(case: GapCase, study: Study) -> GapRow:
         relaxation_gap_kva=proof.relaxation_gap_kva,
         simultaneous_kw=proof.simultaneous_kw,
         slack_pu=proof.slack_pu,
-        planned_cost=figures["planned_cost"],
-        realised_cost=figures["realised_cost"],
-        max_voltage_error_pu=figures["max_voltage_error_pu"],
-        max_import_error_kw=figures["max_import_error_kw"],
-        worst_violation_pu=figures["worst_violation_pu"],
-        violation_pu_h=figures["violation_pu_h"],
+        planned_cost=plan.energy_cost,
         compile_s=compile_s,
         first_s=first_s,
         second_s=second_s,
         cpu_s=cpu_s,
         iterations=proof.iterations,
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0,
+    )
+    try:
+        figures = replay(plan, study).figures()
+    except FeederError as error:
+        return replace(row, status=f"planned, but in OpenDSS: {error}")
+    return replace(
+        row,
+        realised_cost=figures["realised_cost"],
+        max_voltage_error_pu=figures["max_voltage_error_pu"],
+        max_import_error_kw=figures["max_import_error_kw"],
+        worst_violation_pu=figures["worst_violation_pu"],
+        violation_pu_h=figures["violation_pu_h"],
     )
 
 

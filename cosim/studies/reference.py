@@ -81,13 +81,17 @@ COSTS: dict[tuple[str, str, str], Published] = {
 LOSSES_KWH = {"ieee123_1ph": Published(380.089, 0.001)}
 IMPORT_KWH = {"ieee123_1ph": Published(20984.885, 0.001)}
 
+AS_PUBLISHED = "none, interior point of IPOPT"
+
 # How the linear model chooses among reactive powers it cannot tell apart.
 TIE_BREAKS: dict[str, dict[str, object]] = {
-    "none, inverter circle (solver's centre)": {"inverter": "cone"},
-    "none, inverter 16-gon (solver's centre)": {"inverter": "polygon"},
+    AS_PUBLISHED: {"inverter": "polygon", "solver": "ipopt"},
+    "none, interior point of Clarabel": {"inverter": "polygon"},
+    "none, vertex of HiGHS": {"inverter": "polygon", "solver": "highs"},
     "least reactive power (reactive_cost_per_kvarh 0.002)": {"reactive_cost_per_kvarh": 0.002},
     "losses at the energy price (losses_at_price 1)": {"objective": ObjectiveConfig(losses_at_price=1.0)},
 }
+REALISED_GAP_PERCENT = {("ieee123_1ph", AS_PUBLISHED): Published(0.405, 0.025)}
 
 
 def reference_lines(progress: Callable[[str], None]) -> Iterator[Line]:
@@ -134,7 +138,9 @@ def study_of_system(system: str, planner: str, terminal: str) -> Study:
     )
 
 
-def _plan(system: str, planner: str, terminal: str, changes: dict[str, object] | None = None) -> OpenLoopPlan:
+def _plan(
+    system: str, planner: str, terminal: str, changes: dict[str, object] | None = None
+) -> OpenLoopPlan:
     study = study_of_system(system, planner, terminal)
     config: PlannerConfig = study.scenario.control.planner.model_copy(update=changes or {})
     plan = plan_day(study.with_planner(config))
@@ -157,8 +163,9 @@ def _cost_lines(system: str, planner: str, terminal: str, plan: OpenLoopPlan) ->
 def _relaxation_lines(system: str, terminal: str, plan: OpenLoopPlan) -> Iterator[Line]:
     proof = plan.plan.certificate
     assert proof.optimality_gap is not None
-    yield Line(system, f"largest loss the relaxation invents, terminal {terminal}, kVA", float(plan.relaxation_gap_kva.max()))
-    yield Line(system, f"exact cost over proven bound - 1, terminal {terminal}", proof.optimality_gap, limit=1e-6)
+    invented, end = float(plan.relaxation_gap_kva.max()), f"terminal {terminal}"
+    yield Line(system, f"largest loss the relaxation invents, {end}, kVA", invented, limit=1e-3)
+    yield Line(system, f"exact cost over proven bound - 1, {end}", proof.optimality_gap, limit=1e-6)
     yield Line(system, f"branch_flow_soc, terminal {terminal}", proof.claim)
 
 
@@ -178,7 +185,8 @@ def _tie_break_lines(system: str) -> Iterator[Line]:
     for name, changes in TIE_BREAKS.items():
         figures = replay(_plan(system, "lindistflow", "free", changes)).figures()
         gap = 100.0 * (figures["realised_cost"] / best - 1.0)
-        yield Line(system, f"lindistflow realised gap, %, tie-break: {name}", gap)
+        published = REALISED_GAP_PERCENT.get((system, name))
+        yield Line(system, f"lindistflow realised gap, %, tie-break: {name}", gap, published)
         yield Line(system, f"lindistflow max dV, pu, tie-break: {name}", figures["max_voltage_error_pu"])
 
 

@@ -29,6 +29,7 @@ class Realised:
         cut: set-points that the plant could not accept in full, one sentence each.
         violation_pu_h: voltage outside the limits, summed over nodes and hours.
         worst_violation_pu: largest distance outside the limits.
+        limits_pu: the limits it was held against.
     """
 
     step_h: float
@@ -41,6 +42,7 @@ class Realised:
     cut: tuple[str, ...]
     violation_pu_h: float
     worst_violation_pu: float
+    limits_pu: tuple[float, float]
 
     @property
     def energy_cost(self) -> float:
@@ -175,5 +177,6 @@ def _run(planned: OpenLoopPlan, feeder: Feeder, study: Study) -> Replay:
         cut=tuple(cut),
         violation_pu_h=math.fsum(outside.ravel()) * study.grid.step_h,
         worst_violation_pu=float(outside.max()),
+        limits_pu=(limits.voltage_min_pu, limits.voltage_max_pu),
     )
     return Replay(planned, realised, np.array(periods, dtype=np.int64))

@@ -23,6 +23,10 @@ from cosim.opf.linear_flow import real_matrix
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock, RotatedCones, Squares
 
+PAID_LOSSES = (
+    "at a negative price the relaxation is paid for losses that it invents; use planner branch_flow_nl"
+)
+
 SLACK_UNIT_PU2 = 0.01
 """Keeps a solver's rounding, times the penalty, out of the objective."""
 
@@ -57,6 +61,7 @@ class BranchFlowNetwork(EmptyBlock):
         tight: bool,
     ) -> None:
         super().__init__()
+        self._tight, self.caution = tight, ""
         name = "branch_flow_nl" if tight else "branch_flow_soc"
         self.tree = BalancedTree(radial_network(site, name), name)
         self._limits, self._horizon = options.limits, horizon
@@ -179,6 +184,8 @@ class BranchFlowNetwork(EmptyBlock):
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set demand, sun and taps; the import is decided in full, so its data part is zero."""
         tree, unit = self.tree, self._unit[:, None]
+        paid = not self._tight and bool((forecast.price_per_kwh < 0).any())
+        self.caution = PAID_LOSSES if paid else ""
         if self._ratio is not None:
             tree.set_taps(measurement.tap)
             self._ratio.value = np.repeat(tree.ratio[:, None], len(self._horizon), axis=1)

@@ -35,6 +35,7 @@ class CopperPlate(EmptyBlock):
         self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
     ) -> None:
         super().__init__()
+        self.caution = ""
         del site
         self._anchored = options.anchor == "measurement"
         self.import_kw: cp.Expression = cp.Constant(np.zeros(len(horizon)))

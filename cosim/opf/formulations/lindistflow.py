@@ -60,6 +60,7 @@ class LinDistFlowNetwork(EmptyBlock):
         self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
     ) -> None:
         super().__init__()
+        self.caution = ""
         network = radial_network(site, "lindistflow")
         objective, limits = options.objective, options.limits
         self._anchored = options.anchor == "measurement"

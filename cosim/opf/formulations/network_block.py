@@ -44,6 +44,11 @@ class NetworkBlock(Block, Protocol):
         """The part of the import that the program decides, shape (period,)."""
         ...
 
+    @property
+    def caution(self) -> str:
+        """What is doubtful about the present data, a sentence for a refusal; empty if nothing."""
+        ...
+
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set the data; returns the part of the import that is data, shape (period,)."""
         ...

@@ -6,6 +6,10 @@ First and second derivatives are written down: all curvature is in squares and p
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import cvxpy as cp
@@ -36,15 +40,7 @@ IPOPT_OPTIONS: dict[str, Any] = {
     "ipopt.bound_relax_factor": 0.0,
     "print_time": False,
 }
-BONMIN_OPTIONS: dict[str, Any] = {
-    "bonmin.bb_log_level": 0,
-    "bonmin.nlp_log_level": 0,
-    "bonmin.fp_log_level": 0,
-    "bonmin.lp_log_level": 0,
-    "bonmin.milp_log_level": 0,
-    "bonmin.oa_log_level": 0,
-    "print_time": False,
-}
+BONMIN_OPTIONS: dict[str, Any] = {"print_time": False}
 
 
 class CasadiRoute:
@@ -88,11 +84,12 @@ class CasadiRoute:
             self._single = (lengths == 1) & (np.arange(len(lengths)) >= data["dims"].zero)
             general = matrix.tocsr()[~self._single].tocsc()
             self._function = self._build(general, data["c"].size, columns)
-        found = self._function(
-            x0=self._start(data["c"].size, columns),
-            p=self._parameters(data["c"], columns),
-            **self._bounds(matrix, data),
-        )
+        with _silenced_output() if self._solver == "bonmin" else nullcontext():
+            found = self._function(
+                x0=self._start(data["c"].size, columns),
+                p=self._parameters(data["c"], columns),
+                **self._bounds(matrix, data),
+            )
         stats = self._function.stats()
         status = STATUS.get(str(stats["return_status"]), cp.SOLVER_ERROR)
         answer = Answer(status, int(stats.get("iter_count", 0)), float("nan"))
@@ -201,6 +198,20 @@ class CasadiRoute:
             ["x", "p", "lam_f", "lam_g"],
             ["hess_gamma_x_x"],
         )
+
+
+@contextmanager
+def _silenced_output() -> Iterator[None]:
+    """Close the C standard output: Bonmin prints every node there, whatever its log levels say."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _entries(casadi: Any, width: int, row: IntArray, column: IntArray, values: Any) -> Any:

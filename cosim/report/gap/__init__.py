@@ -1,0 +1,1 @@
+"""The optimality-gap study as tables, figures and a page."""

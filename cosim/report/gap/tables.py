@@ -1,0 +1,151 @@
+"""Rows of an optimality-gap campaign as tables: by case, by size, and how far each formulation reaches."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cosim.studies.gap_case import GapRow
+
+ORDER = (
+    "copper_plate",
+    "lindistflow",
+    "lindistflow_losses",
+    "lindistflow_binary",
+    "branch_flow_soc",
+    "branch_flow_soc_binary",
+    "branch_flow_nl",
+)
+"""Formulations from coarse to exact, as they are shown."""
+SETTING = ["network", "periods", "penetration", "band"]
+"""What is held while formulations and sizes are compared."""
+CERTIFIED = "globally optimal"
+
+_NUMBERS = [field.name for field in fields(GapRow) if "str" not in str(field.type)]
+
+
+def in_order(formulations: pd.Series) -> list[str]:
+    """The formulations that occur: known ones first, unknown ones by name."""
+    found = set(formulations)
+    return [*(name for name in ORDER if name in found), *sorted(found - set(ORDER))]
+
+
+def gap_table(rows: list[GapRow]) -> pd.DataFrame:
+    """One row per case, in the order of settings, sizes, seeds and formulations.
+
+    Args:
+        rows: of one campaign, also of cases that stopped.
+
+    Returns:
+        The columns of :class:`GapRow`, NaN where there is no figure, and
+
+        - ``reference_cost``: what the instance costs in OpenDSS under the plan that is proven optimal,
+          else under the exact local optimum, else NaN;
+        - ``realised_gap_percent``: realised above reference cost;
+        - ``planned_error_percent``: planned minus realised cost, of the realised cost;
+        - ``certified``: whether the plan is proven optimal.
+    """
+    table = pd.DataFrame([asdict(row) for row in rows])
+    for column in _NUMBERS:
+        table[column] = pd.to_numeric(table[column])
+    # A stopped case of a network that is not synthetic does not know its size, but its neighbours do.
+    largest = table.groupby("network")["buses"].transform("max")
+    table["buses"] = table["buses"].where(table["buses"] > 0, largest)
+    reference = {name: _reference_cost(cases) for name, cases in table.groupby("instance")}
+    table["reference_cost"] = table["instance"].map(reference).astype(float)
+    realised, planned = table["realised_cost"], table["planned_cost"]
+    above = realised - table["reference_cost"]
+    table["realised_gap_percent"] = 100.0 * above / table["reference_cost"].abs()
+    table["planned_error_percent"] = 100.0 * (planned - realised) / realised.abs()
+    table["certified"] = table["claim"] == CERTIFIED
+    rank = {name: i for i, name in enumerate(in_order(table["formulation"]))}
+    table["rank"] = table["formulation"].map(rank)
+    by = ["network", "periods", "penetration", "band", "buses", "seed", "rank"]
+    return table.sort_values(by, kind="stable", ignore_index=True).drop(columns="rank")
+
+
+def _reference_cost(cases: pd.DataFrame) -> float:
+    cones = cases[(cases["formulation"] == "branch_flow_soc") & (cases["claim"] == CERTIFIED)]
+    exact = cases[cases["formulation"] == "branch_flow_nl"]
+    costs = pd.concat([cones, exact])["realised_cost"].dropna()
+    return float(costs.iloc[0]) if len(costs) else float("nan")
+
+
+def summary_table(rows: list[GapRow]) -> pd.DataFrame:
+    """One row per setting, size and formulation, over the seeds.
+
+    Returns:
+        ``cases``, ``solved``, ``certified``: counts; ``gap_median_percent``, ``gap_min_percent``,
+        ``gap_max_percent``: realised; ``violation_median_pu``, ``violation_max_pu``: worst voltage in
+        OpenDSS; ``voltage_error_median_pu``; ``first_s``, ``second_s``, ``cpu_s``, ``peak_mb``: medians.
+        NaN where no case has the figure.
+    """
+    table = gap_table(rows)
+    summary = table.groupby([*SETTING, "buses", "formulation"], sort=False).agg(
+        cases=("key", "size"),
+        solved=("realised_cost", "count"),
+        certified=("certified", "sum"),
+        gap_median_percent=("realised_gap_percent", "median"),
+        gap_min_percent=("realised_gap_percent", "min"),
+        gap_max_percent=("realised_gap_percent", "max"),
+        violation_median_pu=("worst_violation_pu", "median"),
+        violation_max_pu=("worst_violation_pu", "max"),
+        voltage_error_median_pu=("max_voltage_error_pu", "median"),
+        first_s=("first_s", "median"),
+        second_s=("second_s", "median"),
+        cpu_s=("cpu_s", "median"),
+        peak_mb=("peak_mb", "median"),
+    )
+    return summary.reset_index()
+
+
+def reach_table(rows: list[GapRow]) -> pd.DataFrame:
+    """How far each formulation gets in the setting with the most sizes.
+
+    Returns:
+        One row per formulation: ``largest_buses`` that gave a plan, ``solved`` and ``cases`` there,
+        ``stopped_buses``: the smallest network from that size on without a plan, ``why`` it stopped;
+        NaN and an empty text where there is none.
+    """
+    table = gap_table(rows)
+    table = at_setting(table, main_setting(table))
+    reach = []
+    for formulation in in_order(table["formulation"]):
+        cases = table[table["formulation"] == formulation]
+        solved = cases[cases["realised_cost"].notna()]
+        largest = solved["buses"].max()
+        there = cases[cases["buses"] == largest]
+        failed = cases[cases["realised_cost"].isna()]
+        stopped = failed[~(failed["buses"] < largest)].sort_values("buses", kind="stable")
+        reach.append(
+            {
+                "formulation": formulation,
+                "largest_buses": largest,
+                "solved": int(there["realised_cost"].count()),
+                "cases": len(there),
+                "stopped_buses": stopped["buses"].min(),
+                "why": "" if stopped.empty else str(stopped["status"].iloc[0]),
+            }
+        )
+    return pd.DataFrame(reach)
+
+
+def main_setting(table: pd.DataFrame) -> dict[str, object]:
+    """Network, periods, penetration and band with the most sizes, and of those with the most cases."""
+    found = table.groupby(SETTING, sort=False)["buses"].agg(["nunique", "size"])
+    best = found.sort_values(["nunique", "size"], ascending=False, kind="stable").index[0]
+    return dict(zip(SETTING, best, strict=True))
+
+
+def at_setting(table: pd.DataFrame, setting: dict[str, object]) -> pd.DataFrame:
+    """The cases of a setting."""
+    return table[np.logical_and.reduce([table[column] == value for column, value in setting.items()])]
+
+
+def network_name(network: str) -> str:
+    """How a network is called; one that is the path of a master is named after its folder."""
+    path = Path(network)
+    return path.parent.name if path.suffix else network

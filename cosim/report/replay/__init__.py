@@ -1,0 +1,1 @@
+"""A plan beside what became of it, as a page."""

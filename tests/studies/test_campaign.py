@@ -1,0 +1,108 @@
+"""A small gap campaign: kept case by case, resumed, stopped by its limits, refused when wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cosim.errors import ScenarioError
+from cosim.run.shipped import shipped
+from cosim.studies.campaign import ROWS, cases_of, load_campaign, read_rows, run_campaign
+from cosim.studies.gap_case import run_case
+
+SHIPPED = shipped("configs") / "studies" / "optimality_gap.yaml"
+
+
+def campaign_of(folder: Path, **changes):
+    data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+    block = {
+        "name": "size",
+        "buses": [10, 34],
+        "seeds": [1],
+        "periods": [12],
+        "penetrations": ["reference"],
+        "bands": ["wide"],
+        "formulations": ["lindistflow_losses", "branch_flow_soc"],
+    }
+    path = folder / "campaign.yaml"
+    path.write_text(yaml.safe_dump(data | {"blocks": [block]} | changes), encoding="utf-8")
+    return load_campaign(path)
+
+
+def quiet(done: int, total: int, key: str) -> None:
+    pass
+
+
+def test_the_shipped_campaign_is_valid_and_its_cases_are_different():
+    campaign = load_campaign(SHIPPED)
+    cases = cases_of(campaign, SHIPPED.parent)
+    assert len({case.key for case in cases}) == len(cases) > 200
+    assert {case.buses for case in cases} >= {10, 34, 128, 500, 2500, 10_000}
+    small = cases_of(campaign, SHIPPED.parent, small=True)
+    assert 0 < len(small) <= 30
+    assert max(case.buses for case in small) <= 128
+
+
+def test_a_campaign_is_kept_and_resumed(tmp_path):
+    campaign = campaign_of(tmp_path)
+    cases = cases_of(campaign, tmp_path)
+    first = run_campaign(campaign, cases[:2], tmp_path / "out", quiet)
+    assert [row.claim for row in first] == ["optimal for its own model", "globally optimal"]
+    kept = (tmp_path / "out" / ROWS).read_text()
+    # A line that a crash cut short is done again, the finished ones are not.
+    (tmp_path / "out" / ROWS).write_text(kept + '{"key": "synth')
+    both = run_campaign(campaign, cases, tmp_path / "out", quiet)
+    assert len(both) == len(cases) == 4
+    assert (tmp_path / "out" / ROWS).read_text().startswith(kept)
+    assert len(read_rows(tmp_path / "out")) == 4
+
+
+def test_a_case_in_its_own_process_gives_the_same_as_here(tmp_path):
+    campaign = campaign_of(tmp_path)
+    case = cases_of(campaign, tmp_path)[1]
+    (there,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
+    here = run_case(case)
+    assert there.realised_cost == here.realised_cost
+    assert there.optimality_gap == here.optimality_gap
+
+
+def test_the_linear_model_that_prices_losses_is_near_the_certified_optimum(tmp_path):
+    campaign = campaign_of(tmp_path)
+    linear, certified = (run_case(case) for case in cases_of(campaign, tmp_path)[2:])
+    assert certified.claim == "globally optimal"
+    assert linear.realised_cost == pytest.approx(certified.realised_cost, rel=1e-5)
+    assert certified.realised_cost == pytest.approx(certified.planned_cost, rel=1e-8)
+
+
+def test_a_case_that_takes_too_long_is_stopped_and_larger_ones_are_not_tried(tmp_path):
+    campaign = campaign_of(tmp_path, seconds=0.05)
+    cases = [case for case in cases_of(campaign, tmp_path) if case.formulation == "branch_flow_soc"]
+    small, large = run_campaign(campaign, cases, tmp_path / "out", quiet)
+    assert small.status == "time limit of 0.05 s"
+    assert large.status == "not tried: 10 buses met the time limit of 0.05 s"
+    assert large.realised_cost is None
+
+
+def test_a_case_that_needs_too_much_memory_is_stopped(tmp_path):
+    campaign = campaign_of(tmp_path, memory_gib=0.7)
+    case = replace(cases_of(campaign, tmp_path)[1], buses=5000, periods=24)
+    (row,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
+    assert row.status == "memory limit of 0.7 GiB"
+
+
+def test_a_campaign_with_unknown_names_is_refused(tmp_path):
+    with pytest.raises(ScenarioError, match="no band is called 'narrow'; there are tight, tighter, wide"):
+        campaign_of(
+            tmp_path,
+            blocks=[
+                {
+                    "name": "b",
+                    "networks": ["ads10_1ph"],
+                    "bands": ["narrow"],
+                    "formulations": ["branch_flow_soc"],
+                }
+            ],
+        )

@@ -1,0 +1,89 @@
+"""Plans, replays, studies and feeders from the command line, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cosim.run.shipped import shipped
+
+
+def cosim(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cosim.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=None,
+    )
+
+
+def test_plan_and_replay(tmp_path):
+    made = cosim("plan", "ads10_1ph", "--planner", "branch_flow_nl", "--out", "plan.json", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "locally optimal" in made.stdout
+    done = cosim("replay", "plan.json", "--html", "r.html", "--json", "r.json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert figures["max_voltage_error_pu"] < 1e-8
+    assert "plotly" in (tmp_path / "r.html").read_text()[:100_000].lower()
+
+
+def test_a_plan_can_be_replayed_elsewhere_only_where_it_fits(tmp_path):
+    assert cosim("plan", "ads10_1ph", folder=tmp_path).returncode == 0
+    wrong = cosim("replay", "plan.json", "--scenario", "ieee123_1ph", folder=tmp_path)
+    assert wrong.returncode == 1
+    assert "replay a plan on the feeder it was made for" in wrong.stderr
+    (tmp_path / "other.json").write_text("{}")
+    nothing = cosim("replay", "other.json", folder=tmp_path)
+    assert nothing.returncode == 1
+    assert "is no plan; make one with: cosim plan" in nothing.stderr
+
+
+def test_an_unsupported_formulation_is_refused_before_anything_runs(tmp_path):
+    scenario = yaml.safe_load((shipped("configs") / "ieee13.yaml").read_text())
+    scenario["control"]["planner"] = {"type": "branch_flow_soc"}
+    for kind in ("load", "irradiance", "price"):
+        column = scenario["inputs"][kind]
+        column = column["multiplier"] if kind == "load" else column
+        column["file"] = str(shipped("configs") / column["file"])
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(scenario))
+    refused = cosim("run", "s.yaml", "--over", "local", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "Use planner lindistflow, or make the single-phase equivalent" in refused.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_reference_study_reproduces_what_is_published(tmp_path):
+    done = cosim("study", "reference", "--json", "reference.json", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = json.loads((tmp_path / "reference.json").read_text())
+    assert not [line for line in lines if line["verdict"] == "differs"]
+    assert sum(line["verdict"] == "ok" for line in lines) >= 25
+
+
+def test_a_synthetic_feeder_and_an_equivalent_can_be_planned_on(tmp_path):
+    scenario = yaml.safe_load((shipped("configs") / "ads10_1ph.yaml").read_text())
+    for kind in ("load", "irradiance", "price"):
+        column = scenario["inputs"][kind]
+        column = column["multiplier"] if kind == "load" else column
+        column["file"] = str(shipped("configs") / column["file"])
+    master = shipped("dss_models") / "ieee13" / "master.dss"
+    for arguments in (("synthetic", "--buses", "20"), ("balanced", master)):
+        assert cosim("feeder", *arguments, "--out", "model", folder=tmp_path).returncode == 0
+        scenario["feeder"] = {"master": "model/master.dss", "storage_soc_max": 0.95}
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(scenario))
+        planned = cosim("plan", "s.yaml", folder=tmp_path)
+        assert planned.returncode == 0, planned.stderr
+        assert "globally optimal" in planned.stdout
+
+
+@pytest.mark.parametrize("command", ["plan", "replay", "study", "feeder"])
+def test_help_teaches(command, tmp_path):
+    assert cosim(command, "--help", folder=tmp_path).returncode == 0
