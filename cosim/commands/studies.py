@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
@@ -19,18 +20,14 @@ from cosim.studies.complementarity import Outcome, complementarity_outcomes
 from cosim.studies.reference import Line, reference_lines, worst
 
 OUTCOME_COLUMNS = (
-    ("system", "system"),
-    ("planner", "planner"),
     ("price", "price"),
     ("cure", "cure"),
-    ("planned cost", "planned_cost"),
-    ("in OpenDSS", "realised_cost"),
-    ("at once, kW", "simultaneous_kw"),
-    ("battery-h", "simultaneous_h"),
+    ("planned", "planned_cost"),
+    ("OpenDSS", "realised_cost"),
+    ("kW", "simultaneous_kw"),
+    ("bat.-h", "simultaneous_h"),
     ("cut", "cut_setpoints"),
-    ("import error, kW", "max_import_error_kw"),
     ("s", "solve_s"),
-    ("claim", "claim"),
 )
 
 app = typer.Typer(name="study", no_args_is_help=True, help="Campaigns that answer one question.")
@@ -47,27 +44,31 @@ def reference(
     lines: list[Line] = []
     with err.status("...") as status:
         lines.extend(reference_lines(lambda what: status.update(escape(what))))
-    table = Table(title="Published systems, computed from scratch", title_justify="left")
-    numeric = ("value", "published", "within")
-    for heading in ("system", "what", *numeric, ""):
-        table.add_column(heading, justify="right" if heading in numeric else "left")
-    for line in lines:
-        published = f"{line.published.value:.3f}" if line.published else ""
-        within = line.published.within if line.published else line.limit
-        table.add_row(
-            line.system,
-            escape(line.what),
-            escape(line.value) if isinstance(line.value, str) else f"{line.value:.8g}",
-            published,
-            "" if within is None else f"{within:g}",
-            {"ok": "[green]ok[/green]", "differs": "[red]differs[/red]"}.get(line.verdict, ""),
-        )
-    out.print(table)
+    for system in dict.fromkeys(line.system for line in lines):
+        out.print(_reference_table(system, [line for line in lines if line.system == system]))
     if file is not None:
         text = json.dumps([line.as_dict() for line in lines], indent=2)
         file.write_text(text + "\n", encoding="utf-8")
     if worst(lines):
         raise typer.Exit(FAILED)
+
+
+def _reference_table(system: str, lines: list[Line]) -> Table:
+    table = Table(title=f"{system}, computed from scratch", title_justify="left", box=SIMPLE)
+    table.add_column("")
+    for heading in ("value", "should be"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for line in lines:
+        should = ""
+        if line.published is not None:
+            should = f"{line.published.value:.3f} ± {line.published.within:g}"
+        elif line.limit is not None:
+            should = f"<= {line.limit:g}"
+        value = escape(line.value) if isinstance(line.value, str) else f"{line.value:.8g}"
+        colour = {"ok": "[green]ok[/green]", "differs": "[red]differs[/red]"}.get(line.verdict, "")
+        table.add_row(escape(line.what), value, should, colour)
+    return table
 
 
 @app.command()
@@ -87,23 +88,31 @@ def complementarity(
             tuple(system or ("ads10_1ph", "ieee123_1ph")), lambda what: status.update(escape(what))
         )
         outcomes.extend(found)
-    table = Table(title="Charging and discharging at once", title_justify="left")
-    for heading, _ in OUTCOME_COLUMNS:
-        table.add_column(heading)
-    for outcome in outcomes:
-        values = [getattr(outcome, name) for _, name in OUTCOME_COLUMNS]
-        table.add_row(*(escape(_cell(value)) for value in values))
-    out.print(table)
+    for group in dict.fromkeys((outcome.system, outcome.planner) for outcome in outcomes):
+        same = [outcome for outcome in outcomes if (outcome.system, outcome.planner) == group]
+        out.print(_outcome_table(*group, same))
+        for claim in dict.fromkeys(outcome.claim for outcome in same):
+            cures = {f"{outcome.price}: {outcome.cure}" for outcome in same if outcome.claim == claim}
+            out.print(f"  {escape(claim)} [dim]({escape('; '.join(sorted(cures)))})[/dim]")
     if file is not None:
         text = json.dumps([asdict(outcome) for outcome in outcomes], indent=2)
         file.write_text(text + "\n", encoding="utf-8")
+
+
+def _outcome_table(system: str, planner: str, outcomes: list[Outcome]) -> Table:
+    table = Table(title=f"{system}, {planner}", title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    for heading, name in OUTCOME_COLUMNS:
+        table.add_column(heading, justify="left" if name in ("price", "cure") else "right", no_wrap=True)
+    for outcome in outcomes:
+        table.add_row(*(escape(_cell(getattr(outcome, name))) for _, name in OUTCOME_COLUMNS))
+    return table
 
 
 def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) >= 100 else f"{value:.3g}"
+        return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
     return str(value)
 
 

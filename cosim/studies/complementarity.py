@@ -19,12 +19,12 @@ NOON_COLUMN = "price_negative_noon_per_kwh"
 SMALL_LOSS_COST, LARGE_LOSS_COST = 0.001, 0.11
 """Below and above the negative of the noon price, which theory gives as the threshold."""
 
-COMMON: dict[str, object] = {"inverter": "polygon", "reactive_cost_per_kvarh": 0.002}
-"""Linear programs stay linear, and equal reactive powers are told apart alike by every solver."""
+LEAST_REACTIVE: dict[str, object] = {"reactive_cost_per_kvarh": 0.002}
+"""So that equal reactive powers are told apart alike by every solver."""
 
 CURES: dict[str, dict[str, object]] = {
-    "relaxed, small loss term": {"storage_loss_cost_per_kwh": SMALL_LOSS_COST},
-    "relaxed, right loss term": {"storage_loss_cost_per_kwh": LARGE_LOSS_COST},
+    "relaxed, small loss": {"storage_loss_cost_per_kwh": SMALL_LOSS_COST},
+    "relaxed, right loss": {"storage_loss_cost_per_kwh": LARGE_LOSS_COST},
     "repair": {"storage_loss_cost_per_kwh": SMALL_LOSS_COST, "complementarity": "repair"},
     "binary": {"storage_loss_cost_per_kwh": SMALL_LOSS_COST, "complementarity": "binary"},
 }
@@ -38,7 +38,7 @@ class Outcome:
     """One plan of the day.
 
     Attributes:
-        system, planner, price, cure: what was planned, ``usual`` or ``negative at noon``.
+        system, planner, price, cure: what was planned, ``usual`` or ``negative`` (at noon).
         planned_cost, realised_cost: import times price, by the model and in OpenDSS.
         simultaneous_kw, simultaneous_h: largest power charged and discharged at once, and for how many
             battery-hours.
@@ -73,7 +73,7 @@ def complementarity_outcomes(
     """
     for system in systems:
         for planner in PLANNERS:
-            for price in ("usual", "negative at noon"):
+            for price in ("usual", "negative"):
                 for cure, changes in CURES.items():
                     if (system, planner, changes.get("complementarity")) in TOO_LONG:
                         continue
@@ -83,7 +83,9 @@ def complementarity_outcomes(
 
 def _outcome(system: str, planner: str, price: str, cure: str, changes: dict[str, object]) -> Outcome:
     study = study_of_system(system, planner, "free")
-    config = study.scenario.control.planner.model_copy(update={**COMMON, **changes})
+    tie_break = LEAST_REACTIVE if planner == "lindistflow" else {}
+    update = {"inverter": "polygon", **tie_break, **changes}
+    config = study.scenario.control.planner.model_copy(update=update)
     study = study.with_planner(config)
     if price != "usual":
         study = _at_noon_price(study)

@@ -8,7 +8,7 @@ import numpy as np
 from cosim.model.arrays import FloatArray
 from cosim.model.ratings import PvRating
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.inverter import Capability, within_circle
+from cosim.opf.devices.inverter import Capability, back_into_circle, within_circle
 from cosim.opf.program import EmptyBlock
 
 
@@ -101,4 +101,4 @@ class PvBlock(EmptyBlock):
         kvar[np.abs(kvar) < 1e-7 * rated] = 0.0
         free = np.asarray(self._curtailed.value).T < 1e-5
         limit = np.where(free, rated, np.clip(kw, 0.0, rated))
-        return kw, limit, kvar
+        return kw, limit, back_into_circle(kw, kvar, self._kva)

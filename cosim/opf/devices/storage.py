@@ -12,7 +12,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.ratings import StorageRating
 from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.inverter import Capability, within_circle
+from cosim.opf.devices.inverter import Capability, back_into_circle, within_circle
 from cosim.opf.program import EmptyBlock
 
 SIMULTANEOUS_TOLERANCE = 1e-3
@@ -231,7 +231,8 @@ class StorageBlock(EmptyBlock):
         kvar = np.asarray(self.kvar.value).T.copy()
         kw[np.abs(kw) < 1e-7 * self._kw[:, 0]] = 0.0
         kvar[np.abs(kvar) < 1e-7 * self._kw[:, 0]] = 0.0
-        return self._within_window(kw), kvar
+        kw = self._within_window(kw)
+        return kw, back_into_circle(kw, kvar, np.array([r.kva for r in self.ratings]))
 
     def _within_window(self, kw: FloatArray) -> FloatArray:
         for i, rating in enumerate(self.ratings):
