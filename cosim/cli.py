@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from cosim.commands import feeders, plans, studies
 from cosim.commands.console import FAILED, FINE, INVALID, bar, err, out
-from cosim.errors import CosimError, ScenarioError
+from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
 from cosim.model.site import Site
 from cosim.plugins import UnknownPlugin
 from cosim.report.html import write_report
@@ -203,10 +203,10 @@ def main() -> None:
     """Entry point: errors raised on purpose become one message and an exit code."""
     try:
         code = app(standalone_mode=False) or FINE
-    except (ScenarioError, UnknownPlugin) as error:
+    except (ScenarioError, UnknownPlugin, FormulationRefused, SolverUnsuited, SolverMissing) as error:
         _say("invalid", error)
         sys.exit(INVALID)
-    except CosimError as error:
+    except (CosimError, OSError) as error:
         _say("failed", error)
         sys.exit(FAILED)
     except (KeyboardInterrupt, click.Abort):
@@ -215,7 +215,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     if code == SHELL_INTERRUPTED:
-        err.print("[red]interrupted[/red]: the record holds all finished steps")
+        err.print("[red]interrupted[/red]: what was finished is kept")
         sys.exit(FAILED)
     sys.exit(code)
 

@@ -11,7 +11,6 @@
     ├── SolverMissing       the solver a scenario asks for is not installed
     ├── SolverUnsuited      the solver cannot solve this kind of program
     ├── FormulationRefused  a formulation does not cover this feeder or option
-    ├── ProgramTooLarge     an optimisation program would not fit into memory
     ├── RecordError         a run directory cannot be read or must not be overwritten
     └── FederationError     a federate is gone, late, duplicated or could not start
 
@@ -80,10 +79,6 @@ class SolverUnsuited(CosimError):
 
 class FormulationRefused(CosimError):
     """A formulation does not cover this feeder; the message says what to use instead."""
-
-
-class ProgramTooLarge(CosimError):
-    """An optimisation program would not fit into memory; the message says what to leave out."""
 
 
 class RecordError(CosimError):

@@ -16,6 +16,7 @@ from cosim.networks.dss_text import write_model
 from cosim.networks.equivalent import balanced_equivalent
 from cosim.networks.synthetic import synthetic_feeder
 from cosim.run.plant import bare_feeder
+from cosim.run.shipped import find_master
 
 app = typer.Typer(name="feeder", no_args_is_help=True, help="Make single-phase feeders for studies.")
 
@@ -54,7 +55,9 @@ def synthetic(
 
 @app.command()
 def balanced(
-    master: Annotated[Path, typer.Argument(help="OpenDSS master of a three-phase radial feeder")],
+    master: Annotated[
+        Path, typer.Argument(help="OpenDSS master of a three-phase radial feeder, or a shipped one")
+    ],
     folder: Folder,
     source_pu: Annotated[float, typer.Option(help="voltage of the substation")] = 1.03,
     seed: Seed = 1,
@@ -67,6 +70,7 @@ def balanced(
 
     Branch-flow planners need one. A third of the load, positive-sequence impedances, no regulators.
     """
+    master = find_master(master)
     with bare_feeder(master) as feeder:
         site, nominal = feeder.site, feeder.measure(0)
     if site.network is None:

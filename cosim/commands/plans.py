@@ -61,6 +61,7 @@ def _certificate(made: OpenLoopPlan) -> Table:
         ("import, losses", f"{made.import_kw @ made.hours:.1f} kWh, {made.losses_kw @ made.hours:.1f} kWh"),
         ("voltages", f"{made.voltage_pu.min():.4f} .. {made.voltage_pu.max():.4f} pu"),
         ("largest violation of a constraint", f"{proof.primal_residual:.1e}"),
+        ("limits exceeded on purpose", f"{proof.slack_pu:.2e} pu, {proof.over_kw:.2g} kW"),
         ("charged and discharged at once", f"{proof.simultaneous_kw:.4f} kW"),
         ("solver", f"{proof.status}, {proof.iterations} iterations, {proof.solve_s:.2f} s"),
     ]

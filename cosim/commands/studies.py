@@ -153,3 +153,8 @@ def optimality_gap(
     write_gap_report(rows, folder, campaign.title)
     stopped = [row for row in rows if row.claim is None]
     out.print(f"{len(rows)} cases, {len(stopped)} without a plan. See {escape(str(folder / 'index.html'))}")
+    failed = [row for row in stopped if row.status.startswith("failed")]
+    for row in failed[:3]:
+        err.print(f"[red]{escape(row.key)}[/red]: {escape(row.status)}")
+    if failed or len(stopped) == len(rows):
+        raise typer.Exit(FAILED)

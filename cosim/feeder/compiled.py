@@ -6,9 +6,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from cosim.errors import FeederError
 from cosim.feeder.circuit import Circuit, read_circuit
 from cosim.feeder.devices import LoadTable, find_pv, find_storage, names_of, read_loads, silence_controls
 from cosim.feeder.engine import Engine
+from cosim.model.ratings import StorageRating
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,7 @@ class FeederModel:
         self.storage_names = frozenset(names_of(engine, "storage"))
         self.pv_names = frozenset(names_of(engine, "pvsystem"))
         self.found_storages = tuple(
-            replace(storage, max_kwh=max(storage_soc_max * storage.kwh, storage.min_kwh))
-            for storage in (find_storage(engine) if discover else ())
+            _up_to(storage, storage_soc_max) for storage in (find_storage(engine) if discover else ())
         )
         self.found_pvs = tuple(find_pv(engine)) if discover else ()
         if self.found_storages or self.found_pvs:
@@ -68,3 +69,14 @@ class FeederModel:
     def close(self) -> None:
         """Forget the circuit."""
         self.engine.command("clear")
+
+
+def _up_to(storage: StorageRating, soc_max: float) -> StorageRating:
+    """A battery within the window a scenario gives it."""
+    max_kwh = soc_max * storage.kwh
+    if not max(storage.min_kwh, storage.initial_kwh) <= max_kwh + 1e-9:
+        raise FeederError(
+            f"storage {storage.name} starts with {storage.initial_kwh:g} kWh and a reserve of "
+            f"{storage.min_kwh:g} kWh, above storage_soc_max {soc_max:g} of {storage.kwh:g} kWh"
+        )
+    return replace(storage, max_kwh=max_kwh)

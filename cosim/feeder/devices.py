@@ -70,6 +70,8 @@ def phase_base_kv(engine: Engine, bus: str) -> float:
 
 
 def _check_kva(name: str, kw: float, kva: float) -> None:
+    if kw <= 0:
+        raise FeederError(f"storage {name} is rated {kw:g} kW; give it a power, or disable it")
     if kva < kw:
         raise FeederError(
             f"storage {name}: kva {kva:g} is below kw {kw:g}; OpenDSS returns NaN when such a "
@@ -125,7 +127,13 @@ def find_pv(engine: Engine) -> list[PvRating]:
                     "irradiance; remove the curve, or set feeder.discover to false"
                 )
         bus, phases, delta = _terminal(engine, f"pvsystem.{name}")
-        found.append(PvRating(name, bus, phases, delta, number("Pmpp"), number("kVA")))
+        rating = PvRating(name, bus, phases, delta, number("Pmpp"), number("kVA"))
+        if rating.kw <= 0 or rating.kva <= 0:
+            raise FeederError(
+                f"pvsystem {name} is rated {rating.kw:g} kW and {rating.kva:g} kVA; give it a power, or "
+                "disable it"
+            )
+        found.append(rating)
         engine.command(
             f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 "
             f"{WIDE_WINDOW} kvar=0"

@@ -116,6 +116,7 @@ class Certificate:
         simultaneous_kw: largest power charged and discharged at once by one battery; 0 is right.
         simultaneous_h: battery-hours in which that exceeds a thousandth of the rating.
         slack_pu: largest soft-limit violation that the plan itself expects.
+        over_kw: largest violation of an import or line limit that the plan expects.
         iterations: of the solver.
         build_s, solve_s: seconds to write the parameters and to solve.
         relaxation_gap_kva: largest loss that a relaxed branch equation invents; None if nothing is
@@ -132,6 +133,7 @@ class Certificate:
     simultaneous_kw: float
     simultaneous_h: float
     slack_pu: float
+    over_kw: float
     iterations: int
     build_s: float
     solve_s: float

@@ -23,6 +23,7 @@ class PlannerOptions:
         storage_loss_cost_per_kwh, throughput_cost_per_kwh, curtailment_cost_per_kwh,
             reactive_cost_per_kvarh: small costs, see the device blocks.
         solver: name of the solver, or ``auto``.
+        solver_seconds: a solve is stopped after this, and there is no plan; None is no limit.
     """
 
     objective: Objective = field(default_factory=Objective)
@@ -39,3 +40,13 @@ class PlannerOptions:
     curtailment_cost_per_kwh: float = 0.0
     reactive_cost_per_kvarh: float = 0.002
     solver: str = "auto"
+    solver_seconds: float | None = None
+
+    def asked(self) -> dict[str, bool]:
+        """Wishes that not every formulation can fulfil, and whether they are made."""
+        return {
+            "losses_per_kwh": bool(self.objective.losses_per_kwh),
+            "losses_at_price": bool(self.objective.losses_at_price),
+            "voltage_deviation_per_pu2_h": bool(self.objective.voltage_deviation_per_pu2_h),
+            "limits.lines": self.limits.lines,
+        }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cvxpy as cp
 import numpy as np
+from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from cosim.errors import SolverMissing, SolverUnsuited
 from cosim.opf.program import Program
@@ -55,15 +56,16 @@ class DispatchProblem:
     Args:
         program: all blocks together.
         solver: ``auto`` or the name of a solver.
+        seconds: time limit of a solve; None is none.
 
     Raises:
         SolverMissing: the solver is not installed; the message lists those that are.
         SolverUnsuited: the solver cannot solve this kind of program.
-        ProgramTooLarge: the program would not fit into memory.
         ValueError: the program is not DPP and would be rebuilt at every step.
     """
 
-    def __init__(self, program: Program, *, solver: str) -> None:
+    def __init__(self, program: Program, *, solver: str, seconds: float | None = None) -> None:
+        self._seconds = seconds
         self.solver = suitable_solver(solver, program)
         self._program = program
         self.affine = cp.Problem(cp.Minimize(program.cost), program.constraints)
@@ -73,10 +75,10 @@ class DispatchProblem:
 
     def _choose_route(self) -> Route:
         if self.solver in NONLINEAR:
-            return CasadiRoute(self.affine, self._program, self.solver)
+            return CasadiRoute(self.affine, self._program, self.solver, self._seconds)
         if self.solver == "clarabel":
-            return ClarabelRoute(self.affine, self._program)
-        return ModelledRoute(self.affine, self._program, self.solver.upper())
+            return ClarabelRoute(self.affine, self._program, self._seconds)
+        return ModelledRoute(self.affine, self._program, self.solver.upper(), self._seconds)
 
     def solve(self) -> Solved:
         """Solve with the present parameter values. Infeasible is a result."""
@@ -116,8 +118,8 @@ class DispatchProblem:
                 worst = max(worst, float(np.max(violation)))
         for cones in self._program.cones:
             gap = cones.gap()
-            exact = cones.tight and self.solver in NONLINEAR
-            worst = max(worst, float(np.max(np.abs(gap) if exact else -gap, initial=0.0)))
+            off = np.abs(gap) if self.exact and cones.tight else -gap
+            worst = max(worst, float(np.max(off, initial=0.0)))
         return worst
 
 
@@ -150,7 +152,13 @@ def suitable_solver(asked: str, program: Program) -> str:
             "solver highs is for linear programs here: set inverter polygon, losses_per_kwh 0 and "
             "voltage_deviation_per_pu2_h 0, or use solver clarabel (scip with binaries)"
         )
-    return chosen if chosen in NONLINEAR else check_solver(chosen).lower()
+    if chosen in NONLINEAR:
+        return chosen
+    name = check_solver(chosen)
+    knows = getattr(SOLVER_MAP_CONIC.get(name), "SUPPORTED_CONSTRAINTS", ())
+    if program.cones and cp.SOC not in knows:
+        raise SolverUnsuited(f"solver {chosen} knows no cones; use clarabel, or set inverter polygon")
+    return name.lower()
 
 
 def check_solver(name: str) -> str:

@@ -94,15 +94,19 @@ class ImportTerms(EmptyBlock):
         self._base_kw = cp.Parameter(periods)
         self._price_hours = cp.Parameter(periods)
         self.cost = self._price_hours @ change_kw
+        self._change_kw = change_kw
+        self._over: list[tuple[cp.Variable, float, float]] = []
+        self._peak: cp.Variable | None = None
         self._peak_so_far: cp.Parameter | None = None
         if objective.peak_per_kw:
             self._peak_so_far = cp.Parameter(nonneg=True)
-            peak = cp.Variable()
-            self.constraints += [peak >= self._base_kw + change_kw, peak >= self._peak_so_far]
-            self.cost += objective.peak_per_kw * peak
+            self._peak = cp.Variable()
+            self.constraints += [self._peak >= self._base_kw + change_kw, self._peak >= self._peak_so_far]
+            self.cost += objective.peak_per_kw * self._peak
         for bound, sign in ((limits.import_max_kw, 1.0), (limits.import_min_kw, -1.0)):
             if bound is not None:
                 over = cp.Variable(periods, nonneg=True)
+                self._over.append((over, bound, sign))
                 self.constraints.append(sign * (self._base_kw + change_kw - bound) <= over)
                 self.cost += limits.power_penalty_per_kwh * (self._hours @ over)
 
@@ -113,9 +117,17 @@ class ImportTerms(EmptyBlock):
         if self._peak_so_far is not None:
             self._peak_so_far.value = max(peak_so_far_kw, 0.0)
 
-    def energy_cost(self, import_kw: FloatArray) -> float:
-        """Weighted cost of an import, shape (period,)."""
-        return float(np.dot(self._price_hours.value, import_kw))
+    def adopt(self) -> None:
+        """Follow the import that now stands in the variables, so that limits and peak are paid in full."""
+        import_kw = self._base_kw.value + np.asarray(self._change_kw.value)
+        for over, bound, sign in self._over:
+            over.value = np.maximum(sign * (import_kw - bound), 0.0)
+        if self._peak is not None and self._peak_so_far is not None:
+            self._peak.value = max(float(import_kw.max()), float(self._peak_so_far.value))
+
+    def over_kw(self) -> float:
+        """Largest violation of a limit of the import."""
+        return max((float(np.max(over.value)) for over, _, _ in self._over), default=0.0)
 
     def constant(self) -> float:
         """Cost of the import without change."""

@@ -11,7 +11,7 @@ from rich.table import Table
 from cosim.errors import FeederError
 from cosim.feeder.branch import watched_voltages
 from cosim.feeder.compiled import FeederModel
-from cosim.run.shipped import shipped, shipped_feeders
+from cosim.run.shipped import find_master
 
 MOST_BUSES = 8
 
@@ -22,10 +22,7 @@ def inspect_feeder(name_or_master: Path) -> Table:
     Raises:
         FeederError: it cannot be read or solved.
     """
-    master = name_or_master
-    if str(name_or_master) in shipped_feeders():
-        master = shipped("dss_models") / str(name_or_master) / "master.dss"
-    model = FeederModel(master)
+    model = FeederModel(find_master(name_or_master))
     try:
         return _table(model)
     finally:

@@ -109,4 +109,5 @@ def planner_options(scenario: Scenario) -> PlannerOptions:
         curtailment_cost_per_kwh=config.curtailment_cost_per_kwh,
         reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,
         solver=config.solver,
+        solver_seconds=config.solver_seconds,
     )

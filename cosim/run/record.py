@@ -199,6 +199,7 @@ _SCALARS = {
     "plan_simultaneous_kw",
     "plan_simultaneous_h",
     "plan_slack_pu",
+    "plan_over_kw",
     "plan_build_s",
     "plan_solve_s",
     "plan_relaxation_gap_kva",

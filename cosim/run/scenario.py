@@ -260,6 +260,9 @@ class PlannerConfig(Config):
         0.002, description="tie-break: a lossless network does not care about reactive power"
     )
     solver: str = Field("auto", description="auto, clarabel, highs, scip, ipopt, bonmin, ...")
+    solver_seconds: PositiveFloat | None = Field(
+        None, description="stop a solve after this; the controller then falls back on its earlier plan"
+    )
 
 
 class ControlConfig(Config):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from cosim.errors import ScenarioError
+
 Kind = Literal["configs", "dss_models"]
 
 
@@ -31,4 +33,14 @@ def find_scenario(name_or_path: str) -> Path:
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     candidate = shipped("configs") / f"{name_or_path}.yaml"
-    return candidate if candidate.is_file() else path
+    if not candidate.is_file():
+        known = ", ".join(shipped_scenarios())
+        raise ScenarioError(name_or_path, [f"neither a file nor a shipped scenario; there are {known}"])
+    return candidate
+
+
+def find_master(name_or_path: Path) -> Path:
+    """An OpenDSS master as it is, or that of the shipped feeder of that name."""
+    if str(name_or_path) in shipped_feeders():
+        return shipped("dss_models") / str(name_or_path) / "master.dss"
+    return name_or_path

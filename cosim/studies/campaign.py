@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
@@ -16,6 +17,7 @@ import cattrs
 import yaml
 from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
+from cosim import plugins
 from cosim.errors import RecordError, ScenarioError
 from cosim.run.record import software_versions
 from cosim.run.scenario import Config, PlannerConfig
@@ -80,6 +82,19 @@ class CampaignConfig(Config):
     blocks: tuple[BlockConfig, ...]
 
     @model_validator(mode="after")
+    def _makes_sense(self) -> CampaignConfig:
+        for name, (low, high) in self.bands.items():
+            if low >= high:
+                raise ValueError(f"band {name!r}: {low:g} is not below {high:g}")
+        for name, planner in self.formulations.items():
+            if planner.type not in plugins.names("cosim.planners"):
+                raise ValueError(
+                    f"formulation {name!r}: no planner is called {planner.type!r}; there are "
+                    f"{', '.join(plugins.names('cosim.planners'))}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _names_exist(self) -> CampaignConfig:
         for block in self.blocks:
             for what, used, known in (
@@ -104,7 +119,9 @@ def load_campaign(path: Path) -> CampaignConfig:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ScenarioError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except yaml.YAMLError as error:
         raise ScenarioError(str(path), [str(error)]) from error
     try:
         return CampaignConfig.model_validate(data)
@@ -155,7 +172,14 @@ def _block_cases(campaign: CampaignConfig, block: BlockConfig, folder: Path) -> 
 
 
 def _network(name: str, folder: Path) -> str:
-    return name if name in shipped_feeders() else str((folder / name).resolve())
+    if name in shipped_feeders():
+        return name
+    master = (folder / name).resolve()
+    if not master.is_file():
+        raise ScenarioError(
+            "campaign", [f"networks: {master} does not exist; shipped are {', '.join(shipped_feeders())}"]
+        )
+    return str(master)
 
 
 def read_rows(folder: Path) -> list[GapRow]:
@@ -183,8 +207,9 @@ def run_campaign(
     """Run the cases that are not finished yet; each leaves its row at once.
 
     A case runs in a process of its own, with one thread, so that its memory is its own, its seconds
-    compare, and its end is not ours. Where a formulation hits a limit, larger networks of the same
-    kind are not tried.
+    compare, and its end is not ours. Where a formulation hits a limit, networks of that size or larger,
+    otherwise alike, are not tried. A row of an earlier run counts if the question is the same and it has
+    a plan, or met the same limit.
 
     Returns:
         All rows, also of earlier runs.
@@ -196,7 +221,7 @@ def run_campaign(
     done = {row.key: row for row in read_rows(folder)} if (folder / ROWS).is_file() else {}
     for count, case in enumerate(cases):
         progress(count, len(cases), case.key)
-        if case.key in done:
+        if _counts(done.get(case.key), case, campaign):
             continue
         smaller = _smaller_that_stopped(case, cases, done)
         row = (
@@ -233,21 +258,39 @@ def _smaller_that_stopped(case: GapCase, cases: list[GapCase], done: dict[str, G
 def _in_own_process(case: GapCase, campaign: CampaignConfig) -> GapRow:
     request = {**cattrs.unstructure(case), "memory_gib": campaign.memory_gib}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-m", "cosim.studies.gap_case"],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            timeout=campaign.seconds,
-            check=False,
-            env={**os.environ, **threads},
-        )
-    except subprocess.TimeoutExpired:
-        return stopped(case, f"time limit of {campaign.seconds:g} s")
-    if ended.returncode == 0:
-        return cattrs.structure(json.loads(ended.stdout), GapRow)
-    last = (ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"])[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "row.json"
+        try:
+            ended = subprocess.run(
+                [sys.executable, "-m", "cosim.studies.gap_case", str(answer)],
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                timeout=campaign.seconds,
+                check=False,
+                env={**os.environ, **threads},
+            )
+        except subprocess.TimeoutExpired:
+            return stopped(case, _time_limit(campaign))
+        if ended.returncode == 0 and answer.is_file():
+            return cattrs.structure(json.loads(answer.read_text(encoding="utf-8")), GapRow)
     if any(sign in ended.stderr for sign in OUT_OF_MEMORY):
-        return stopped(case, f"memory limit of {campaign.memory_gib:g} GiB")
-    return stopped(case, f"failed: {last}")
+        return stopped(case, _memory_limit(campaign))
+    lines = [line for line in ended.stderr.strip().splitlines() if not line.startswith(" ")]
+    return stopped(case, f"failed: {lines[-1] if lines else f'exit code {ended.returncode}'}")
+
+
+def _time_limit(campaign: CampaignConfig) -> str:
+    return f"time limit of {campaign.seconds:g} s"
+
+
+def _memory_limit(campaign: CampaignConfig) -> str:
+    return f"memory limit of {campaign.memory_gib:g} GiB"
+
+
+def _counts(row: GapRow | None, case: GapCase, campaign: CampaignConfig) -> bool:
+    """Whether a row of an earlier run answers a case: the same question, and a plan or the same limit."""
+    if row is None or row.fingerprint != case.fingerprint:
+        return False
+    limits = (_time_limit(campaign), _memory_limit(campaign))
+    return row.claim is not None or row.status.endswith(limits)

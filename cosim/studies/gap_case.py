@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import sys
@@ -80,12 +81,19 @@ class GapCase:
         """Name of the case, the same in every campaign."""
         return f"{self.instance}-{self.formulation}"
 
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that is asked: names may be the same and mean something else."""
+        text = json.dumps(cattrs.unstructure(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class GapRow:
     """What a case gave. Costs in currency, NaN-free: None where there is no figure.
 
     Attributes:
+        fingerprint: of the case, see :attr:`GapCase.fingerprint`.
         key, instance, network, seed, periods, penetration, band, formulation: the case.
         buses, batteries, pvs, variables, rows: size of network and (affine) program.
         status: the solver's word, or why the case stopped.
@@ -103,6 +111,7 @@ class GapRow:
         peak_mb: highest memory of the process.
     """
 
+    fingerprint: str
     key: str
     instance: str
     network: str
@@ -141,6 +150,7 @@ class GapRow:
 def stopped(case: GapCase, why: str) -> GapRow:
     """The row of a case that gave no plan."""
     return GapRow(
+        fingerprint=case.fingerprint,
         key=case.key,
         instance=case.instance,
         network=case.network,
@@ -160,7 +170,7 @@ def run_case(case: GapCase) -> GapRow:
         try:
             return _run(case, study_of_case(case, Path(folder)))
         except CosimError as error:
-            return stopped(case, f"{type(error).__name__}: {error}")
+            return stopped(case, f"refused: {error}")
 
 
 def study_of_case(case: GapCase, folder: Path) -> Study:
@@ -261,12 +271,15 @@ def _run(case: GapCase, study: Study) -> GapRow:
 
 
 def main() -> None:
-    """A case as JSON on standard input, its row as JSON on standard output."""
+    """A case as JSON on standard input, its row as JSON in the file that is the argument.
+
+    Not on standard output: solvers and the simulator write there too.
+    """
     request = json.load(sys.stdin)
-    gib = request.pop("memory_gib")
-    resource.setrlimit(resource.RLIMIT_AS, (int(gib * 2**30), int(gib * 2**30)))
+    limit = int(request.pop("memory_gib") * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     row = run_case(cattrs.structure(request, GapCase))
-    json.dump(cattrs.unstructure(row), sys.stdout)
+    Path(sys.argv[1]).write_text(json.dumps(cattrs.unstructure(row)), encoding="utf-8")
 
 
 if __name__ == "__main__":

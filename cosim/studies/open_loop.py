@@ -68,7 +68,13 @@ class OpenLoopPlan:
         return float(np.sum(self.price_per_kwh * self.import_kw * self.hours))
 
     def write(self, path: Path) -> None:
-        """Write the plan as JSON."""
+        """Write the plan as JSON.
+
+        Raises:
+            RecordError: the file holds something else.
+        """
+        if path.is_file() and '"relaxation_gap_kva"' not in path.read_text(encoding="utf-8"):
+            raise RecordError(f"{path} is there and is no plan; give another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(_converter.dumps(self)) + "\n", encoding="utf-8")
 
@@ -84,7 +90,7 @@ def read_plan(path: Path) -> OpenLoopPlan:
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
     except Exception as error:
-        raise RecordError(f"{path} is no plan; make one with: cosim plan SCENARIO --out {path}") from error
+        raise RecordError(f"{path} is no plan; make one with: cosim plan SCENARIO") from error
     if plan.format != FORMAT:
         raise RecordError(f"{path} has plan format {plan.format}, this release reads {FORMAT}")
     return plan

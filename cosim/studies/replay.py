@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from dataclasses import replace as dc_replace
 
 import numpy as np
 
@@ -121,7 +122,8 @@ def replay(planned: OpenLoopPlan, study: Study | None = None) -> Replay:
         ContractError: it has other devices or nodes than the plan.
         FeederError: the power flow does not converge under the plan.
     """
-    study = study_of(planned) if study is None else study
+    own = study_of(planned)
+    study = own if study is None else _as_long_as(own, study)
     problems: Problems = []
     feeder = open_feeder(study, compile_feeder(study), problems)
     if feeder is None:
@@ -129,6 +131,24 @@ def replay(planned: OpenLoopPlan, study: Study | None = None) -> Replay:
     with feeder:
         _check_same(planned, feeder)
         return _run(planned, feeder, study)
+
+
+def _as_long_as(own: Study, other: Study) -> Study:
+    """Another study over the hours of a plan.
+
+    Raises:
+        ContractError: it starts at another time, or its steps do not fit into the plan's.
+    """
+    ours, theirs = own.grid, other.grid
+    if theirs.start != ours.start or ours.step_s % theirs.step_s:
+        raise ContractError(
+            f"the plan starts at {ours.start.isoformat()} in steps of {ours.step_s} s, the scenario at "
+            f"{theirs.start.isoformat()} in steps of {theirs.step_s} s; give both the same start, and the "
+            "scenario steps that divide the plan's"
+        )
+    steps = ours.steps * ours.step_s // theirs.step_s
+    time = other.scenario.time.model_copy(update={"steps": steps})
+    return dc_replace(other, scenario=other.scenario.model_copy(update={"time": time}))
 
 
 def _check_same(planned: OpenLoopPlan, feeder: Feeder) -> None:

@@ -11,7 +11,7 @@ from cosim.model.state import Certificate, NoPlan, Plan, Source
 from cosim.model.timegrid import Horizon
 from tests.conftest import a_feeder, a_storage, shipped_master
 
-PROOF = Certificate("script", "optimal", 0.0, 0.0, 0.0, 0.0, 0.0, 1, 0.0, 0.0, 0.0, 0.0, "scripted")
+PROOF = Certificate("script", "optimal", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 0.0, 0.0, 0.0, 0.0, "scripted")
 
 
 def plan_at(time_s: float, kw: list[float]) -> Plan:

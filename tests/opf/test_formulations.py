@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cosim.errors import FormulationRefused, SolverUnsuited
@@ -192,3 +193,103 @@ def test_every_planner_refuses_a_feeder_without_devices():
 def test_a_solver_that_cannot_is_refused_with_one_that_can(planner, changes, sentence):
     with pytest.raises(SolverUnsuited, match=sentence):
         plan_day(the_study("ads10_1ph", planner, **changes))
+
+
+def test_a_solver_without_cones_is_refused_at_once():
+    with pytest.raises(SolverUnsuited, match="osqp knows no cones; use clarabel"):
+        plan_day(the_study("ads10_1ph", "branch_flow_soc", solver="osqp"))
+
+
+# --- claims are proofs ----------------------------------------------------------------------------
+
+
+def limited(planner: str, **limits) -> OpenLoopPlan:
+    """A plan under limits of the import that only invented losses could meet."""
+    study = the_study("ads10_1ph", planner, complementarity="repair")
+    bounded = study.scenario.limits.model_copy(update=limits)
+    scenario = study.scenario.model_copy(update={"limits": bounded})
+    plan = plan_day(replace(study, scenario=scenario))
+    assert not isinstance(plan, NoPlan), plan
+    return plan
+
+
+def test_a_limit_met_by_invented_losses_is_not_called_optimal():
+    """The relaxation may burn power to import enough; the exact flow of its plan does not."""
+    relaxed = limited("branch_flow_soc", import_min_kw=70.0)
+    assert relaxed.plan.certificate.claim.startswith("nothing")
+    assert relaxed.plan.certificate.over_kw > 10.0
+    exact = limited("branch_flow_nl", import_min_kw=70.0)
+    assert exact.plan.certificate.over_kw > 1.0
+    assert exact.plan.certificate.objective <= relaxed.plan.certificate.objective + 1e-3
+
+
+def test_a_binding_limit_that_can_be_met_is_still_proven():
+    plan = limited("branch_flow_soc", import_max_kw=80.0)
+    assert plan.plan.certificate.claim == "globally optimal"
+    assert plan.import_kw.max() == pytest.approx(80.0, abs=1e-3)
+
+
+def test_idling_losses_are_where_the_first_plan_says_they_are():
+    """The first plan of a day is made twice: where the loss falls depends on where batteries work."""
+    from cosim.opf.dispatch_planner import MOST_DRIFT_KWH
+
+    study = the_study("ads10_1ph", "branch_flow_soc", terminal="hard")
+    with open_day(study) as day:
+        idling = tuple(
+            replace(storage, idling_kw=0.01 * storage.kw) for storage in day.feeder.site.storages
+        )
+        site = replace(day.feeder.site, storages=idling)
+        made = branch_flow_soc(site, study.horizon, planner_options(study.scenario))
+        plan = made.plan(day.measurement, day.forecast)
+    assert not isinstance(plan, NoPlan)
+    target = [storage.initial_kwh for storage in idling]
+    off = np.abs(plan.stored_kwh[-1] - target).max()
+    if plan.certificate.claim == "globally optimal":
+        assert off <= MOST_DRIFT_KWH
+    else:
+        assert plan.certificate.claim.startswith("not exact: stored energy is off by")
+    assert off < 0.05  # 0.089 kWh if idling losses were not looked for
+
+
+def test_a_target_outside_the_window_is_refused_by_name():
+    study = the_study("ads10_1ph", "lindistflow", terminal="hard")
+    config = study.scenario.control.planner
+    terminal = config.terminal.model_copy(update={"soc": 0.99})
+    with pytest.raises(FormulationRefused, match=r"terminal.soc 0.99 is outside .* battery bess_5"):
+        plan_day(study.with_planner(config.model_copy(update={"terminal": terminal})))
+
+
+def test_an_option_that_a_formulation_is_blind_to_is_named(caplog):
+    study = the_study("ads10_1ph", "branch_flow_soc")
+    config = study.scenario.control.planner
+    objective = config.objective.model_copy(update={"losses_at_price": 1.0})
+    plan_day(study.with_planner(config.model_copy(update={"objective": objective})))
+    assert "branch_flow_soc does nothing with losses_at_price" in caplog.text
+
+
+def test_the_binary_program_is_solved_to_the_end():
+    """HiGHS stops at a gap of 1e-4 unless it is told not to."""
+    plan = burning("lindistflow", "binary", inverter="polygon")
+    repaired = burning("lindistflow", "repair", inverter="polygon")
+    assert plan.certificate.objective < repaired.certificate.objective
+
+
+def test_binary_with_cones_and_with_the_exact_model_agree():
+    cones = the_plan("ads10_1ph", "branch_flow_soc", complementarity="binary")
+    exact = the_plan("ads10_1ph", "branch_flow_nl", complementarity="binary")
+    assert cones.plan.certificate.claim == "globally optimal"
+    assert exact.plan.certificate.objective == pytest.approx(cones.plan.certificate.objective, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("system", "planner", "complementarity"),
+    [
+        ("ieee123_1ph", "branch_flow_soc", "relaxed"),
+        ("ieee123_1ph", "branch_flow_nl", "relaxed"),
+        ("ads10_1ph", "branch_flow_soc", "binary"),
+    ],
+)
+def test_a_solve_can_be_stopped(system, planner, complementarity):
+    plan = plan_day(the_study(system, planner, solver_seconds=0.01, complementarity=complementarity))
+    assert isinstance(plan, NoPlan)
+    assert "program is" in plan.reason

@@ -79,6 +79,8 @@ class PvBlock(EmptyBlock):
         """Set what the sun offers, shape (period, PV system)."""
         if not self.ratings:
             return
+        for choice in (self._curtailed, self._reactive):
+            choice.value = np.zeros(choice.shape)
         self._available.value = np.maximum(available_kw.T / self._kw_rated, 0.0)
         if self._reactive_room is not None:
             room = np.maximum(

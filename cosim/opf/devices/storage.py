@@ -8,6 +8,7 @@ from typing import Any, Literal
 import cvxpy as cp
 import numpy as np
 
+from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.ratings import StorageRating
 from cosim.model.state import Plan
@@ -176,6 +177,12 @@ class StorageBlock(EmptyBlock):
             [r.initial_kwh / r.kwh if terminal.soc is None else terminal.soc for r in self.ratings]
         )
         if terminal.kind == "hard":
+            for rating, soc in zip(self.ratings, target, strict=True):
+                if not rating.min_kwh - 1e-9 <= soc * rating.kwh <= rating.max_kwh + 1e-9:
+                    raise FormulationRefused(
+                        f"terminal.soc {soc:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
+                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
+                    )
             self.constraints.append(last == target)
             return 0.0
         if terminal.kind == "soft":
@@ -200,6 +207,10 @@ class StorageBlock(EmptyBlock):
             [r.max_kwh / r.kwh for r in self.ratings],
         )
         self._drain.value = self._expected_drain(earlier, time_s)
+        # A nonlinear solver starts at rest, whatever was planned before.
+        for power in (self._charge, self._discharge, self._reactive):
+            power.value = np.zeros(power.shape)
+        self._energy.value = np.repeat(self._start.value[:, None], self._energy.shape[1], axis=1)
 
     def _expected_drain(self, earlier: Plan | None, time_s: float) -> FloatArray:
         drain = np.zeros((len(self.ratings), len(self.horizon)))
@@ -255,6 +266,22 @@ class StorageBlock(EmptyBlock):
                     float(stored[period, i]), float(kw[period, i]), float(hours)
                 )
         return stored
+
+    @property
+    def idles(self) -> bool:
+        """Whether a battery loses energy while it works."""
+        return any(rating.idling_kw for rating in self.ratings)
+
+    def drift_kwh(self, stored_kwh: FloatArray) -> float:
+        """Largest difference between the exact storage law along the plan and the program's energy.
+
+        Args:
+            stored_kwh: by :meth:`roll_out`, shape (period + 1, battery).
+        """
+        if not self.ratings:
+            return 0.0
+        programmed = np.asarray(self._energy.value) * self._kwh
+        return float(np.max(np.abs(stored_kwh.T - programmed)))
 
     def simultaneous_kw(self) -> float:
         """Largest power that is charged and discharged at once."""

@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from cosim.errors import FeederError
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
@@ -64,6 +65,8 @@ class BranchFlowNetwork(EmptyBlock):
         self._tight, self.caution = tight, ""
         name = "branch_flow_nl" if tight else "branch_flow_soc"
         self.tree = BalancedTree(radial_network(site, name), name)
+        unrated = not (self.tree.network.limit_kva > 0).any()
+        self.blind_to = ("losses_at_price", "limits.lines") if unrated else ("losses_at_price",)
         self._limits, self._horizon = options.limits, horizon
         network, tree = self.tree.network, self.tree
         counts = len(storage.ratings), len(pv.ratings)
@@ -157,15 +160,18 @@ class BranchFlowNetwork(EmptyBlock):
         # d|v| = du / 2 near 1 pu.
         per_unit = limits.voltage_penalty_per_pu_h * SLACK_UNIT_PU2 / 2.0
         self.cost += per_unit * cp.sum(self._slack @ hours)
-        rated = np.flatnonzero(self.tree.network.limit_kva > 0)
-        if limits.lines and len(rated):
-            rating = self.tree.network.limit_kva[rated]
-            over = cp.Variable((len(rated), len(hours)))
-            scaled = (rating / unit[rated])[:, None] ** 2
-            self.constraints += [over >= 0.0, self._current[rated] <= scaled + over]
+        self._rated = np.flatnonzero(self.tree.network.limit_kva > 0) if limits.lines else np.zeros(0, int)
+        if len(self._rated):
+            rating = self.tree.network.limit_kva[self._rated]
+            self._over = cp.Variable((len(self._rated), len(hours)))
+            self._rating = (rating / unit[self._rated])[:, None] ** 2
+            self.constraints += [
+                self._over >= 0.0,
+                self._current[self._rated] <= self._rating + self._over,
+            ]
             # d sqrt(l) = dl / (2 sqrt(l)) at the rating.
-            per_over_kw = unit[rated] ** 2 / (2.0 * rating)
-            self.cost += limits.power_penalty_per_kwh * cp.sum(per_over_kw @ over @ hours)
+            self._over_kva = unit[self._rated] ** 2 / (2.0 * rating)
+            self.cost += limits.power_penalty_per_kwh * cp.sum(self._over_kva @ self._over @ hours)
 
     def _add_losses(self, losses_per_kwh: float) -> None:
         if losses_per_kwh:
@@ -196,9 +202,17 @@ class BranchFlowNetwork(EmptyBlock):
         if len(self._answering):
             answer = self._per_squared[self._answering] / unit[self._answering]
             self._per_squared_p.value, self._per_squared_q.value = answer.real, answer.imag
-        # A nonlinear solver starts from the flow with batteries at rest.
-        self._adopt(tree.flow(sunny, self._per_squared))
+        self._adopt(self._start(sunny))
         return np.zeros(len(self._horizon))
+
+    def _start(self, resting_kva: ComplexArray) -> BranchFlow:
+        """Where a nonlinear solver starts: the flow with batteries at rest, flat if there is none."""
+        try:
+            return self.tree.flow(resting_kva, self._per_squared)
+        except FeederError:
+            nothing = np.zeros(resting_kva.shape)
+            no_flow = nothing.astype(np.complex128)
+            return BranchFlow(no_flow, nothing, nothing + 1.0, no_flow[0], nothing[0])
 
     def _adopt(self, flow: BranchFlow) -> None:
         """Put an exact flow into the variables, so that the cost can be read at it."""
@@ -208,6 +222,8 @@ class BranchFlowNetwork(EmptyBlock):
         self._squared.value = flow.squared_pu
         below = limits.voltage_min_pu**2 - flow.squared_pu
         above = flow.squared_pu - limits.voltage_max_pu**2
+        if len(self._rated):
+            self._over.value = np.maximum(self._current.value[self._rated] - self._rating, 0.0)
         self._slack.value = np.maximum(np.maximum(below, above), 0.0) / SLACK_UNIT_PU2
 
     def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
@@ -220,6 +236,12 @@ class BranchFlowNetwork(EmptyBlock):
     def slack_pu(self) -> float:
         """Largest voltage violation the program allowed itself."""
         return float(np.max(self._slack.value)) * SLACK_UNIT_PU2 / 2.0
+
+    def over_kw(self) -> float:
+        """Largest violation of a line's rating, kVA; to first order in it."""
+        if not len(self._rated):
+            return 0.0
+        return float(np.max(self._over_kva[:, None] * self._over.value))
 
     def relaxation_gap(self) -> FloatArray | None:
         """See :class:`NetworkBlock`: ``|z| (l - |S|²/v)``, shape (node, period)."""

@@ -35,7 +35,7 @@ class CopperPlate(EmptyBlock):
         self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
     ) -> None:
         super().__init__()
-        self.caution = ""
+        self.caution, self.blind_to = "", tuple(options.asked())
         del site
         self._anchored = options.anchor == "measurement"
         self.import_kw: cp.Expression = cp.Constant(np.zeros(len(horizon)))
@@ -69,6 +69,10 @@ class CopperPlate(EmptyBlock):
 
     def slack_pu(self) -> float:
         """No voltages, no slack."""
+        return 0.0
+
+    def over_kw(self) -> float:
+        """No lines."""
         return 0.0
 
     def relaxation_gap(self) -> FloatArray | None:

@@ -36,8 +36,9 @@ SMALLEST_UNIT = 1e-6
 
 LINE_POLYGON_SIDES = 8
 LINE_SCREEN = 0.8
-"""Only branches that nominal demand and all devices together could load above this share of their
-rating are constrained."""
+DEMAND_MARGIN = 2.0
+"""Only branches that this multiple of nominal demand and all devices together could load above
+LINE_SCREEN of their rating are constrained."""
 
 FAR_AWAY = 1e3
 """Stands for no bound, in units of the program: an infinite one would disable in-place updates."""
@@ -61,7 +62,10 @@ class LinDistFlowNetwork(EmptyBlock):
     ) -> None:
         super().__init__()
         self.caution = ""
+        self.blind_to: tuple[str, ...] = ()
         network = radial_network(site, "lindistflow")
+        if not (network.limit_kva > 0).any():
+            self.blind_to = ("limits.lines",)
         objective, limits = options.objective, options.limits
         self._anchored = options.anchor == "measurement"
         flow = self._flow = LinearFlow(network, losses_imported=self._anchored)
@@ -141,7 +145,7 @@ class LinDistFlowNetwork(EmptyBlock):
     def _add_lines(self, kva: FloatArray, inject: Matrix) -> None:
         """Octagons around the rating of the branches that could be overloaded."""
         network = self._flow.network
-        nominal = np.asarray(abs(self._flow.load_share) @ network.load_kva)
+        nominal = DEMAND_MARGIN * np.asarray(abs(self._flow.load_share) @ network.load_kva)
         most = self._flow.flows_of(nominal) + self._flow.flows_of(np.asarray(abs(inject) @ kva))
         at_risk = (network.limit_kva > 0) & (most > LINE_SCREEN * network.limit_kva)
         self._line_rows = np.flatnonzero(at_risk[self.tree.flow_nodes])
@@ -149,7 +153,7 @@ class LinDistFlowNetwork(EmptyBlock):
             return
         shape = (len(self._line_rows), len(self._horizon))
         self._line_p, self._line_q = cp.Parameter(shape), cp.Parameter(shape)
-        over = cp.Variable(shape, nonneg=True)
+        over = self._line_over = cp.Variable(shape, nonneg=True)
         rating = network.limit_kva[self.tree.flow_nodes][self._line_rows] / self._unit[self._line_rows]
         p = self._line_p - self._p[self._line_rows]
         q = self._line_q - self._q[self._line_rows]
@@ -207,6 +211,12 @@ class LinDistFlowNetwork(EmptyBlock):
         if not self._slack.size:
             return 0.0
         return float(np.max(self._slack.value)) * VOLTAGE_UNIT_PU2 / 2.0
+
+    def over_kw(self) -> float:
+        """Largest violation of a line's rating the program allowed itself, kVA."""
+        if not len(self._line_rows):
+            return 0.0
+        return float(np.max(self._unit[self._line_rows][:, None] * self._line_over.value))
 
     def relaxation_gap(self) -> FloatArray | None:
         """A linear model relaxes nothing."""

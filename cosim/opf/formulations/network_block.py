@@ -45,6 +45,11 @@ class NetworkBlock(Block, Protocol):
         ...
 
     @property
+    def blind_to(self) -> tuple[str, ...]:
+        """Options of :meth:`PlannerOptions.asked` that change nothing here."""
+        ...
+
+    @property
     def caution(self) -> str:
         """What is doubtful about the present data, a sentence for a refusal; empty if nothing."""
         ...
@@ -59,6 +64,10 @@ class NetworkBlock(Block, Protocol):
 
     def slack_pu(self) -> float:
         """Largest voltage violation the program allowed itself."""
+        ...
+
+    def over_kw(self) -> float:
+        """Largest violation of a line's rating the program allowed itself, kVA."""
         ...
 
     def relaxation_gap(self) -> FloatArray | None:

@@ -29,6 +29,8 @@ STATUS = {
     "Infeasible_Problem_Detected": cp.INFEASIBLE,
     "INFEASIBLE": cp.INFEASIBLE,
     "Maximum_Iterations_Exceeded": cp.USER_LIMIT,
+    "Maximum_WallTime_Exceeded": cp.USER_LIMIT,
+    "LIMIT_EXCEEDED": cp.USER_LIMIT,
 }
 IPOPT_OPTIONS: dict[str, Any] = {
     "ipopt.print_level": 0,
@@ -44,7 +46,7 @@ BONMIN_OPTIONS: dict[str, Any] = {"print_time": False}
 
 
 class CasadiRoute:
-    """Keeps the compiled nonlinear program; only numbers change between solves.
+    """Keeps the nonlinear program; it is built again only where the affine coefficients change.
 
     The start is the present values of the variables, zero where they have none.
 
@@ -52,12 +54,13 @@ class CasadiRoute:
         affine: the program without squares, cones and binaries.
         program: what is to be solved.
         solver: ``ipopt`` or ``bonmin``.
+        seconds: time limit of a solve.
 
     Raises:
         SolverMissing: CasADi is not installed.
     """
 
-    def __init__(self, affine: cp.Problem, program: Program, solver: str) -> None:
+    def __init__(self, affine: cp.Problem, program: Program, solver: str, seconds: float | None) -> None:
         try:
             # HiGHS first: CasADi brings a second copy of it, and the first one loaded wins.
             import casadi
@@ -69,6 +72,9 @@ class CasadiRoute:
             ) from error
         self._casadi = casadi
         self._affine, self._program, self._solver = affine, program, solver
+        self._options = dict(IPOPT_OPTIONS if solver == "ipopt" else BONMIN_OPTIONS)
+        if seconds is not None:
+            self._options["ipopt.max_wall_time" if solver == "ipopt" else "bonmin.time_limit"] = seconds
         self._matrix: Matrix = None
         self._function: Any = None
 
@@ -165,7 +171,7 @@ class CasadiRoute:
             affine @ x,
             *[x[p.tolist()] ** 2 + x[q.tolist()] ** 2 - first * second for p, q, first, second in curved],
         )
-        options = dict(IPOPT_OPTIONS if self._solver == "ipopt" else BONMIN_OPTIONS)
+        options = dict(self._options)
         options["hess_lag"] = self._hessian(x, data, g.shape[0], matrix.shape[0], squares, columns)
         if self._solver == "bonmin":
             discrete = np.zeros(width, dtype=bool)

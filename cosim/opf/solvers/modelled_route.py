@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cvxpy as cp
 import numpy as np
 
-from cosim.errors import ProgramTooLarge
 from cosim.opf.program import Program
 from cosim.opf.solvers.route import Answer
 
-LARGEST_DENSE_GIB = 4.0
+PROVING = ("HIGHS", "SCIP")
+CLOSED_GAP = 1e-9
+"""Of mixed-integer programs; by default HiGHS stops at 1e-4."""
 
 
 class ModelledRoute:
@@ -19,14 +22,15 @@ class ModelledRoute:
         affine: the program without squares, cones and binaries.
         program: what is to be solved.
         solver: cvxpy's name of the solver.
-
-    Raises:
-        ProgramTooLarge: cvxpy would need more memory than is sensible.
+        seconds: time limit of a solve, for HiGHS and SCIP.
     """
 
-    def __init__(self, affine: cp.Problem, program: Program, solver: str) -> None:
+    def __init__(self, affine: cp.Problem, program: Program, solver: str, seconds: float | None) -> None:
         self._affine, self._solver = affine, solver
-        self._refuse_dense(program)
+        self._options = _options(solver, seconds)
+        # With parameters, cvxpy (1.9.3) keeps cones and squares as dense variables x parameters
+        # matrices, gigabytes for IEEE 123. So these are built at every solve.
+        self._rebuild = bool(program.squares or program.cones)
         self._roots = [
             (cp.Parameter(part.weight.shape, nonneg=True), cp.Parameter(part.weight.shape), part)
             for part in program.squares
@@ -38,28 +42,30 @@ class ModelledRoute:
         constraints += [binary == cp.Variable(binary.shape, boolean=True) for binary in program.binaries]
         self._whole = cp.Problem(cp.Minimize(cost), constraints)
 
-    def _refuse_dense(self, program: Program) -> None:
-        if not (program.squares or program.cones):
-            return
-        variables = sum(variable.size for variable in self._affine.variables())
-        parameters = sum(parameter.size for parameter in self._affine.parameters())
-        needed_gib = 8.0 * variables * parameters / 2**30
-        if needed_gib > LARGEST_DENSE_GIB:
-            raise ProgramTooLarge(
-                f"the quadratic terms of the program would take {needed_gib:.0f} GiB with solver "
-                f"{self._solver.lower()} ({variables} variables, {parameters} parameters); use "
-                "solver clarabel with complementarity relaxed or repair, or a linear formulation with "
-                "losses_per_kwh and voltage_deviation_per_pu2_h 0 and inverter polygon"
-            )
-
     def solve(self) -> Answer:
         """Solve with the present parameter values."""
         for root, shift, part in self._roots:
             root.value = np.sqrt(part.weight)
             shift.value = root.value * part.center
-        self._whole.solve(solver=self._solver, warm_start=True, enforce_dpp=True)
+        self._whole.solve(
+            solver=self._solver,
+            warm_start=not self._rebuild,
+            enforce_dpp=not self._rebuild,
+            ignore_dpp=self._rebuild,
+            **self._options,
+        )
         status = str(self._whole.status)
         stats = self._whole.solver_stats
         iterations = int(stats.num_iters or 0) if stats is not None else 0
-        bound = float(self._whole.value) if status == cp.OPTIMAL else float(np.nan)
+        proven = status == cp.OPTIMAL and self._solver in PROVING
+        bound = float(self._whole.value) if proven else float(np.nan)
         return Answer(status, iterations, bound)
+
+
+def _options(solver: str, seconds: float | None) -> dict[str, Any]:
+    limit = float("inf") if seconds is None else seconds
+    if solver == "HIGHS":
+        return {"mip_rel_gap": CLOSED_GAP, "time_limit": limit}
+    if solver == "SCIP":
+        return {"scip_params": {"limits/gap": CLOSED_GAP, "limits/time": min(limit, 1e20)}}
+    return {}
