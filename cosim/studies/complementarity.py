@@ -30,7 +30,7 @@ CURES: dict[str, dict[str, object]] = {
 }
 PLANNERS = ("lindistflow", "branch_flow_soc", "branch_flow_nl")
 TOO_LONG = {("ieee123_1ph", "branch_flow_soc", "binary"), ("ieee123_1ph", "branch_flow_nl", "binary")}
-"""Mixed-integer programs with 2496 binaries and curvature: not within minutes."""
+"""Mixed-integer programs with 624 binaries and curvature: minutes to hours each."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _draw_chart(axes: Axes, chart: Chart) -> None:
             color=INK,
             fontsize=8,
             bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
-            zorder=1.5,
+            zorder=6,
         )
     for style, buses in chart.stopped:
         axes.plot(buses, chart.levels[0].value, "x", color=style.colour, markersize=9, mew=2.2, zorder=5)
