@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cosim.run.shipped import shipped
+from cosim.run.execute import execute
+from cosim.run.record import read_record
+from cosim.run.shipped import find_scenario, shipped
+from cosim.run.study import open_study
 
 
 def cosim(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -87,3 +90,41 @@ def test_a_synthetic_feeder_and_an_equivalent_can_be_planned_on(tmp_path):
 @pytest.mark.parametrize("command", ["plan", "replay", "study", "feeder"])
 def test_help_teaches(command, tmp_path):
     assert cosim(command, "--help", folder=tmp_path).returncode == 0
+
+
+def test_a_small_gap_study_from_the_command_line(tmp_path):
+    campaign = yaml.safe_load((shipped("configs") / "studies" / "optimality_gap.yaml").read_text())
+    campaign["blocks"] = [
+        {
+            "name": "small",
+            "buses": [10, 34],
+            "periods": [12],
+            "penetrations": ["reference"],
+            "bands": ["wide"],
+            "formulations": ["lindistflow_losses", "branch_flow_soc"],
+        }
+    ]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(campaign))
+    done = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 cases, 0 without a plan" in done.stdout
+    made = {path.name for path in (tmp_path / "gap").iterdir()}
+    assert {"cases.csv", "summary.md", "index.html", "gap.png", "seconds.png", "rows.jsonl"} <= made
+    again = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", "--redraw", folder=tmp_path)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("planner", ["lindistflow", "branch_flow_soc", "branch_flow_nl", "copper_plate"])
+def test_every_formulation_closes_the_loop(planner, tmp_path):
+    study = open_study(find_scenario("ads10_1ph"), steps=3)
+    study = study.with_planner(study.scenario.control.planner.model_copy(update={"type": planner}))
+    execute(study, tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None)
+    steps = read_record(tmp_path / "run").steps
+    assert steps.source.eq("PLAN").all()
+    assert steps.plan_planner.eq(planner).all()
+    if planner == "branch_flow_soc":
+        assert steps.plan_claim.eq("globally optimal").all()
+    if planner.startswith("branch_flow"):
+        # The model is exact: what the plan says of the next step is what happens.
+        for promised, actual in zip(steps.plan_import_kw, steps.import_kw, strict=True):
+            assert promised[0] == pytest.approx(actual, abs=1e-4)
