@@ -177,8 +177,15 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
         if limits.get(name) is not None:
             line = {"color": LIMIT, "dash": "dash", "width": 1.4}
             figure.add_hline(y=float(limits[name]), line=line, yref="y2")
-    # The price is on the first axis because plotly draws the second one above it.
-    return _time_axis(figure, record).update_layout(
+    return import_before_price(_time_axis(figure, record))
+
+
+def import_before_price(figure: Any) -> Any:
+    """Axes for import (left, second axis) in front of price (right, first axis).
+
+    The price is on the first axis because plotly draws the second one above it.
+    """
+    return figure.update_layout(
         margin={"r": 64},
         yaxis={
             "title": {"text": "price (currency/kWh)"},

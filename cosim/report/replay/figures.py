@@ -10,7 +10,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cosim.model.arrays import FloatArray
-from cosim.report.figures import GRID, HEIGHT, LIMIT, PRICE, PRICE_LINE, RUN, RUN_LIGHT, SUN, THEME
+from cosim.report.figures import (
+    HEIGHT,
+    LIMIT,
+    PRICE,
+    PRICE_LINE,
+    RUN,
+    RUN_LIGHT,
+    SUN,
+    THEME,
+    import_before_price,
+)
 from cosim.run.study import Study
 from cosim.studies.replay import Replay
 
@@ -20,7 +30,6 @@ LOG_BELOW_PU = 1e-4
 """Errors this small only show their size on a logarithmic axis."""
 LEAST_ERROR_PU = 1e-16
 """Stands for an error of exactly zero on that axis."""
-ZERO_LINE = "#c4cad2"
 
 
 # --- what the figures share -----------------------------------------------------------------------
@@ -97,25 +106,7 @@ def import_and_price(result: Replay) -> Any:
     figure.add_trace(price)
     figure.add_trace(_realised(result, result.realised.import_kw, "realised").update(yaxis="y2"))
     figure.add_trace(_planned(result, result.planned.import_kw, "planned").update(yaxis="y2"))
-    # The price is on the first axis because plotly draws the second one above it.
-    return _time_axis(figure, result).update_layout(
-        margin={"r": 64},
-        yaxis={
-            "title": {"text": "price (currency/kWh)"},
-            "side": "right",
-            "showgrid": False,
-            "rangemode": "tozero",
-        },
-        yaxis2={
-            "title": {"text": "import (kW)", "standoff": 8},
-            "side": "left",
-            "overlaying": "y",
-            "tickmode": "auto",
-            "gridcolor": GRID,
-            "zerolinecolor": ZERO_LINE,
-            "automargin": True,
-        },
-    )
+    return import_before_price(_time_axis(figure, result))
 
 
 def voltage_band(result: Replay) -> Any:
