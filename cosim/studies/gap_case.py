@@ -70,11 +70,15 @@ class GapCase:
     planner: dict[str, Any]
 
     @property
+    def name(self) -> str:
+        """Of the network; one that is the path of a master is named after its folder."""
+        path = Path(self.network)
+        return path.parent.name if path.suffix else self.network
+
+    @property
     def instance(self) -> str:
         """The problem, whatever the formulation."""
-        path = Path(self.network)
-        name = path.parent.name if path.suffix else f"{self.network}{self.buses or ''}"
-        return f"{name}-s{self.seed}-t{self.periods}-{self.penetration}-{self.band}"
+        return f"{self.name}{self.buses or ''}-s{self.seed}-t{self.periods}-{self.penetration}-{self.band}"
 
     @property
     def key(self) -> str:
@@ -153,7 +157,7 @@ def stopped(case: GapCase, why: str) -> GapRow:
         fingerprint=case.fingerprint,
         key=case.key,
         instance=case.instance,
-        network=case.network,
+        network=case.name,
         seed=case.seed,
         periods=case.periods,
         penetration=case.penetration,

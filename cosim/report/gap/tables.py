@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ ORDER = (
     "branch_flow_nl",
 )
 """Formulations from coarse to exact, as they are shown."""
-SETTING = ["network", "periods", "penetration", "band"]
+SETTING = ["family", "periods", "penetration", "band"]
 """What is held while formulations and sizes are compared."""
 CERTIFIED = "globally optimal"
 
@@ -46,6 +45,7 @@ def gap_table(rows: list[GapRow]) -> pd.DataFrame:
           else under the exact local optimum, else NaN;
         - ``realised_gap_percent``: realised above reference cost;
         - ``planned_error_percent``: planned minus realised cost, of the realised cost;
+        - ``family``: ``synthetic``, or ``feeders`` for those that are not made from a seed;
         - ``certified``: whether the plan is proven optimal.
     """
     table = pd.DataFrame([asdict(row) for row in rows])
@@ -63,7 +63,8 @@ def gap_table(rows: list[GapRow]) -> pd.DataFrame:
     table["certified"] = table["claim"] == CERTIFIED
     rank = {name: i for i, name in enumerate(in_order(table["formulation"]))}
     table["rank"] = table["formulation"].map(rank)
-    by = ["network", "periods", "penetration", "band", "buses", "seed", "rank"]
+    table["family"] = np.where(table["network"] == "synthetic", "synthetic", "feeders")
+    by = ["family", "network", "periods", "penetration", "band", "buses", "seed", "rank"]
     return table.sort_values(by, kind="stable", ignore_index=True).drop(columns="rank")
 
 
@@ -143,9 +144,3 @@ def main_setting(table: pd.DataFrame) -> dict[str, object]:
 def at_setting(table: pd.DataFrame, setting: dict[str, object]) -> pd.DataFrame:
     """The cases of a setting."""
     return table[np.logical_and.reduce([table[column] == value for column, value in setting.items()])]
-
-
-def network_name(network: str) -> str:
-    """How a network is called; one that is the path of a master is named after its folder."""
-    path = Path(network)
-    return path.parent.name if path.suffix else network

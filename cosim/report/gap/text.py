@@ -6,7 +6,7 @@ import textwrap
 
 import pandas as pd
 
-from cosim.report.gap.tables import SETTING, network_name
+from cosim.report.gap.tables import SETTING
 from cosim.report.key_figures import ABSENT
 from cosim.report.page import Listing
 
@@ -100,11 +100,11 @@ def summary_listings(summary: pd.DataFrame) -> list[Listing]:
         summary: from :func:`cosim.report.gap.tables.summary_table`.
     """
     listings = []
-    for (network, periods, penetration, band), part in summary.groupby(SETTING, sort=False):
+    for (family, periods, penetration, band), part in summary.groupby(SETTING, sort=False):
         heads = ("buses", "formulation", "solved", "certified", "realised gap (%)", *SUMMARY.values())
         listings.append(
             Listing(
-                f"{network_name(str(network))}, {periods} h, penetration {penetration}, band {band}",
+                f"{family}, {periods} h, penetration {penetration}, band {band}",
                 "Medians over the seeds that gave a plan; of the gap also the lowest and highest seed.",
                 heads,
                 [_summary_row(row) for _, row in part.iterrows()],
