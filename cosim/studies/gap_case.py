@@ -275,7 +275,7 @@ def _run(case: GapCase, study: Study) -> GapRow:
 
 
 def _peak_mb() -> float:
-    """Highest memory of this process in MiB; the system's own figure would count the parent's at the fork."""
+    """Highest memory of this process in MiB, without what the parent held at the fork."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
