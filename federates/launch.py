@@ -89,20 +89,17 @@ def run_helics(study: Study, folder: Path, progress: Progress) -> None:
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
     (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
-    # A polite kill of the launcher must take the same way out as Ctrl-C.
-    before = _on_terminate()
-    try:
-        _start_broker(federation, address, folder)
-        for name in FEDERATES:
-            _start(federation, name, address, folder, study)
-        _watch(federation, study.grid.steps, progress)
-    except BaseException as error:
-        _end(federation, str(error) or type(error).__name__)
-        raise
-    finally:
-        _collect(federation)
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+    with _Interrupts() as interrupts:
+        try:
+            _start_broker(federation, address, folder)
+            for name in FEDERATES:
+                _start(federation, name, address, folder, study)
+            _watch(federation, study.grid.steps, progress, interrupts)
+        except BaseException as error:
+            _end(federation, str(error) or type(error).__name__)
+            raise
+        finally:
+            _collect(federation)
 
 
 def _port(study: Study) -> int:
@@ -142,14 +139,35 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _on_terminate() -> Any:
-    if threading.current_thread() is not threading.main_thread():
-        return None
+class _Interrupts:
+    """Ctrl-C and a polite kill, which take the same way out and cannot get lost.
 
-    def interrupt(_number: int, _frame: object) -> None:
+    An exception that a signal raises inside a destructor is printed by the interpreter and forgotten,
+    so the request is noted too, and looked at while watching.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self._asked = True
         raise KeyboardInterrupt
 
-    return signal.signal(signal.SIGTERM, interrupt)
+    def check(self) -> None:
+        """Raise if a request got lost."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 # --- starting -------------------------------------------------------------------------------------
@@ -208,7 +226,7 @@ def _pump(name: str, stream: IO[str], events: queue.Queue[tuple[str, dict[str, A
 # --- watching -------------------------------------------------------------------------------------
 
 
-def _watch(federation: Federation, steps: int, progress: Progress) -> None:
+def _watch(federation: Federation, steps: int, progress: Progress, interrupts: _Interrupts) -> None:
     """Follow the federates until all have ended well.
 
     Raises:
@@ -219,6 +237,7 @@ def _watch(federation: Federation, steps: int, progress: Progress) -> None:
     while True:
         if _read_events(federation, timeout_s=POLL_S):
             moved_at = time.monotonic()
+        interrupts.check()
         recorder_step = federation.children[RECORDER].step
         if recorder_step is not None and recorder_step > kept:
             kept = recorder_step

@@ -164,7 +164,7 @@ def _relaxation_lines(system: str, terminal: str, plan: OpenLoopPlan) -> Iterato
     proof = plan.plan.certificate
     assert proof.optimality_gap is not None
     invented, end = float(plan.relaxation_gap_kva.max()), f"terminal {terminal}"
-    yield Line(system, f"largest loss the relaxation invents, {end}, kVA", invented, limit=1e-3)
+    yield Line(system, f"max cone gap, as the loss it invents, {end}, kVA", invented, limit=1e-3)
     yield Line(system, f"exact cost over proven bound - 1, {end}", proof.optimality_gap, limit=1e-6)
     yield Line(system, f"branch_flow_soc, terminal {terminal}", proof.claim)
 

@@ -179,3 +179,19 @@ def test_a_killed_launcher_takes_its_federates_along(scenario_file, tmp_path):
     record = read_record(out)
     assert record.manifest["status"] == "running"
     assert len(record.steps) >= 4
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_a_destructor_swallowed_is_not_lost():
+    """The interpreter prints what is raised inside a destructor, and goes on."""
+    from federates.launch import _Interrupts
+
+    class Swallows:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with _Interrupts() as interrupts:
+        dies = Swallows()
+        del dies
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
