@@ -17,9 +17,8 @@ from rich.console import Console
 
 from cosim.networks.der import place_der
 from cosim.networks.dss_text import write_model
-from cosim.networks.equivalent import balanced_equivalent
 from cosim.report.gap.report import write_gap_report
-from cosim.run.plant import bare_feeder
+from cosim.run.equivalent import equivalent_of
 from cosim.run.shipped import shipped
 from cosim.studies.campaign import BlockConfig, CampaignConfig, cases_of, load_campaign, run_campaign
 
@@ -35,17 +34,7 @@ SEED = 1
 
 def write_equivalent(name: str, master: Path, folder: Path) -> Path:
     """Write the equivalent of a feeder, with the reference penetration of PV and batteries."""
-    with bare_feeder(master) as feeder:
-        site, nominal = feeder.site, feeder.measure(0)
-    assert site.network is not None, site.no_network_reason
-    bare = balanced_equivalent(
-        site.network,
-        name=f"{name}_1ph",
-        title=f"Balanced single-phase equivalent of {master.name}",
-        load_kw=nominal.demand_kw,
-        load_kvar=nominal.demand_kvar,
-        feeder_map=site.feeder_map,
-    )
+    bare = equivalent_of(master, name=f"{name}_1ph")
     placed = place_der(
         bare, pv_share=0.2, pv_times_load=0.35, storage_share=0.3, storage_times_load=0.35, seed=SEED
     )

@@ -9,13 +9,11 @@ import typer
 from rich.markup import escape
 
 from cosim.commands.console import out
-from cosim.errors import FeederError
 from cosim.networks.balanced import BalancedFeeder
 from cosim.networks.der import place_der
 from cosim.networks.dss_text import write_model
-from cosim.networks.equivalent import balanced_equivalent
 from cosim.networks.synthetic import synthetic_feeder
-from cosim.run.plant import bare_feeder
+from cosim.run.equivalent import equivalent_of
 from cosim.run.shipped import find_master
 
 app = typer.Typer(name="feeder", no_args_is_help=True, help="Make single-phase feeders for studies.")
@@ -71,18 +69,8 @@ def balanced(
     Branch-flow planners need one. A third of the load, positive-sequence impedances, no regulators.
     """
     master = find_master(master)
-    with bare_feeder(master) as feeder:
-        site, nominal = feeder.site, feeder.measure(0)
-    if site.network is None:
-        raise FeederError(f"{master}: {site.no_network_reason}")
-    equivalent = balanced_equivalent(
-        site.network,
-        name=f"{master.resolve().parent.name.lower().replace(' ', '_')}_1ph",
-        title=f"Balanced single-phase equivalent of {master.name}",
-        load_kw=nominal.demand_kw,
-        load_kvar=nominal.demand_kvar,
-        source_pu=source_pu,
-        feeder_map=site.feeder_map,
+    equivalent = equivalent_of(
+        master, name=f"{master.resolve().parent.name.lower().replace(' ', '_')}_1ph", source_pu=source_pu
     )
     placed = place_der(
         equivalent,

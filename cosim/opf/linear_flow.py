@@ -3,7 +3,7 @@
 The multi-phase form of the linearised DistFlow equations
 
     (1 - share) S = demand                       S_j = demand_j + sum_k share_jk S_k
-    (1 - gain) u  = 1_head - 2 (Re H P + Im H Q)
+    (1 - gain) u  = source - 2 (Re H P + Im H Q)     source: squared, at the head
 
 Source: Baran and Wu, 1989, eqs. 2a-2c with the loss terms dropped; three-phase form of Gan and Low,
 2014, eqs. 12-13, here with the measured voltage ratios instead of balanced ones.

@@ -32,6 +32,15 @@ class Objective:
     peak_per_kw: float = 0.0
     voltage_deviation_per_pu2_h: float = 0.0
 
+    @property
+    def prices_losses(self) -> bool:
+        """Whether losses cost anything by themselves."""
+        return bool(self.losses_per_kwh or self.losses_at_price)
+
+    def loss_rate(self, price_per_kwh: FloatArray) -> FloatArray:
+        """Cost of losses per kWh in each period, shape (period,); never negative, even where energy is."""
+        return np.maximum(self.losses_per_kwh + self.losses_at_price * price_per_kwh, 0.0)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -53,23 +62,6 @@ class Limits:
     import_min_kw: float | None = None
     lines: bool = False
     power_penalty_per_kwh: float = 100.0
-
-
-class LossRate:
-    """What a kWh of losses costs: constant, or following the price.
-
-    Args:
-        objective: weights.
-    """
-
-    def __init__(self, objective: Objective) -> None:
-        self._objective = objective
-        self.wanted = bool(objective.losses_per_kwh or objective.losses_at_price)
-
-    def at(self, price_per_kwh: FloatArray) -> FloatArray:
-        """Cost per kWh in each period, shape (period,). Nobody is paid for losses, even where energy is."""
-        rate = self._objective.losses_per_kwh + self._objective.losses_at_price * price_per_kwh
-        return np.maximum(rate, 0.0)
 
 
 class ImportTerms(EmptyBlock):

@@ -260,6 +260,11 @@ def _run(case: GapCase, study: Study) -> GapRow:
         iterations=proof.iterations,
         peak_mb=_peak_mb(),
     )
+    return _replayed(row, plan, study)
+
+
+def _replayed(row: GapRow, plan: OpenLoopPlan, study: Study) -> GapRow:
+    """The row of a plan with what OpenDSS makes of it."""
     try:
         figures = replay(plan, study).figures()
     except FeederError as error:

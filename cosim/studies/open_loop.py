@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cattrs
 import numpy as np
 
 from cosim.errors import ContractError, RecordError, ScenarioError
@@ -89,7 +90,7 @@ def read_plan(path: Path) -> OpenLoopPlan:
         plan: OpenLoopPlan = _converter.loads(path.read_text(encoding="utf-8"), OpenLoopPlan)
     except OSError as error:
         raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-    except Exception as error:
+    except (ValueError, cattrs.BaseValidationError) as error:
         raise RecordError(f"{path} is no plan; make one with: cosim plan SCENARIO") from error
     if plan.format != FORMAT:
         raise RecordError(f"{path} has plan format {plan.format}, this release reads {FORMAT}")

@@ -8,7 +8,6 @@ import numpy as np
 
 from cosim.networks.balanced import BalancedFeeder
 from cosim.networks.dss_text import write_model
-from cosim.networks.equivalent import balanced_equivalent
 from cosim.networks.sweep import power_flow
 from cosim.networks.tables import read_tables
 from tests.conftest import a_feeder, shipped_master
@@ -17,23 +16,6 @@ from tests.conftest import a_feeder, shipped_master
 def shipped_tables(name: str) -> BalancedFeeder:
     """ads10_1ph or ieee123_1ph from the tables beside its model."""
     return read_tables(shipped_master(name).parent, name=name, title=name, base_kv=2.4018, source_pu=1.03)
-
-
-def equivalent_of(master: Path, *, capacitors: bool = True) -> tuple[BalancedFeeder, float]:
-    """Equivalent of a three-phase feeder, and the feeder's total load in kW."""
-    with a_feeder(master, steps=1) as feeder:
-        loads, network = feeder._model.loads, feeder.site.network
-        assert network is not None
-        equivalent = balanced_equivalent(
-            network,
-            name="equivalent",
-            title="Equivalent",
-            load_kw=loads.kw,
-            load_kvar=loads.kvar,
-            capacitors=capacitors,
-            feeder_map=feeder.site.feeder_map,
-        )
-        return equivalent, float(loads.kw.sum())
 
 
 def largest_difference_pu(feeder: BalancedFeeder, folder: Path, *, irradiance: float = 0.0) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cosim.feeder.compiled import FeederModel
 from cosim.networks.der import place_der
 from cosim.networks.sweep import power_flow
+from cosim.run.equivalent import equivalent_of
 from tests.conftest import published_feeder, shipped_master
-from tests.networks.feeders import equivalent_of, largest_difference_pu, shipped_tables
+from tests.networks.feeders import largest_difference_pu, shipped_tables
 
 # Lowest voltage at nominal load from 1.03 pu without regulators, as computed here: the 34 node feeder
 # leans on two regulator banks, 37 and 8500 on one at the head and more on the way.
@@ -17,6 +19,13 @@ PUBLISHED = {
     "37Bus/ieee37.dss": (39, 0.91),
     "8500-Node/Master.dss": (4876, 0.86),
 }
+
+
+def total_load_kw(master):
+    model = FeederModel(master, discover=False)
+    total = float(model.loads.kw.sum())
+    model.close()
+    return total
 
 
 def lowest_pu(feeder):
@@ -31,7 +40,10 @@ def with_der(feeder):
 
 @pytest.mark.parametrize(("name", "buses", "lowest"), [("ieee13", 15, 0.970), ("ieee123", 130, 0.984)])
 def test_shipped_feeders_have_an_equivalent(name, buses, lowest, tmp_path):
-    feeder, total_kw = equivalent_of(shipped_master(name))
+    feeder, total_kw = (
+        equivalent_of(shipped_master(name), name="equivalent"),
+        total_load_kw(shipped_master(name)),
+    )
     assert feeder.size == buses
     assert feeder.loads.kw.sum() == pytest.approx(total_kw / 3)
     assert lowest_pu(feeder) == pytest.approx(lowest, abs=1e-3)
@@ -41,7 +53,8 @@ def test_shipped_feeders_have_an_equivalent(name, buses, lowest, tmp_path):
 @pytest.mark.parametrize("relative", PUBLISHED)
 def test_published_feeders_have_an_equivalent(relative, tmp_path):
     buses, lowest = PUBLISHED[relative]
-    feeder, total_kw = equivalent_of(published_feeder(relative))
+    master = published_feeder(relative)
+    feeder, total_kw = equivalent_of(master, name="equivalent"), total_load_kw(master)
     assert feeder.size == buses
     assert feeder.loads.kw.sum() == pytest.approx(total_kw / 3)
     assert lowest_pu(feeder) == pytest.approx(lowest, abs=0.01)
@@ -49,7 +62,7 @@ def test_published_feeders_have_an_equivalent(relative, tmp_path):
 
 
 def test_the_equivalent_of_ieee123_is_the_one_of_the_literature():
-    ours, _ = equivalent_of(shipped_master("ieee123"), capacitors=False)
+    ours = equivalent_of(shipped_master("ieee123"), name="equivalent", capacitors=False)
     reference = shipped_tables("ieee123_1ph")
     # Powers of the reference are rounded to four digits.
     assert ours.loads.kw.sum() == pytest.approx(reference.loads.kw.sum(), rel=2e-4)
@@ -68,7 +81,7 @@ def test_the_equivalent_of_ieee123_is_the_one_of_the_literature():
 
 
 def test_capacitors_are_negative_kvar():
-    with_capacitors, _ = equivalent_of(shipped_master("ieee13"))
-    without, _ = equivalent_of(shipped_master("ieee13"), capacitors=False)
+    with_capacitors = equivalent_of(shipped_master("ieee13"), name="equivalent")
+    without = equivalent_of(shipped_master("ieee13"), name="equivalent", capacitors=False)
     # 600 kvar at 675 and 100 kvar at 611, a third of each.
     assert without.loads.kvar.sum() - with_capacitors.loads.kvar.sum() == pytest.approx(700 / 3, rel=1e-3)

@@ -123,18 +123,23 @@ class StorageBlock(EmptyBlock):
             self.constraints += constraints
         else:
             self.constraints.append(self._reactive == 0)
-        if loss_cost_per_kwh:
-            lost_charging = _column([1.0 - r.efficiency_charge for r in ratings]) * self._kw * hours
-            lost_discharging = (
-                _column([1.0 / r.efficiency_discharge - 1.0 for r in ratings]) * self._kw * hours
-            )
-            lost = cp.multiply(lost_charging, self._charge) + cp.multiply(lost_discharging, self._discharge)
-            self.cost += loss_cost_per_kwh * cp.sum(lost)
-        moved = cp.multiply(self._kw * hours, self._charge + self._discharge)
-        self.cost += throughput_cost_per_kwh * cp.sum(moved) + self._terminal(terminal)
-        if reactive:
-            kvarh = cp.multiply(self._kw * hours, cp.abs(self._reactive))
-            self.cost += reactive_cost_per_kvarh * cp.sum(kvarh)
+        self._add_costs(
+            loss_cost_per_kwh, throughput_cost_per_kwh, reactive_cost_per_kvarh if reactive else 0.0
+        )
+        self.cost += self._terminal(terminal)
+
+    def _add_costs(self, loss_per_kwh: float, throughput_per_kwh: float, reactive_per_kvarh: float) -> None:
+        """The small costs, see the arguments of the class."""
+        kwh = self._kw * self.horizon.hours[None, :]
+        charged, discharged = cp.multiply(kwh, self._charge), cp.multiply(kwh, self._discharge)
+        if loss_per_kwh:
+            charging = _column([1.0 - r.efficiency_charge for r in self.ratings])
+            discharging = _column([1.0 / r.efficiency_discharge - 1.0 for r in self.ratings])
+            lost = cp.multiply(charging, charged) + cp.multiply(discharging, discharged)
+            self.cost += loss_per_kwh * cp.sum(lost)
+        self.cost += throughput_per_kwh * cp.sum(charged + discharged)
+        if reactive_per_kvarh:
+            self.cost += reactive_per_kvarh * cp.sum(cp.multiply(kwh, cp.abs(self._reactive)))
 
     def _most_power(self, complementarity: Complementarity) -> tuple[Bound, Bound]:
         """Upper bounds of charge and discharge per unit, by the kind of complementarity."""
@@ -208,7 +213,8 @@ class StorageBlock(EmptyBlock):
         )
         self._drain.value = self._expected_drain(earlier, time_s)
         # A nonlinear solver starts at rest, whatever was planned before.
-        for power in (self._charge, self._discharge, self._reactive):
+        circles = [power for cones in self.cones for power in (cones.p, cones.q)]
+        for power in (self._charge, self._discharge, self._reactive, *circles):
             power.value = np.zeros(power.shape)
         self._energy.value = np.repeat(self._start.value[:, None], self._energy.shape[1], axis=1)
 

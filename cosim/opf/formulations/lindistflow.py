@@ -26,7 +26,7 @@ from cosim.opf.formulations.network_block import Expected, radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
-from cosim.opf.terms import LossRate, Objective
+from cosim.opf.terms import Objective
 
 VOLTAGE_UNIT_PU2 = 0.01
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
@@ -117,8 +117,8 @@ class LinDistFlowNetwork(EmptyBlock):
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data less the change."""
         self._losses: list[Squares] = []
-        self._loss_rate = LossRate(objective)
-        if not self._loss_rate.wanted:
+        self._objective = objective
+        if not objective.prices_losses:
             return
         resistance = np.maximum(self._flow.drop.diagonal()[self.tree.flow_nodes].real, 0.0)
         self._loss_weight = resistance[:, None] * self._horizon.hours
@@ -127,9 +127,12 @@ class LinDistFlowNetwork(EmptyBlock):
         self.squares += self._losses
 
     def _set_losses(self, flow_kva: ComplexArray, price_per_kwh: FloatArray) -> None:
+        if not self._losses:
+            return
         unit = self._unit[:, None]
-        for part, flow in zip(self._losses, (flow_kva.real, flow_kva.imag), strict=False):
-            part.weight = self._loss_weight * self._loss_rate.at(price_per_kwh) * unit**2
+        weight = self._loss_weight * self._objective.loss_rate(price_per_kwh) * unit**2
+        for part, flow in zip(self._losses, (flow_kva.real, flow_kva.imag), strict=True):
+            part.weight = weight
             part.center = flow / unit
 
     def _add_deviation(self, objective: Objective) -> None:

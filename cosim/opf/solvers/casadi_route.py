@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import cvxpy as cp
+import highspy  # noqa: F401  # before CasADi, which brings a second copy: the first one loaded wins
 import numpy as np
 import scipy.sparse as sp
 from cvxpy.reductions.solution import Solution
@@ -62,9 +63,7 @@ class CasadiRoute:
 
     def __init__(self, affine: cp.Problem, program: Program, solver: str, seconds: float | None) -> None:
         try:
-            # HiGHS first: CasADi brings a second copy of it, and the first one loaded wins.
             import casadi
-            import highspy  # noqa: F401
         except ImportError as error:
             raise SolverMissing(
                 f"solver {solver} comes with CasADi, which is not installed; "
@@ -246,6 +245,7 @@ def _same(one: Matrix, other: Matrix) -> bool:
     return bool(
         other is not None
         and one.nnz == other.nnz
+        and np.array_equal(one.indptr, other.indptr)
         and np.array_equal(one.indices, other.indices)
         and np.array_equal(one.data, other.data)
     )

@@ -26,7 +26,7 @@ class ModelledRoute:
     """
 
     def __init__(self, affine: cp.Problem, program: Program, solver: str, seconds: float | None) -> None:
-        self._affine, self._solver = affine, solver
+        self._solver = solver
         self._options = _options(solver, seconds)
         # With parameters, cvxpy (1.9.3) keeps cones and squares as dense variables x parameters
         # matrices, gigabytes for IEEE 123. So these are built at every solve.
