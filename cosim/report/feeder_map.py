@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import Site
-from cosim.report.figures import INK, SUN, THEME
 from cosim.report.metrics import voltage_limits
+from cosim.report.style import INK, SUN, THEME
 from cosim.run.record import Record
 
 BIG_FEEDER = 1500

@@ -1,6 +1,6 @@
 """Figures of a run, one function each.
 
-The controlled run is blue, the baseline grey, a limit red and dashed. Time axes show the local time
+Colours are those of :mod:`cosim.report.style`. Time axes show the local time
 of the site. Power is drawn as steps because it is constant within a step.
 """
 
@@ -23,53 +23,25 @@ from cosim.report.metrics import (
     violation_hours,
     voltage_limits,
 )
+from cosim.report.style import (
+    BASELINE,
+    LIMIT,
+    PLAN,
+    PRICE,
+    PRICE_LINE,
+    RUN,
+    RUN_LIGHT,
+    SUN,
+    THEME,
+    import_before_price,
+)
 from cosim.run.record import Record
-
-RUN, RUN_LIGHT = "#1f66c1", "rgba(31,102,193,0.18)"
-BASELINE = "#8a929c"
-LIMIT = "#d03030"
-PRICE, PRICE_LINE = "rgba(240,180,60,0.22)", "rgba(214,150,30,0.6)"
-SUN = "#e39b17"
-PLAN = "rgba(31,102,193,0.28)"
-INK, GRID = "#26303b", "#e6e9ee"
 
 PLANS_SHOWN = 24
 BATTERIES_SHOWN = 40
 REGULATORS_SHOWN = 12
 NODES_SHOWN = 20
 
-THEME = go.layout.Template(
-    layout=go.Layout(
-        font={
-            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
-            "size": 13,
-            "color": INK,
-        },
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        margin={"l": 64, "r": 24, "t": 52, "b": 48},
-        xaxis={
-            "gridcolor": GRID,
-            "linecolor": GRID,
-            "zeroline": False,
-            "automargin": True,
-            # Keeps the first label off the lowest one of the other axis.
-            "ticks": "outside",
-            "ticklen": 6,
-            "tickcolor": GRID,
-        },
-        yaxis={
-            "gridcolor": GRID,
-            "linecolor": GRID,
-            "zerolinecolor": "#c4cad2",
-            "automargin": True,
-            "title": {"standoff": 8},
-        },
-        legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        hoverlabel={"bgcolor": "white", "font": {"color": INK}},
-        colorway=[RUN, BASELINE],
-    )
-)
 HEIGHT = 380
 
 
@@ -178,31 +150,6 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
             line = {"color": LIMIT, "dash": "dash", "width": 1.4}
             figure.add_hline(y=float(limits[name]), line=line, yref="y2")
     return import_before_price(_time_axis(figure, record))
-
-
-def import_before_price(figure: Any) -> Any:
-    """Axes for import (left, second axis) in front of price (right, first axis).
-
-    The price is on the first axis because plotly draws the second one above it.
-    """
-    return figure.update_layout(
-        margin={"r": 64},
-        yaxis={
-            "title": {"text": "price (currency/kWh)"},
-            "side": "right",
-            "showgrid": False,
-            "rangemode": "tozero",
-        },
-        yaxis2={
-            "title": {"text": "import (kW)", "standoff": 8},
-            "side": "left",
-            "overlaying": "y",
-            "tickmode": "auto",
-            "gridcolor": GRID,
-            "zerolinecolor": "#c4cad2",
-            "automargin": True,
-        },
-    )
 
 
 def voltage_envelope(record: Record, baseline: Record | None) -> Any:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.report.figures import BASELINE, INK, RUN, SUN
+from cosim.report.style import BASELINE, INK, RUN, SUN
 
 SHIFT_DECADES, SHIFT_NAMES = 0.035, 0.05
 """How far neighbouring curves stand apart: of a decade, and of the distance between two names."""

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cosim.model.arrays import FloatArray
-from cosim.report.figures import GRID, INK, LIMIT
 from cosim.report.gap.charts import Chart, Curve, Sheet
+from cosim.report.style import GRID, INK, LIMIT
 
 DPI = 150
 WIDTH_IN, HEIGHT_IN = 5.6, 4.4

@@ -9,10 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from cosim.report.figures import LIMIT, THEME
 from cosim.report.gap.charts import Chart, Sheet
 from cosim.report.gap.figures import PUBLISHED
 from cosim.report.page import Listing, Panel, header, list_card, panel_card, whole_page
+from cosim.report.style import LIMIT, THEME
 
 HEIGHT = 460
 
