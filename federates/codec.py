@@ -1,4 +1,4 @@
-"""The values of a step as named wire quantities, and back. Contract version 1.
+"""The values of a step as named wire quantities, and back. Contract version 2.
 
 A quantity is one HELICS publication ``<federate>/<name>``: a vector of doubles, a double, an
 integer, or a JSON string. Units are those of :mod:`cosim.model.state`, stated in each publication.
@@ -58,12 +58,18 @@ class Sizes:
     storages: int = 0
     pvs: int = 0
     regulators: int = 0
+    capacitors: int = 0
 
     @classmethod
     def of(cls, site: Site) -> Sizes:
         """Sizes of a site."""
         return cls(
-            len(site.nodes), len(site.loads), len(site.storages), len(site.pvs), len(site.regulators)
+            len(site.nodes),
+            len(site.loads),
+            len(site.storages),
+            len(site.pvs),
+            len(site.regulators),
+            len(site.capacitors),
         )
 
 
@@ -94,6 +100,7 @@ def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("pv_kw", "vector", "kW", pvs),
         Quantity("pv_kvar", "vector", "kvar", pvs),
         Quantity("tap", "vector", "ratio", sizes.regulators),
+        Quantity("capacitor_closed", "vector", "", sizes.capacitors),
         Quantity("import_kw", "double", "kW"),
         Quantity("import_kvar", "double", "kvar"),
         Quantity("losses_kw", "double", "kW"),

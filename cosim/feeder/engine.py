@@ -261,6 +261,25 @@ class Engine:
             index = controls.Next()
         return found
 
+    def switched_capacitors(self) -> tuple[str, ...]:
+        """Capacitors with a control, sorted by name."""
+        controls = self.dss.CapControls
+        found: set[str] = set()
+        index = controls.First()
+        while index:
+            found.add(str(controls.Capacitor()).lower())
+            index = controls.Next()
+        return tuple(sorted(found))
+
+    def closed_capacitors(self, names: tuple[str, ...]) -> FloatArray:
+        """1 for each capacitor that is in service, else 0, shape (capacitor,)."""
+        closed = np.zeros(len(names))
+        for i, name in enumerate(names):
+            self.dss.Capacitors.Name(name)
+            self.dss.Circuit.SetActiveElement(f"capacitor.{name}")
+            closed[i] = any(self.dss.Capacitors.States()) and not self.dss.CktElement.IsOpen(1, 0)
+        return closed
+
     def energised(self) -> BoolArray:
         """Which nodes carry voltage, shape (node,)."""
         mask: BoolArray = np.abs(self.voltages()) > 1e-3

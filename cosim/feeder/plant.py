@@ -15,6 +15,8 @@ from cosim.feeder.compiled import FeederModel
 from cosim.feeder.devices import add_pv, add_storage, connected_device
 from cosim.feeder.engine import Batch, SolveReport
 from cosim.feeder.extract import extract_network
+from cosim.feeder.twin.feeder_twin import FeederTwin
+from cosim.feeder.twin.opening import Mismatch, open_feeder_twin
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.exogenous import Exogenous
 from cosim.model.ratings import PvRating, StorageRating
@@ -65,6 +67,7 @@ class Feeder:
             pv_kvar=np.zeros(len(self._pvs)),
         )
         self._regulators = tuple(sorted(self._engine.regulated_windings().items()))
+        self._capacitors = self._engine.switched_capacitors()
         self._settle()
         circuit = model.circuit()
         self._watch(watched_voltages(circuit))
@@ -119,6 +122,7 @@ class Feeder:
             pv_kw=pv.real,
             pv_kvar=pv.imag,
             tap=self._taps(),
+            capacitor_closed=self._engine.closed_capacitors(self._capacitors),
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
@@ -207,6 +211,18 @@ class Feeder:
         self._measured, self._next_step = None, step + 1
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
         return result
+
+    def twin(self, measurement: Measurement, mismatch: Mismatch) -> FeederTwin:
+        """A model of the feeder that needs no engine, read here.
+
+        Args:
+            measurement: of the state the feeder is in.
+            mismatch: what the model is made to get wrong.
+
+        Raises:
+            FeederError: the feeder has an element the twin has no law for; it is named.
+        """
+        return open_feeder_twin(self._engine, self._watched, self.site, measurement, mismatch)
 
     # --- building --------------------------------------------------------------------------------
 
@@ -304,6 +320,7 @@ class Feeder:
             pvs=self._pvs,
             network=network,
             no_network_reason=reason,
+            capacitors=self._capacitors,
         )
 
     # --- writing ---------------------------------------------------------------------------------

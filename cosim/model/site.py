@@ -9,7 +9,7 @@ from cosim.model.network import RadialNetwork
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.timegrid import TimeGrid
 
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 """Version of everything that crosses the border between plant and policy."""
 
 
@@ -42,6 +42,7 @@ class Site:
         storages, pvs: the controllable devices; order of every vector per device.
         network: the radial model, or None where the feeder has none.
         no_network_reason: why there is none (the loop, or what could not be read).
+        capacitors: switched by controls; order of the vector per capacitor.
     """
 
     contract_version: int
@@ -55,3 +56,4 @@ class Site:
     feeder_map: FeederMap
     network: RadialNetwork | None
     no_network_reason: str = ""
+    capacitors: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ class Measurement:
         stored_kwh, storage_kw, storage_kvar: per battery.
         pv_available_kw, pv_kw, pv_kvar: per PV system; available is before curtailment.
         tap: tap ratio per regulator.
+        capacitor_closed: 1 or 0 per switched capacitor.
         import_kw, import_kvar, losses_kw: of the whole feeder.
         peak_import_kw: highest import of any step of the run so far, 0 before the first.
     """
@@ -47,6 +48,7 @@ class Measurement:
     pv_kw: FloatArray
     pv_kvar: FloatArray
     tap: FloatArray
+    capacitor_closed: FloatArray
     import_kw: float
     import_kvar: float
     losses_kw: float
@@ -124,6 +126,7 @@ class Certificate:
         optimality_gap: cost of the plan by exact network equations above a proven lower bound, as a part
             of it; None where nothing is proven.
         claim: what follows from these numbers, in words.
+        solver: which solver answered, where a planner chooses.
     """
 
     planner: str
@@ -140,6 +143,7 @@ class Certificate:
     relaxation_gap_kva: float | None
     optimality_gap: float | None
     claim: str
+    solver: str = ""
 
 
 @dataclass(frozen=True)

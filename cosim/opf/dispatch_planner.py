@@ -14,6 +14,7 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
+from cosim.opf.devices.energy import roll_out
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
 from cosim.opf.formulations.network_block import Expected, Formulation
@@ -121,7 +122,7 @@ class DispatchPlanner:
             )
         self.expected, self.relaxation_gap = expected, gap
         self._import.adopt()
-        stored_kwh = self._storage.roll_out(measurement.stored_kwh, storage_kw)
+        stored_kwh = roll_out(self._storage.ratings, self._horizon, measurement.stored_kwh, storage_kw)
         voltage = expected.voltage_pu
         plan = Plan(
             time_s=measurement.time_s,

@@ -79,7 +79,7 @@ def test_every_value_has_a_quantity_and_every_quantity_a_value(step):
 def test_another_contract_version_is_refused(step):
     site: Site = step[0]
     text = site_to_text(replace(site, contract_version=99))
-    with pytest.raises(ContractError, match="speaks contract version 99, this federate 1"):
+    with pytest.raises(ContractError, match="speaks contract version 99, this federate 2"):
         text_to_site(text)
     with pytest.raises(ContractError, match="is not a site in JSON"):
         text_to_site("hello")

@@ -13,14 +13,12 @@ from cosim.model.arrays import FloatArray
 from cosim.model.ratings import StorageRating
 from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
+from cosim.opf.devices.energy import expected_drain_kwh, within_window
 from cosim.opf.devices.inverter import Capability, back_into_circle, within_circle
 from cosim.opf.program import EmptyBlock
 
 SIMULTANEOUS_TOLERANCE = 1e-3
 """Charging and discharging at once counts from this part of the rated power."""
-
-ROUNDING = 1e-3
-"""Up to this part of the rated power a step outside the energy window counts as the solver's rounding."""
 
 Bound = Any
 """A number, a parameter or an expression; cvxpy has no name for what it takes."""
@@ -40,6 +38,22 @@ class Terminal:
     kind: Literal["hard", "soft", "value", "free"] = "free"
     soc: float | None = None
     per_kwh: float = 0.0
+
+    def target_kwh(self, ratings: tuple[StorageRating, ...]) -> FloatArray:
+        """Energy that each battery aims at, shape (battery,).
+
+        Raises:
+            FormulationRefused: the target is hard and outside a battery's window.
+        """
+        soc = [r.initial_kwh / r.kwh if self.soc is None else self.soc for r in ratings]
+        if self.kind == "hard":
+            for rating, share in zip(ratings, soc, strict=True):
+                if not rating.min_kwh - 1e-9 <= share * rating.kwh <= rating.max_kwh + 1e-9:
+                    raise FormulationRefused(
+                        f"terminal.soc {share:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
+                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
+                    )
+        return np.array([share * r.kwh for share, r in zip(soc, ratings, strict=True)])
 
 
 Complementarity = Literal["relaxed", "binary", "repair"]
@@ -178,16 +192,8 @@ class StorageBlock(EmptyBlock):
     def _terminal(self, terminal: Terminal) -> cp.Expression | float:
         last = self._energy[:, -1]
         full = self._kwh[:, 0]
-        target = np.array(
-            [r.initial_kwh / r.kwh if terminal.soc is None else terminal.soc for r in self.ratings]
-        )
+        target = terminal.target_kwh(self.ratings) / full
         if terminal.kind == "hard":
-            for rating, soc in zip(self.ratings, target, strict=True):
-                if not rating.min_kwh - 1e-9 <= soc * rating.kwh <= rating.max_kwh + 1e-9:
-                    raise FormulationRefused(
-                        f"terminal.soc {soc:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
-                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
-                    )
             self.constraints.append(last == target)
             return 0.0
         if terminal.kind == "soft":
@@ -211,30 +217,13 @@ class StorageBlock(EmptyBlock):
             [r.min_kwh / r.kwh for r in self.ratings],
             [r.max_kwh / r.kwh for r in self.ratings],
         )
-        self._drain.value = self._expected_drain(earlier, time_s)
+        drain_kwh = expected_drain_kwh(self.ratings, self.horizon, earlier, time_s)
+        self._drain.value = drain_kwh.T / self._kwh
         # A nonlinear solver starts at rest, whatever was planned before.
         circles = [power for cones in self.cones for power in (cones.p, cones.q)]
         for power in (self._charge, self._discharge, self._reactive, *circles):
             power.value = np.zeros(power.shape)
         self._energy.value = np.repeat(self._start.value[:, None], self._energy.shape[1], axis=1)
-
-    def _expected_drain(self, earlier: Plan | None, time_s: float) -> FloatArray:
-        drain = np.zeros((len(self.ratings), len(self.horizon)))
-        if earlier is None or not any(r.idling_kw for r in self.ratings):
-            return drain
-        for period, (offset_s, hours) in enumerate(
-            zip(self.horizon.starts_s, self.horizon.hours, strict=True)
-        ):
-            then = earlier.period_at(time_s + float(offset_s))
-            if then is None:
-                continue
-            for i, rating in enumerate(self.ratings):
-                kw = earlier.storage_kw[then, i]
-                if kw > 0:
-                    drain[i, period] = rating.idling_kw / rating.efficiency_discharge * hours
-                elif kw < 0:
-                    drain[i, period] = rating.idling_kw * rating.efficiency_charge * hours
-        return drain / self._kwh
 
     def planned(self) -> tuple[FloatArray, FloatArray]:
         """Planned kW and kvar, shape (period, battery); a part in 1e7 of the rating counts as rest.
@@ -248,30 +237,9 @@ class StorageBlock(EmptyBlock):
         kvar = np.asarray(self.kvar.value).T.copy()
         kw[np.abs(kw) < 1e-7 * self._kw[:, 0]] = 0.0
         kvar[np.abs(kvar) < 1e-7 * self._kw[:, 0]] = 0.0
-        kw = self._within_window(kw)
+        stored_kwh = np.asarray(self._start.value) * self._kwh[:, 0]
+        kw = within_window(self.ratings, self.horizon, stored_kwh, kw)
         return kw, back_into_circle(kw, kvar, np.array([r.kva for r in self.ratings]))
-
-    def _within_window(self, kw: FloatArray) -> FloatArray:
-        for i, rating in enumerate(self.ratings):
-            stored = float(self._start.value[i]) * rating.kwh
-            for period, hours in enumerate(self.horizon.hours):
-                wanted = float(kw[period, i])
-                fits, _, _ = rating.accept(wanted, 0.0, stored_kwh=stored, step_h=float(hours))
-                if abs(fits - wanted) <= ROUNDING * rating.kw:
-                    kw[period, i] = fits
-                stored = rating.next_stored_kwh(stored, float(kw[period, i]), float(hours))
-        return kw
-
-    def roll_out(self, stored_kwh: FloatArray, kw: FloatArray) -> FloatArray:
-        """Stored energy along a plan by the exact storage law, shape (period + 1, battery)."""
-        stored = np.empty((kw.shape[0] + 1, len(self.ratings)))
-        stored[0] = stored_kwh
-        for period, hours in enumerate(self.horizon.hours):
-            for i, rating in enumerate(self.ratings):
-                stored[period + 1, i] = rating.next_stored_kwh(
-                    float(stored[period, i]), float(kw[period, i]), float(hours)
-                )
-        return stored
 
     @property
     def idles(self) -> bool:
@@ -282,7 +250,7 @@ class StorageBlock(EmptyBlock):
         """Largest difference between the exact storage law along the plan and the program's energy.
 
         Args:
-            stored_kwh: by :meth:`roll_out`, shape (period + 1, battery).
+            stored_kwh: by :func:`roll_out`, shape (period + 1, battery).
         """
         if not self.ratings:
             return 0.0

@@ -1,0 +1,356 @@
+"""What regulator and capacitor controls do with the voltages they see.
+
+The laws are those of OpenDSS's RegControl and CapControl while the clock stands (control mode static).
+Every law is evaluated for all controls of its kind at once; the network is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cosim.feeder.twin.controlled import (
+    AVERAGE,
+    CURRENT,
+    GROUND,
+    KINDS,
+    KVAR,
+    MINIMUM,
+    POWER_FACTOR,
+    VOLTAGE,
+    CapacitorControl,
+    RegulatorControl,
+    ReverseMode,
+    tap_parts,
+)
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+
+REACH = 0.7
+"""Share of the wanted taps that one static action makes."""
+
+
+class Wishes(NamedTuple):
+    """What the controls of one kind want after a sample, each of shape (control,).
+
+    ``change`` is the wanted change of tap ratio or, of banks, 1 to close and -1 to open; ``keep`` the
+    controls that stay armed if they are; ``arm`` those that arm if they are not; ``delay_s`` from arming
+    to acting.
+    """
+
+    change: FloatArray
+    keep: BoolArray
+    arm: BoolArray
+    delay_s: FloatArray
+
+
+class Banks(NamedTuple):
+    """Switching states of controlled capacitors, each of shape (control,): see ``ControlState``."""
+
+    closed: BoolArray
+    opened: BoolArray
+    mistaken: BoolArray
+
+
+class _Aim(NamedTuple):
+    """What regulators aim at in one direction of power, each of shape (control,), in control volts."""
+
+    vreg: FloatArray
+    half_band: FloatArray
+    drop: ComplexArray
+    drop_magnitude: FloatArray
+    sign: FloatArray
+
+    @classmethod
+    def of(cls, settings: Sequence[RegulatorControl | ReverseMode], sign: FloatArray) -> _Aim:
+        return cls(
+            np.array([each.vreg for each in settings]),
+            np.array([each.band for each in settings]) / 2.0,
+            np.array([each.drop for each in settings], dtype=complex),
+            np.array([each.drop_magnitude for each in settings]),
+            sign,
+        )
+
+    def blended(self, other: _Aim, here: BoolArray) -> _Aim:
+        """This aim where ``here``, the other elsewhere."""
+        return _Aim(*(np.where(here, mine, its) for mine, its in zip(self, other, strict=True)))
+
+
+class RegulatorLaw:
+    """All regulator controls at once. ``position`` maps system nodes to places in the voltages."""
+
+    def __init__(self, controls: Sequence[RegulatorControl], position: dict[int, int]) -> None:
+        self._read_settings(controls)
+        width = max((len(c.across) for c in controls), default=1)
+        across = np.array([_padded(c.across, width) for c in controls]).reshape(-1, 2)
+        blocks: list[ComplexArray] = [difference_rows(across, position).astype(complex)]
+        self._compensates = any(c.current_rows for c in controls)
+        if self._compensates:
+            blocks += _current_blocks(controls, width, position)
+        self._limits = bool((self.vlimit > 0.0).any())
+        self._matrix: ComplexArray = np.vstack(blocks)
+        self._shape = (len(blocks), len(controls), width)
+        self._each = np.arange(len(controls))
+        watched = [c.limited_across or (GROUND, GROUND) for c in controls]
+        self._limited: FloatArray = difference_rows(np.array(watched).reshape(-1, 2), position)
+        self._remote = np.array([c.limited_across is not None for c in controls], dtype=bool)
+
+    def _read_settings(self, controls: Sequence[RegulatorControl]) -> None:
+        def column(name: str) -> FloatArray:
+            return np.array([getattr(c, name) for c in controls], dtype=float)
+
+        self._forward = _Aim.of(controls, column("sign"))
+        # Backwards every tap acts the other way, but not twice so if the other winding moves.
+        backward = [c.reverse or c for c in controls]
+        self._backward = _Aim.of(backward, np.full(len(controls), -1.0))
+        self.vlimit, self.sensing_ratio = column("vlimit"), column("sensing_ratio")
+        self.volts_per_volt, self.base_volts = column("volts_per_volt"), column("base_volts")
+        self.increment, self.lowest, self.highest = column("increment"), column("lowest"), column("highest")
+        self.most_taps, self.delay_s = column("most_taps"), column("delay_s")
+        self.ct_amps = column("ct_amps")
+        self._by_magnitude: BoolArray = column("drop_magnitude") != 0.0
+        self._inverse = np.array([c.inverse_time for c in controls], dtype=bool)
+        self._orientation = np.array([[-1.0 if c.choice == MINIMUM else 1.0] for c in controls])
+        self._read_tap = np.array([c.winding.tap for c in controls])
+        self._free: BoolArray = self.most_taps > 0.0
+
+    def sample(self, voltage: ComplexArray, taps: FloatArray, backwards: BoolArray) -> Wishes:
+        """What the controls want at these voltages (volt) and taps; which of them look backwards."""
+        seen = (self._matrix @ voltage).reshape(self._shape)
+        if self._shape[2] > 1:
+            # The first of equals is chosen, as argmax does.
+            seen = seen[:, self._each, (self._orientation * np.abs(seen[0])).argmax(axis=1)]
+        else:
+            seen = seen[:, :, 0]
+        control = seen[0] / self.sensing_ratio
+        aim = self._backward.blended(self._forward, backwards) if backwards.any() else self._forward
+        actual = np.abs(self._compensated(control, seen, taps, aim) if self._compensates else control)
+        if backwards.any():
+            actual = np.where(backwards, actual / taps, actual)
+        boost = aim.vreg - actual
+        outside: BoolArray = np.abs(boost) > aim.half_band
+        if self._limits:
+            above, excess = self._above_limit(voltage, control)
+            outside |= above
+            boost = np.where(above, -excess, boost)
+        outside &= self._free
+        wanted = np.rint(boost * self.volts_per_volt / self.base_volts / self.increment) * self.increment
+        change: FloatArray = np.where(outside, aim.sign * wanted, 0.0)
+        room = np.where(change > 0.0, taps < self.highest, taps > self.lowest)
+        delay = self.delay_s
+        if self._inverse.any():
+            # The engine measures this deviation from the forward voltage in either direction.
+            deviation = np.abs(self._forward.vreg - actual) / self._forward.half_band
+            shortened = delay / np.minimum(10.0, np.maximum(deviation, 1e-12))
+            delay = np.where(self._inverse, shortened, delay)
+        return Wishes(change, outside, (change != 0.0) & room, delay)
+
+    def _above_limit(self, voltage: ComplexArray, control: ComplexArray) -> tuple[BoolArray, FloatArray]:
+        """Whether the voltage limit is exceeded, and by how many control volts."""
+        local = np.abs(control)
+        if self._remote.any():
+            there = np.abs(self._limited @ voltage) / self.volts_per_volt
+            local = np.where(self._remote, there, local)
+        above: BoolArray = (self.vlimit > 0.0) & (local > self.vlimit)
+        return above, local - self.vlimit
+
+    def _compensated(
+        self, control: ComplexArray, seen: ComplexArray, taps: FloatArray, aim: _Aim
+    ) -> ComplexArray:
+        """Control voltage at the far end of the compensated line."""
+        s = self._read_tap / taps
+        _, fixed, once, twice = seen
+        current = (fixed + s * once + s * s * twice) / self.ct_amps
+        # The current counts into the transformer, so adding its drop goes down the line.
+        far: ComplexArray = control + aim.drop * current
+        if self._by_magnitude.any():
+            plain = np.abs(control) - aim.drop_magnitude * np.abs(current)
+            far = np.where(self._by_magnitude, plain, far)
+        return far
+
+    def moved(self, taps: FloatArray, change: FloatArray, acting: BoolArray) -> FloatArray:
+        """Tap ratios after the acting controls made their move, shape (control,)."""
+        number = np.trunc(REACH * np.abs(change) / self.increment)
+        number = np.minimum(np.maximum(number, 1.0), self.most_taps)
+        there = np.clip(taps + np.sign(change) * number * self.increment, self.lowest, self.highest)
+        return np.where(acting & (change != 0.0), there, taps)
+
+
+class CapacitorLaw:
+    """All capacitor controls at once. ``position`` maps system nodes to places in the voltages."""
+
+    def __init__(self, controls: Sequence[CapacitorControl], position: dict[int, int]) -> None:
+        def column(name: str) -> FloatArray:
+            return np.array([getattr(c, name) for c in controls], dtype=float)
+
+        self.on, self.off = column("on"), column("off")
+        self.lowest_volts, self.highest_volts = column("lowest_volts"), column("highest_volts")
+        self.least_kvar, self.step_kvar = column("least_kvar"), column("step_kvar")
+        self.pt_ratio, self.ct_ratio = column("pt_ratio"), column("ct_ratio")
+        self.on_delay_s, self.off_delay_s = column("on_delay_s"), column("off_delay_s")
+        self.reclosing_delay_s = self.on_delay_s + column("dead_time_s")
+        self.override = np.array([c.override for c in controls], dtype=bool)
+        self._kind = {k: np.array([c.kind == k for c in controls], dtype=bool) for k in KINDS}
+        self._any = {k: bool(mask.any()) for k, mask in self._kind.items()}
+        self._read_sensing(controls, position)
+
+    def _read_sensing(self, controls: Sequence[CapacitorControl], position: dict[int, int]) -> None:
+        size = len(position)
+        volts = [difference_rows(np.array(c.across).reshape(-1, 2), position) for c in controls]
+        amps = [on_places(c.current_rows, c.nodes, position) for c in controls]
+        self._volts = _Choice(volts, [c.voltage_choice for c in controls], size)
+        self._amps = _Choice(amps, [c.current_choice for c in controls], size)
+        self._read_power(controls, position)
+
+    def _read_power(self, controls: Sequence[CapacitorControl], position: dict[int, int]) -> None:
+        """Stack the conductors of all monitored terminals, to be summed by terminal."""
+        grounded = [[(int(node), GROUND) for node in c.power_nodes] for c in controls]
+        pairs = np.array([pair for terminal in grounded for pair in terminal]).reshape(-1, 2)
+        rows = [on_places(c.power_rows, c.nodes, position) for c in controls]
+        self._terminal = np.repeat(np.arange(len(controls)), [len(g) for g in grounded])
+        empty = np.zeros((0, len(position)), dtype=complex)
+        self._power: ComplexArray = np.vstack([difference_rows(pairs, position), empty, *rows])
+
+    def sample(self, voltage: ComplexArray, banks: Banks, before: FloatArray) -> Wishes:
+        """What the controls want at these voltages (volt).
+
+        Args:
+            voltage: of the nodes the controls name.
+            banks: switching states now.
+            before: change wanted at the last sample.
+        """
+        volts = self._volts.magnitude(voltage) / self.pt_ratio
+        on, off = self._reasons(voltage, volts, banks.mistaken)
+        taken_for_closed = banks.closed | banks.mistaken
+        apart: BoolArray = taken_for_closed & (off | (self.override & (volts > self.highest_volts)))
+        low = self.override & (volts < self.lowest_volts)
+        close: BoolArray = (~taken_for_closed & (on | low)) | (banks.mistaken & ~apart & on)
+        change: FloatArray = close.astype(float) - apart
+        # A control that takes an open bank for closed and thinks it could add steps forgets nothing.
+        stale = banks.mistaken & ~close & ~apart & ~self._kind[VOLTAGE]
+        change = np.where(stale, before, change)
+        on_delay = np.where(banks.opened, self.reclosing_delay_s, self.on_delay_s)
+        delay = np.where(change < 0.0, self.off_delay_s, on_delay)
+        return Wishes(change, change != 0.0, close | apart, delay)
+
+    def _reasons(
+        self, voltage: ComplexArray, volts: FloatArray, mistaken: BoolArray
+    ) -> tuple[BoolArray, BoolArray]:
+        """Whether the deciding quantity is beyond the setting for closing, and for opening."""
+        on, off = np.zeros_like(mistaken), np.zeros_like(mistaken)
+        if self._any[CURRENT]:
+            amps = self._amps.magnitude(voltage) / self.ct_ratio
+            on |= self._kind[CURRENT] & (amps > self.on)
+            off |= self._kind[CURRENT] & (amps < self.off)
+        if self._any[VOLTAGE]:
+            on |= self._kind[VOLTAGE] & (volts < self.on)
+            off |= self._kind[VOLTAGE] & (volts > self.off)
+        if self._any[KVAR] or self._any[POWER_FACTOR]:
+            power = self._terminal_power(voltage)
+            on |= self._kind[KVAR] & (power.imag > self.on)
+            off |= self._kind[KVAR] & (power.imag < self.off)
+            least = np.where(mistaken, 0.5 * self.step_kvar, self.least_kvar)
+            factor = _power_factor(power)
+            on |= self._kind[POWER_FACTOR] & (factor < self.on) & (power.imag > least)
+            off |= self._kind[POWER_FACTOR] & (factor > self.off)
+        return on, off
+
+    @staticmethod
+    def switched(banks: Banks, change: FloatArray, acting: BoolArray) -> Banks:
+        """States after the acting controls switched."""
+        close, apart = acting & (change > 0.0), acting & (change < 0.0)
+        return Banks(
+            (banks.closed | close) & ~apart, banks.opened | apart, banks.mistaken & ~close & ~apart
+        )
+
+    def _terminal_power(self, voltage: ComplexArray) -> ComplexArray:
+        """Power into each monitored terminal in kW + j kvar, shape (control,)."""
+        volts, amps = (self._power @ voltage).reshape(2, -1)
+        kva = volts * amps.conj() / 1000.0
+        count = len(self.on)
+        real = np.bincount(self._terminal, weights=kva.real, minlength=count)
+        return real + 1j * np.bincount(self._terminal, weights=kva.imag, minlength=count)
+
+
+class _Choice:
+    """Magnitude of one of several sensed quantities, or their average, for every control."""
+
+    def __init__(
+        self, rows: Sequence[ComplexArray] | Sequence[FloatArray], choices: Sequence[int], size: int
+    ) -> None:
+        width = max((len(block) for block in rows), default=0) or 1
+        matrix = np.zeros((len(rows), width, size), dtype=complex)
+        for target, block in zip(matrix, rows, strict=True):
+            target[: len(block)] = block
+        self._matrix = matrix.reshape(len(rows) * width, size)
+        self._shape = matrix.shape[:2]
+        self._count = np.array([len(block) for block in rows])
+        self._choice = np.array(choices)
+
+    def magnitude(self, voltage: ComplexArray) -> FloatArray:
+        """Shape (control,); 0 where nothing is sensed."""
+        sizes: FloatArray = np.abs(self._matrix @ voltage)
+        if self._shape[1] == 1:
+            return sizes
+        sizes = sizes.reshape(self._shape)
+        absent = np.arange(self._shape[1]) >= self._count[:, None]
+        average = sizes.sum(axis=1) / np.maximum(self._count, 1)
+        least = np.where(absent, np.inf, sizes).min(axis=1)
+        rest = np.where(self._choice == AVERAGE, average, sizes.max(axis=1))
+        chosen: FloatArray = np.where(self._choice == MINIMUM, least, rest)
+        return chosen
+
+
+def _power_factor(power: ComplexArray) -> FloatArray:
+    """Power factor from 0 to 2: above 1 the power leads, with a factor of 2 minus its value."""
+    apparent = np.abs(power)
+    factor: FloatArray = np.ones_like(apparent)
+    np.divide(np.abs(power.real), apparent, out=factor, where=apparent != 0.0)
+    return np.where(power.imag < 0.0, 2.0 - factor, factor)
+
+
+def _padded(pairs: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:
+    """As many pairs as wanted: the first one repeated never wins against itself."""
+    return [*pairs, *[pairs[0]] * (width - len(pairs))]
+
+
+def difference_rows(pairs: IntArray, position: dict[int, int]) -> FloatArray:
+    """Rows that take the voltage difference of each pair of nodes, shape (pair, place)."""
+    matrix = np.zeros((len(pairs), len(position)))
+    for row, (plus, minus) in zip(matrix, pairs, strict=True):
+        if plus != GROUND:
+            row[position[int(plus)]] += 1.0
+        if minus != GROUND:
+            row[position[int(minus)]] -= 1.0
+    return matrix
+
+
+def on_places(rows: ComplexArray, nodes: Iterable[int], position: dict[int, int]) -> ComplexArray:
+    """Admittance rows with the columns of system nodes moved to their places, shape (row, place)."""
+    matrix = np.zeros((len(rows), len(position)), dtype=complex)
+    if len(rows):
+        for column, node in zip(rows.T, nodes, strict=True):
+            if node != GROUND:
+                matrix[:, position[int(node)]] += column
+    return matrix
+
+
+def _current_blocks(
+    controls: Sequence[RegulatorControl], width: int, position: dict[int, int]
+) -> list[ComplexArray]:
+    """Rows that give the parts of the winding currents that scale with 1, s and s^2.
+
+    Returns:
+        Three blocks of shape (control * width, place).
+    """
+    blocks = np.zeros((3, len(controls), width, len(position)), dtype=complex)
+    for index, control in enumerate(controls):
+        if not control.current_rows:
+            continue
+        winding = control.winding
+        linear, quadratic = tap_parts(winding.admittance, winding.rows)
+        rows = [*control.current_rows, *[control.current_rows[0]] * (width - len(control.current_rows))]
+        for part, matrix in enumerate((winding.admittance - linear - quadratic, linear, quadratic)):
+            blocks[part, index] = on_places(matrix[rows], winding.nodes, position)
+    return list(blocks.reshape(3, -1, len(position)))

@@ -1,0 +1,117 @@
+"""What the twin knows of a feeder: plain arrays, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import scipy.sparse as sp
+
+from cosim.feeder.twin.load_law import LoadLaws
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Legs:
+    """Pairs of nodes between which loads or devices draw their share of a power.
+
+    Attributes:
+        a, b: nodes of each leg, shape (leg,); the number of nodes stands for ground.
+        base_v: voltage of the leg at which a load draws what it is rated for.
+        owner: load or device each leg belongs to.
+        share: part of the owner's power.
+        law: row of the load laws.
+    """
+
+    a: IntArray
+    b: IntArray
+    base_v: FloatArray
+    owner: IntArray
+    share: FloatArray
+    law: IntArray
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The voltage source as a current beside an admittance.
+
+    Attributes:
+        nodes: its nodes, shape (head,).
+        admittance: shape (head, head), siemens.
+        current: into the network with the admittance counted as network, ampere, shape (head,).
+    """
+
+    nodes: IntArray
+    admittance: ComplexArray
+    current: ComplexArray
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Voltages that have limits.
+
+    Attributes:
+        names: as in the site.
+        a, b: nodes; the number of nodes stands for ground.
+        base_v: what counts as 1 per unit.
+    """
+
+    names: tuple[str, ...]
+    a: IntArray
+    b: IntArray
+    base_v: FloatArray
+
+
+@dataclass(frozen=True)
+class Ampacity:
+    """Conductors with a rated current; their current is a row of admittances times node voltages.
+
+    Attributes:
+        names: ``element.phase``, one per conductor.
+        row: sparse, ampere per volt at the taps of the reading, shape (conductor, node).
+        amps: rating, shape (conductor,).
+        line: whether the element is a line (a transformer otherwise), shape (conductor,).
+    """
+
+    names: tuple[str, ...]
+    row: sp.csr_matrix
+    amps: FloatArray
+    line: IntArray
+
+
+@dataclass(frozen=True)
+class TwinData:
+    """A feeder without its loads, and what hangs on it.
+
+    Attributes:
+        node_names: order of the nodes, as in the engine.
+        base_v: voltage to ground that counts as 1 per unit at each node, shape (node,).
+        voltage: at the reading, volt, shape (node,).
+        admittance: of lines, transformers, shunts and source, at the taps of the reading, siemens.
+        source: see :class:`Source`.
+        loads: legs of the loads, ``owner`` counts the site's loads; generators of the master are
+            loads behind the last one, see ``standing_kva``.
+        standing_kva: constant consumption of those generators (negative), shape (generator,).
+        devices: legs of batteries, then PV systems.
+        laws: how loads depend on voltage.
+        watch, ampacity: what has limits.
+    """
+
+    node_names: tuple[str, ...]
+    base_v: FloatArray
+    voltage: ComplexArray
+    admittance: sp.csc_matrix
+    source: Source
+    loads: Legs
+    standing_kva: ComplexArray
+    devices: Legs
+    laws: LoadLaws
+    watch: Watch
+    ampacity: Ampacity
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return len(self.node_names)

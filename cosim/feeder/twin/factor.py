@@ -1,0 +1,116 @@
+"""The admittance matrix factored once for all tap and capacitor states.
+
+Nodes whose admittances switch are eliminated last. A new state then changes nothing but the small
+dense block at the end: its Schur complement is the one at the reading plus the change, and its
+inverse is all that a state costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
+
+from cosim.errors import FeederError
+from cosim.feeder.twin.kernels import Rows, solve_in_place
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray, Matrix
+
+NO_PIVOTING = {"SymmetricMode": True}
+
+
+class BorderedFactor:
+    """Factors of a complex symmetric matrix with a border of switching nodes.
+
+    Args:
+        matrix: at the state of the reading, siemens, shape (node, node).
+        border: nodes that are eliminated last, shape (border,).
+
+    Attributes:
+        order: node of the engine at each place of the elimination, shape (node,); the border is last.
+
+    Raises:
+        FeederError: the matrix is not symmetric or is singular.
+    """
+
+    def __init__(self, matrix: Matrix, border: IntArray) -> None:
+        if abs(matrix - matrix.T).max() > 1e-9 * abs(matrix).max():
+            raise FeederError(
+                "the admittance matrix is not symmetric (a controlled source?); "
+                "planner tangent covers lines, transformers, reactors and capacitors"
+            )
+        size = matrix.shape[0]
+        inner = np.setdiff1d(np.arange(size), border)
+        self.order: IntArray = np.concatenate([inner[_elimination_order(matrix[inner][:, inner])], border])
+        ordered = sp.csc_matrix(matrix[self.order][:, self.order])
+        factors = _factor(ordered, "NATURAL")
+        lower, upper = sp.csr_matrix(factors.L), sp.csr_matrix(factors.U)
+        count = len(inner)
+        self._pivot: ComplexArray = np.asarray(1.0 / upper.diagonal()[:count], dtype=np.complex128)
+        self._schur: ComplexArray = lower[count:, count:].toarray() @ upper[count:, count:].toarray()
+        self._lower = _rows(sp.tril(lower, -1), count)
+        self._upper = _rows(sp.triu(upper[:count], 1), size)
+        self.set_states([np.zeros_like(self._schur)])
+
+    @property
+    def border(self) -> int:
+        """Number of switching nodes."""
+        return len(self._schur)
+
+    def set_states(self, changes: Sequence[ComplexArray]) -> None:
+        """Give the states that columns may be in, as changes of the border's admittance."""
+        self._changes = np.array(changes)
+        self._inverse: ComplexArray = np.asarray(
+            np.linalg.inv(self._schur + self._changes), dtype=np.complex128
+        )
+
+    def border_current(self, state: int, voltage: ComplexArray) -> ComplexArray:
+        """Current the rest of the network pushes into the border, whatever state the border is in.
+
+        Args:
+            state: index of the present state.
+            voltage: of the border, in that state, volt.
+        """
+        return np.asarray((self._schur + self._changes[state]) @ voltage)
+
+    def border_voltage(self, change: ComplexArray, current: ComplexArray) -> ComplexArray:
+        """Voltages of the border in another state, the currents held.
+
+        Args:
+            change: of the border's admittance in that state, against the reading.
+            current: from :meth:`border_current`.
+        """
+        return np.asarray(np.linalg.solve(self._schur + change, current))
+
+    def solve(self, x: FloatArray, state: IntArray) -> None:
+        """Solve in place; x in the order and layout of the kernels, one state per column."""
+        solve_in_place(self._lower, self._upper, self._pivot, self._inverse, state, x)
+
+
+def _elimination_order(matrix: Matrix) -> IntArray:
+    """Order of little fill, by minimum degree."""
+    return np.argsort(_factor(sp.csc_matrix(matrix), "MMD_AT_PLUS_A").perm_c)
+
+
+def _factor(matrix: Matrix, order: str) -> Any:
+    factored: Any = splu  # scipy's types do not know a matrix of unknown numbers
+    try:
+        return factored(matrix, permc_spec=order, diag_pivot_thresh=0.0, options=NO_PIVOTING)
+    except RuntimeError as error:
+        raise FeederError(
+            f"the admittance matrix cannot be factored ({error}); a part of the feeder hangs in the air"
+        ) from error
+
+
+def _rows(matrix: Matrix, width: int) -> Rows:
+    """A sparse matrix as arrays, entries in columns below ``width`` only."""
+    rows = sp.csr_matrix(sp.csr_matrix(matrix)[:, :width])
+    rows.sort_indices()
+    return (
+        rows.indptr.astype(np.int64),
+        rows.indices.astype(np.int64),
+        np.ascontiguousarray(rows.data.real),
+        np.ascontiguousarray(rows.data.imag),
+    )

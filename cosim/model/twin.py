@@ -1,0 +1,140 @@
+"""The controller's own model of the feeder, as planners see it.
+
+A twin knows the feeder and what the controller measures and forecasts; it never sees the plant's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.model.state import Measurement
+
+
+class Quantity(StrEnum):
+    """What can have a limit.
+
+    Voltages are in pu, currents of conductors as a share of their rating, and unbalance is negative over
+    positive sequence voltage.
+    """
+
+    VOLTAGE = "voltage"
+    LINE = "line"
+    TRANSFORMER = "transformer"
+    UNBALANCE = "unbalance"
+
+
+@dataclass(frozen=True)
+class TwinFlow:
+    """What the twin says the feeder does under some device powers.
+
+    Attributes:
+        device_kva: injections, batteries first, then PV systems, shape (period, device).
+        tap: tap ratio of each regulator in each period, shape (period, regulator).
+        capacitor_closed: of each controlled capacitor, shape (period, capacitor).
+        voltage_pu: of the site's nodes, shape (node, period).
+        import_kva: shape (period,).
+        losses_kw: shape (period,).
+        converged: whether there is a power flow, shape (period,).
+        hunting: periods in which regulators and capacitors found no rest.
+        iterations: of the power flow.
+        inner: the twin's own.
+    """
+
+    device_kva: ComplexArray
+    tap: FloatArray
+    capacitor_closed: BoolArray
+    voltage_pu: FloatArray
+    import_kva: ComplexArray
+    losses_kw: FloatArray
+    converged: BoolArray
+    hunting: int
+    iterations: int
+    inner: object
+
+
+@dataclass(frozen=True)
+class LossCurvature:
+    """Losses of a change of powers, kW: ``|M (dp - j dq)|²`` over modes, and what they leave out.
+
+    Attributes:
+        mode_p, mode_q: real rows of the modes, root kW per kW, shape (row, device).
+        rest: of each device by itself, 1/kW, at least 0, shape (device,).
+    """
+
+    mode_p: FloatArray
+    mode_q: FloatArray
+    rest: FloatArray
+
+
+Slope = tuple[FloatArray, FloatArray]
+"""Change per kW and per kvar of each device, shape (row, device) each."""
+
+
+class Twin(Protocol):
+    """Exact flows of all periods and their exact slopes."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Names behind ``voltage_pu``."""
+        ...
+
+    def look_ahead(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
+        """Take what is measured now and the forecast demand at rated voltage, shape (period, load)."""
+        ...
+
+    def flow(
+        self, device_kva: ComplexArray, start: TwinFlow | None = None, *, held: bool = False
+    ) -> TwinFlow:
+        """Flows under device powers of shape (period, device).
+
+        Regulators and capacitors react from the measured state on, unless they are held as in ``start``.
+        """
+        ...
+
+    def moved(self, flow: TwinFlow, period: IntArray) -> TwinFlow:
+        """The given periods of a flow, in the given order: what an earlier plan says of a later horizon."""
+        ...
+
+    def rating_kva(self, quantity: Quantity) -> FloatArray:
+        """What a share of one means for each line or transformer conductor, kVA."""
+        ...
+
+    def import_slope(self, flow: TwinFlow) -> Slope:
+        """Slope of the import in kW, one row per period."""
+        ...
+
+    def losses_slope(self, flow: TwinFlow) -> Slope:
+        """Slope of the losses in kW, one row per period."""
+        ...
+
+    def deviation_slope(self, flow: TwinFlow, centre_pu: float) -> tuple[FloatArray, Slope]:
+        """Sum over nodes of the squared voltage's squared distance from a centre's, and its slope."""
+        ...
+
+    def places(self, quantity: Quantity) -> int:
+        """How many places have a quantity."""
+        ...
+
+    def values(self, flow: TwinFlow, quantity: Quantity) -> FloatArray:
+        """A quantity everywhere, shape (place, period)."""
+        ...
+
+    def slope(self, flow: TwinFlow, quantity: Quantity, place: IntArray, period: IntArray) -> Slope:
+        """Slopes of a quantity at some places and periods, one row each."""
+        ...
+
+    def alike(self, flow: TwinFlow, place: int, period: int, others: IntArray) -> FloatArray:
+        """How nearly voltages at other places follow the devices as one does: cosines, shape (other,)."""
+        ...
+
+    def loss_curvature(self, flow: TwinFlow, period: int, modes: int) -> LossCurvature:
+        """Curvature of the losses at one period."""
+        ...
+
+
+OpenTwin = Callable[[], Twin]
+"""Builds the twin of a study; called by planners that want one."""

@@ -1,0 +1,248 @@
+"""The controller's own model of the feeder, held against OpenDSS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.errors import FeederError
+from cosim.feeder.plant import Feeder
+from cosim.feeder.twin.feeder_twin import FeederTwin
+from cosim.feeder.twin.load_law import LoadLaw
+from cosim.feeder.twin.opening import Mismatch
+from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.state import Measurement, Setpoints
+from cosim.model.twin import Quantity
+from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
+
+EXACT = Mismatch()
+PERIODS = 6
+
+FEEDERS = (
+    "13Bus/IEEE13Nodeckt.dss",
+    "34Bus/ieee34Mod1.dss",
+    "34Bus/ieee34Mod2.dss",
+    "37Bus/ieee37.dss",
+    "123Bus/IEEE123Master.dss",
+    "8500-Node/Master.dss",
+    "8500-Node/Master-unbal.dss",
+)
+
+
+def demand_of(feeder: Feeder, multipliers: np.ndarray) -> np.ndarray:
+    measured = feeder.measure(0)
+    return multipliers[:, None] * (measured.demand_kw + 1j * measured.demand_kvar)[None, :]
+
+
+def twin_of(feeder: Feeder, mismatch: Mismatch = EXACT) -> tuple[FeederTwin, Measurement]:
+    measured = feeder.measure(0)
+    return feeder.twin(measured, mismatch), measured
+
+
+def three_devices() -> tuple[tuple[StorageRating, ...], tuple[PvRating, ...]]:
+    """A three-phase and a single-phase battery and a PV system on IEEE 123, one of them delta."""
+    storages = (
+        a_storage(name="b1", bus="47", phases=(1, 2, 3), kw=150.0, kva=180.0),
+        a_storage(name="b2", bus="65", phases=(3, 1), delta=True, kw=60.0, kva=80.0),
+    )
+    return storages, (PvRating("p1", "83", (3,), delta=False, kw=120.0, kva=130.0),)
+
+
+@pytest.mark.parametrize("feeder_name", FEEDERS)
+def test_flows_are_those_of_opendss(feeder_name: str) -> None:
+    """Opening a twin compares it with the engine; a second operating point is compared here."""
+    with a_feeder(published_feeder(feeder_name), multiplier=1.0) as feeder:
+        twin, measured = twin_of(feeder)
+        twin.look_ahead(measured, demand_of(feeder, np.array([0.6])))
+        flow = twin.flow(np.zeros((1, 0), dtype=np.complex128), twin.at_rest(1), held=True)
+        loads = feeder.measure(0)
+        feeder._write_loads(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
+        feeder._engine.solve(controls=False)
+        assert np.abs(flow.voltage_pu[:, 0] - feeder._voltage_pu()).max() < 1e-6
+        power, losses = feeder._head()
+        assert abs(flow.import_kva[0] - power) < 1e-4 * abs(power)
+        assert flow.losses_kw[0] == pytest.approx(losses, rel=1e-3, abs=1e-2)
+
+
+LOADS = {
+    "constant power": "model=1",
+    "constant impedance": "model=2",
+    "motor": "model=3",
+    "exponents": "model=4 cvrwatts=0.8 cvrvars=3",
+    "exponents one and two": "model=4 cvrwatts=1 cvrvars=2",
+    "constant current": "model=5",
+    "fixed kvar": "model=6",
+    "fixed reactance": "model=7",
+    "ZIPV": "model=8 zipv=[0.3 0.3 0.4 0.2 0.5 0.3 0]",
+    "ZIPV that drops out": "model=8 zipv=[0.3 0.3 0.4 0.2 0.5 0.3 0.62]",
+    "narrow window": "model=1 vminpu=0.97 vmaxpu=1.02 vlowpu=0.6",
+}
+CONNECTIONS = {
+    "wye": "bus1=b phases=3 conn=wye kv=4.16",
+    "delta": "bus1=b phases=3 conn=delta kv=4.16",
+    "one phase": "bus1=b.2 phases=1 kv=2.4",
+    "between phases": "bus1=b.1.3 phases=1 conn=delta kv=4.16",
+    "open delta": "bus1=b.1.2.3 phases=2 conn=delta kv=4.16",
+}
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+@pytest.mark.parametrize("load", LOADS)
+def test_every_load_model_in_every_voltage_region(tmp_path: Path, load: str, connection: str) -> None:
+    """From a third to 1.3 times the rated voltage: through all four regions of the laws."""
+    for source_pu in (0.35, 0.55, 0.74, 0.93, 1.0, 1.04, 1.09, 1.3):
+        master = tmp_path / "master.dss"
+        master.write_text(
+            f"clear\nnew circuit.c basekv=4.16 pu={source_pu} r1=0.01 x1=0.02 r0=0.01 x0=0.02\n"
+            "new line.l bus1=sourcebus bus2=b r1=0.1 x1=0.2 r0=0.2 x0=0.5 length=1\n"
+            f"new load.x {CONNECTIONS[connection]} kw=200 kvar=90 {LOADS[load]}\n"
+            "set voltagebases=[4.16]\ncalcvoltagebases\nset tolerance=1e-10 maxiterations=500\nsolve\n",
+            encoding="utf-8",
+        )
+        with a_feeder(master, tolerance=1e-10) as feeder:
+            twin_of(feeder)
+
+
+def test_controls_react_as_in_opendss() -> None:
+    """Taps along a day of changing load and battery power, period by period, on IEEE 123."""
+    storages, _ = three_devices()
+    with a_feeder(shipped_master("ieee123"), storages=storages, steps=24, tolerance=1e-8) as feeder:
+        twin, measured = twin_of(feeder)
+        multipliers = 0.7 + 0.3 * np.sin(np.arange(24) / 3.0)
+        kw = np.stack([150 * np.sin(np.arange(24) / 2.0), 60 * np.cos(np.arange(24))], axis=1)
+        demand = demand_of(feeder, multipliers)
+        twin.look_ahead(measured, demand)
+        flow = twin.flow(kw.astype(np.complex128))
+        assert flow.hunting == 0
+        assert len(np.unique(flow.tap, axis=0)) > 3
+        for period in range(24):
+            feeder._next_step = period
+            feeder.measure(period)
+            feeder._write_loads(demand[period].real, demand[period].imag)
+            none = np.zeros(0)
+            feeder._write_setpoints(Setpoints(kw[period], np.zeros(2), none, none))
+            feeder._engine.solve(controls=True)
+            assert np.abs(feeder._taps() - flow.tap[period]).max() < 1e-9, f"period {period}"
+            assert np.abs(feeder._voltage_pu() - flow.voltage_pu[:, period]).max() < 1e-6
+
+
+def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
+    """A twin of IEEE 123 with devices, looking at some periods, and their powers."""
+    storages, pvs = three_devices()
+    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+        twin, measured = twin_of(feeder)
+        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+    random = np.random.default_rng(1)
+    power = random.uniform(-50, 50, (PERIODS, 3)) + 1j * random.uniform(-30, 30, (PERIODS, 3))
+    return twin, power
+
+
+def central_difference(twin: FeederTwin, power: np.ndarray, device: int, unit: complex, what):
+    base = twin.flow(power)
+    step = np.zeros_like(power)
+    step[:, device] = 0.5 * unit
+    up, down = (twin.flow(power + sign * step, base, held=True) for sign in (1, -1))
+    return what(up) - what(down)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1.0j])
+def test_slopes_of_the_objective_are_exact(unit: complex) -> None:
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    part = 0 if unit == 1.0 else 1
+    for device in range(3):
+        measured = central_difference(twin, power, device, unit, lambda f: f.import_kva.real)
+        assert measured == pytest.approx(twin.import_slope(flow)[part][:, device], abs=1e-4)
+        measured = central_difference(twin, power, device, unit, lambda f: f.losses_kw)
+        assert measured == pytest.approx(twin.losses_slope(flow)[part][:, device], abs=1e-4)
+        measured = central_difference(twin, power, device, unit, lambda f: twin.deviation_slope(f, 1.0)[0])
+        assert measured == pytest.approx(
+            twin.deviation_slope(flow, 1.0)[1][part][:, device], rel=1e-3, abs=1e-7
+        )
+
+
+@pytest.mark.parametrize("quantity", Quantity)
+def test_slopes_of_limits_are_exact(quantity: Quantity) -> None:
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    random = np.random.default_rng(2)
+    place = random.integers(0, twin.places(quantity), 10)
+    period = random.integers(0, PERIODS, 10)
+    for part, unit in enumerate((1.0, 1.0j)):
+        slope = twin.slope(flow, quantity, place, period)[part]
+        for device in range(3):
+            measured = central_difference(
+                twin, power, device, unit, lambda f: twin.values(f, quantity)[place, period]
+            )
+            assert measured == pytest.approx(slope[:, device], rel=2e-3, abs=1e-3 * np.abs(slope).max())
+
+
+def test_curvature_of_the_losses_is_that_of_the_flow() -> None:
+    """With all modes kept it is the second difference of the import, up to the loads' own response."""
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    curvature = twin.loss_curvature(flow, 2, modes=3)
+    change = np.zeros_like(power)
+    change[2] = [6 - 4j, -5 + 3j, 4 + 6j]
+    up, down = (twin.flow(power + sign * change, flow, held=True) for sign in (1, -1))
+    measured = (up.import_kva.real + down.import_kva.real - 2 * flow.import_kva.real)[2] / 2
+    modes = curvature.mode_p @ change[2].real + curvature.mode_q @ change[2].imag
+    told = modes @ modes + curvature.rest @ np.abs(change[2]) ** 2
+    assert told == pytest.approx(measured, rel=0.05)
+
+
+def test_what_the_twin_has_no_law_for_is_named(tmp_path: Path) -> None:
+    master = tmp_path / "master.dss"
+    master.write_text(
+        "clear\nnew circuit.c basekv=4.16\nnew line.l bus1=sourcebus bus2=b\n"
+        "new isource.odd bus1=b.1 phases=1 amps=1\n"
+        "set voltagebases=[4.16]\ncalcvoltagebases\nsolve\n",
+        encoding="utf-8",
+    )
+    with a_feeder(master) as feeder, pytest.raises(FeederError, match=r"isource\.odd"):
+        twin_of(feeder)
+
+
+def test_a_mismatch_makes_the_twin_wrong() -> None:
+    """Each kind moves the voltages, and none moves them when it is zero."""
+    none = np.zeros((1, 0), dtype=np.complex128)
+    with a_feeder(shipped_master("ieee13")) as feeder:
+        found = {}
+        for mismatch in (
+            EXACT,
+            Mismatch(impedance_error=0.2, seed=3),
+            Mismatch(impedance_error=0.2, seed=4),
+            Mismatch(load_model="constant_impedance"),
+        ):
+            twin, measured = twin_of(feeder, mismatch)
+            twin.look_ahead(measured, demand_of(feeder, np.array([1.0])))
+            flow = twin.flow(none, twin.at_rest(1), held=True)
+            found[mismatch] = float(np.abs(flow.voltage_pu[:, 0] - measured.voltage_pu).max())
+    exact, *wrong = found.values()
+    assert exact < 1e-7
+    assert min(wrong) > 1e-4
+    assert len(set(wrong)) == 3
+
+
+def test_stale_taps_are_those_measured_first() -> None:
+    none = np.zeros((1, 0), dtype=np.complex128)
+    with a_feeder(shipped_master("ieee13")) as feeder:
+        for stale in (False, True):
+            twin, measured = twin_of(feeder, Mismatch(stale_taps=stale))
+            demand = demand_of(feeder, np.array([1.0]))
+            twin.look_ahead(measured, demand)
+            moved = Measurement(**{**vars(measured), "tap": measured.tap + 2 * 0.00625})
+            twin.look_ahead(moved, demand)
+            believed = twin.flow(none, twin.at_rest(1), held=True).tap[0]
+            assert np.array_equal(believed, measured.tap if stale else moved.tap)
+
+
+def test_laws_are_continuous_where_the_engine_is() -> None:
+    """At the upper edge constant power turns into the impedance that draws it there."""
+    power, _ = LoadLaw(1, 0.5, 0.95, 1.05).factors()
+    assert power[3][0] * 1.05**2 == pytest.approx(1.0)
+    slope, start, *_ = power[1]
+    assert slope * 0.95**2 + start * 0.95 == pytest.approx(1.0)
+    assert slope * 0.5**2 + start * 0.5 == pytest.approx(0.5**2)
