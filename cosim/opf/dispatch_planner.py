@@ -18,7 +18,7 @@ from cosim.opf.devices.energy import roll_out
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
 from cosim.opf.formulations.network_block import Expected, Formulation
-from cosim.opf.options import PlannerOptions
+from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program import Program
 from cosim.opf.terms import ImportTerms
@@ -88,7 +88,8 @@ class DispatchPlanner:
         )
         self._network = formulation(site, self._storage, self._pv, horizon, options)
         asked = options.asked()
-        blind = [option for option in self._network.blind_to if asked[option]]
+        beyond = {*self._network.blind_to, *ONLY_ON_EXACT_FLOWS}
+        blind = [option for option, wanted in asked.items() if wanted and option in beyond]
         if blind:
             log.warning("planner %s does nothing with %s on this feeder", name, ", ".join(blind))
         self._import = ImportTerms(options.objective, options.limits, horizon, self._network.import_kw)

@@ -9,6 +9,9 @@ from cosim.opf.devices.inverter import Capability
 from cosim.opf.devices.storage import Complementarity, Terminal
 from cosim.opf.terms import Limits, Objective
 
+ONLY_ON_EXACT_FLOWS = ("limits.transformers", "limits.unbalance_max_percent")
+"""Wishes that no formulation on a tree can fulfil."""
+
 
 @dataclass(frozen=True)
 class PlannerOptions:
@@ -49,4 +52,6 @@ class PlannerOptions:
             "losses_at_price": bool(self.objective.losses_at_price),
             "voltage_deviation_per_pu2_h": bool(self.objective.voltage_deviation_per_pu2_h),
             "limits.lines": self.limits.lines,
+            "limits.transformers": self.limits.transformers,
+            "limits.unbalance_max_percent": self.limits.unbalance_max_percent is not None,
         }

@@ -51,7 +51,8 @@ class Limits:
         voltage_penalty_per_pu_h: cost per unit and hour outside the band, for each group of nodes whose
             voltages the devices move in step.
         import_max_kw, import_min_kw: at the substation; None is no limit.
-        lines: whether line ratings hold.
+        lines, transformers: whether their ratings hold; only some planners know transformers.
+        unbalance_max_percent: negative over positive sequence voltage; only some planners know it.
         power_penalty_per_kwh: cost of energy over a power limit.
     """
 
@@ -61,6 +62,8 @@ class Limits:
     import_max_kw: float | None = None
     import_min_kw: float | None = None
     lines: bool = False
+    transformers: bool = False
+    unbalance_max_percent: float | None = None
     power_penalty_per_kwh: float = 100.0
 
 

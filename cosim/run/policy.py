@@ -11,12 +11,15 @@ from cosim import plugins
 from cosim.control.idle import IdleController
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
 from cosim.errors import ScenarioError
+from cosim.feeder.twin.opening import Mismatch
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.site import Site
+from cosim.model.twin import Twin
 from cosim.opf.devices.storage import Terminal
 from cosim.opf.options import PlannerOptions
 from cosim.opf.terms import Limits, Objective
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
+from cosim.run.plant import open_feeder
 from cosim.run.scenario import PlannerConfig, Scenario
 from cosim.run.study import Study
 
@@ -48,7 +51,23 @@ def make_planner(study: Study, site: Site) -> Planner:
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
     planner = plugins.load("cosim.planners", study.scenario.control.planner.type)
-    return cast("Planner", planner(site, study.horizon, planner_options(study.scenario)))
+    options = planner_options(study.scenario)
+    return cast("Planner", planner(site, study.horizon, options, lambda: open_twin(study)))
+
+
+def open_twin(study: Study) -> Twin:
+    """The controller's own model of the feeder: read from the master, never from the plant.
+
+    Raises:
+        CosimError: the scenario is wrong, or the feeder has an element a twin has no law for.
+    """
+    problems: Problems = []
+    feeder = open_feeder(study, compile_feeder(study), problems)
+    if feeder is None:
+        raise ScenarioError(str(study.path), problems)
+    with feeder:
+        mismatch = Mismatch(**study.scenario.control.twin.model_dump())
+        return feeder.twin(feeder.measure(0), mismatch)
 
 
 def controller_class(name: str, folder: Path) -> type:

@@ -20,6 +20,7 @@ from pydantic import (
 
 from cosim.run.series import Resample
 
+LoadModel = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 Share = Annotated[float, Field(gt=0, le=1)]
 BusName = Annotated[
     str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
@@ -223,6 +224,10 @@ class LimitsConfig(Config):
     import_max_kw: float | None = None
     import_min_kw: float | None = None
     lines: bool = False
+    transformers: bool = Field(False, description="ratings of transformers hold too; planner tangent only")
+    unbalance_max_percent: PositiveFloat | None = Field(
+        None, description="negative over positive sequence voltage; planner tangent only"
+    )
     power_penalty_per_kwh: NonNegativeFloat = 100.0
 
     @model_validator(mode="after")
@@ -233,6 +238,17 @@ class LimitsConfig(Config):
                 f"voltage_max_pu {self.voltage_max_pu:g}"
             )
         return self
+
+
+class TwinConfig(Config):
+    """What the controller's own model of the feeder gets wrong on purpose; nothing by default."""
+
+    impedance_error: NonNegativeFloat = Field(
+        0.0, description="standard deviation of each line's impedance, as a part of it"
+    )
+    seed: int = Field(0, description="of those errors")
+    stale_taps: bool = Field(False, description="believe in the taps and capacitors measured first")
+    load_model: LoadModel = Field("as_is", description="how loads depend on voltage, for the twin")
 
 
 class PlannerConfig(Config):
@@ -273,6 +289,7 @@ class ControlConfig(Config):
     interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
     tail: TailConfig | None = None
+    twin: TwinConfig = TwinConfig()
     forecast: str = Field("perfect", description="name of an installed forecaster")
     planner: PlannerConfig = PlannerConfig()
 

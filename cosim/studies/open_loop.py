@@ -16,7 +16,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan
-from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.formulations.network_block import ExpectingPlanner
 from cosim.run.inputs import Problems, compile_feeder
 from cosim.run.plant import open_feeder
 from cosim.run.policy import make_forecaster, make_planner
@@ -151,10 +151,10 @@ def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan
     plan = planner.plan(day.measurement, day.forecast)
     if isinstance(plan, NoPlan):
         return plan
-    if not isinstance(planner, DispatchPlanner) or planner.expected is None:
+    if not isinstance(planner, ExpectingPlanner) or planner.expected is None:
         raise ContractError(
             f"planner {study.scenario.control.planner.type} does not say what it expects of the grid; "
-            "only planners built on DispatchPlanner can be replayed"
+            "only planners with an attribute 'expected' can be replayed"
         )
     expected, gap, site = planner.expected, planner.relaxation_gap, day.feeder.site
     return OpenLoopPlan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from cosim.errors import ContractError
 from cosim.feeder.twin.controls import Controls, ControlState
 from cosim.feeder.twin.curvature import curvature_of
 from cosim.feeder.twin.data import TwinData
+from cosim.feeder.twin.factor import BorderedFactor
 from cosim.feeder.twin.flow import FlowSolver, Slopes, Volts, Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
@@ -21,6 +22,8 @@ MOST_PASSES = 12
 """Flow and controls are repeated at most so often until the controls rest."""
 IMPORT_CORRECTIONS, LIMIT_CORRECTIONS = 8, 3
 """Passes that bring the load currents' slopes into an adjoint (each wins about a digit)."""
+MOST_KEPT_STATES = 500
+"""Admittances of so many switching states are kept: plans meet the same ones again and again."""
 MIXES = 24
 """Random mixes of device powers that tell which voltages move alike."""
 MIX_SEED = 8500
@@ -42,6 +45,27 @@ class _Inner:
     volts: Volts
     states: States
     kept_slopes: list[Slopes] = field(default_factory=list)
+
+
+@dataclass
+class _Border:
+    """The border of one period's flow.
+
+    Attributes:
+        factor, index: factors of the network and the index of the state in them.
+        voltage: of the border in that state, volt.
+        state: the state.
+    """
+
+    factor: BorderedFactor
+    index: int
+    voltage: ComplexArray
+    state: ControlState
+
+    @cached_property
+    def current(self) -> ComplexArray:
+        """What the rest of the network pushes into the border, whatever its state."""
+        return self.factor.border_current(self.index, self.voltage)
 
 
 class FeederTwin:
@@ -71,6 +95,7 @@ class FeederTwin:
         np.maximum.at(highest_v, rows, data.base_v[data.ampacity.row.indices])
         self._rating_kva: FloatArray = data.ampacity.amps * highest_v / 1e3
         self._demand: ComplexArray = np.zeros((0, 0), dtype=np.complex128)
+        self._changes: dict[ControlState, ComplexArray] = {}
         self._sketch: ComplexArray | None = None
         self._curvature: dict[int, LossCurvature] = {}
 
@@ -178,8 +203,14 @@ class FeederTwin:
 
     def _change(self, state: ControlState) -> ComplexArray:
         """Change of the border's admittance against the reading."""
+        known = self._changes.get(state)
+        if known is not None:
+            return known
+        if len(self._changes) > MOST_KEPT_STATES:
+            self._changes.clear()
         change = np.zeros((len(self._border), len(self._border)), dtype=np.complex128)
         change[np.ix_(self._switching, self._switching)] = self._controls.admittance_change(state)
+        self._changes[state] = change
         return change
 
     def _react(
@@ -195,18 +226,20 @@ class FeederTwin:
         border_volts = volts.complex(self._solver.place[self._border])
         before, settled, hunting = self._state, list[ControlState](), 0
         for period, state in enumerate(states):
-            current = self._solver.factor.border_current(int(volts.state[period]), border_volts[:, period])
             begin = state if origins[period] == before else before
             origins[period] = before
-            rest = self._controls.settle(begin, partial(self._sense, current))
+            there = _Border(self._solver.factor, int(volts.state[period]), border_volts[:, period], state)
+            rest = self._controls.settle(begin, partial(self._sense, there))
             before = rest.state
             hunting += rest.overrun
             settled.append(before)
         return tuple(settled), hunting
 
-    def _sense(self, current: ComplexArray, state: ControlState) -> ComplexArray:
+    def _sense(self, border: _Border, state: ControlState) -> ComplexArray:
         """Voltages the controls see in a state, with the currents into the border held."""
-        return self._solver.factor.border_voltage(self._change(state), current)[self._sensed]
+        if state == border.state:
+            return border.voltage[self._sensed]
+        return border.factor.border_voltage(self._change(state), border.current)[self._sensed]
 
     def _describe(self, device_kva: ComplexArray, volts: Volts, states: States, hunting: int) -> TwinFlow:
         imported = self._solver.import_kva(volts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cvxpy as cp
 
@@ -34,6 +34,19 @@ class Expected:
     import_kva: ComplexArray
     losses_kw: FloatArray
     voltage_pu: FloatArray
+
+
+@runtime_checkable
+class ExpectingPlanner(Protocol):
+    """A planner that says what it expects of the grid.
+
+    Attributes:
+        expected: of its last plan; None before the first.
+        relaxation_gap: of its last plan, see :class:`NetworkBlock`; None if nothing is relaxed.
+    """
+
+    expected: Expected | None
+    relaxation_gap: FloatArray | None
 
 
 class NetworkBlock(Block, Protocol):

@@ -1,0 +1,229 @@
+"""Limits of the network in a tangent step: rows are made only where something is near its limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.model.arrays import BoolArray, FloatArray, IntArray
+from cosim.model.timegrid import Horizon
+from cosim.model.twin import Quantity, Twin, TwinFlow
+from cosim.opf.terms import Limits
+
+MARGIN = {
+    Quantity.VOLTAGE: 0.001,
+    Quantity.LINE: 0.02,
+    Quantity.TRANSFORMER: 0.02,
+    Quantity.UNBALANCE: 0.0005,
+}
+"""A row is made from this distance before a limit (pu, or share of a rating)."""
+ALIKE = 0.99
+"""Voltages whose slopes have a larger cosine move alike: the worst of them stands for all."""
+MOST_NEW_ROWS = 4
+"""Per quantity, side, period and step."""
+WITHOUT_INFLUENCE = 1e-9
+"""Change per kW of the strongest device below which nobody can do anything about a limit."""
+FORGET_BEYOND = 0.03
+"""A row further than this from its limit when a plan ends is not carried to the next one."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One side of the limits of a quantity.
+
+    Attributes:
+        quantity: what is bounded.
+        sign: +1 for an upper limit, -1 for a lower one.
+        limit: its value.
+        price: currency per unit beyond the limit and hour, shape (place,).
+    """
+
+    quantity: Quantity
+    sign: float
+    limit: float
+    price: FloatArray
+
+    def beyond(self, values: FloatArray) -> FloatArray:
+        """Distance beyond the limit, negative inside."""
+        return np.asarray(self.sign * (values - self.limit))
+
+
+def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
+    """All bounds that a plan is asked to keep."""
+    voltage = np.full(len(twin.nodes), limits.voltage_penalty_per_pu_h)
+    found = [
+        Bound(Quantity.VOLTAGE, 1.0, limits.voltage_max_pu, voltage),
+        Bound(Quantity.VOLTAGE, -1.0, limits.voltage_min_pu, voltage),
+    ]
+    for quantity, asked in ((Quantity.LINE, limits.lines), (Quantity.TRANSFORMER, limits.transformers)):
+        if asked:
+            price = limits.power_penalty_per_kwh * twin.rating_kva(quantity)
+            found.append(Bound(quantity, 1.0, 1.0, price))
+    if limits.unbalance_max_percent is not None:
+        price = np.full(twin.places(Quantity.UNBALANCE), limits.voltage_penalty_per_pu_h)
+        found.append(Bound(Quantity.UNBALANCE, 1.0, limits.unbalance_max_percent / 100.0, price))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one bound that are in the program.
+
+    Attributes:
+        place, period: of each row, shape (row,).
+        p, q: slope of the quantity per kW and kvar of each device, shape (row, device).
+    """
+
+    place: IntArray
+    period: IntArray
+    p: FloatArray
+    q: FloatArray
+
+    @classmethod
+    def none(cls, devices: int) -> Rows:
+        """No rows yet."""
+        index, slope = np.zeros(0, dtype=np.int64), np.zeros((0, devices))
+        return cls(index, index, slope, slope)
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def only(self, keep: IntArray | BoolArray) -> Rows:
+        """Some of the rows."""
+        return Rows(self.place[keep], self.period[keep], self.p[keep], self.q[keep])
+
+    def joined(self, more: Rows) -> Rows:
+        """These and more."""
+        return Rows(
+            np.concatenate([self.place, more.place]),
+            np.concatenate([self.period, more.period]),
+            np.concatenate([self.p, more.p]),
+            np.concatenate([self.q, more.q]),
+        )
+
+
+class RowPool:
+    """Rows of all bounds, carried from step to step and from plan to plan.
+
+    Args:
+        bounds: what has limits.
+        twin: gives values and slopes.
+        horizon: the periods.
+        devices: how many.
+    """
+
+    def __init__(self, bounds: tuple[Bound, ...], twin: Twin, horizon: Horizon, devices: int) -> None:
+        self.bounds = bounds
+        self._twin, self._horizon = twin, horizon
+        self.rows = [Rows.none(devices) for _ in bounds]
+        self._hopeless: list[BoolArray] = [
+            np.zeros((twin.places(bound.quantity), len(horizon)), dtype=bool) for bound in bounds
+        ]
+
+    def __len__(self) -> int:
+        return sum(len(rows) for rows in self.rows)
+
+    def advance(self, seconds: float) -> None:
+        """Move all rows to the periods of a horizon that starts later; what has passed is dropped."""
+        starts = self._horizon.starts_s
+        now = [self._horizon.period_at(int(start - seconds)) for start in starts]
+        for i, rows in enumerate(self.rows):
+            period = np.array([-1 if now[t] is None else now[t] for t in rows.period], dtype=np.int64)
+            moved = Rows(rows.place, period, rows.p, rows.q)
+            key = moved.place * len(starts) + period
+            _, first = np.unique(key, return_index=True)
+            self.rows[i] = moved.only(np.sort(first[period[first] >= 0]))
+            self._hopeless[i][:] = False
+
+    def forget_slack(self, flow: TwinFlow) -> None:
+        """Drop rows that are far from their limits."""
+        for i, (bound, rows) in enumerate(zip(self.bounds, self.rows, strict=True)):
+            if len(rows):
+                beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
+                self.rows[i] = rows.only(beyond > -FORGET_BEYOND)
+
+    def extend(self, flow: TwinFlow) -> int:
+        """Make rows for what a flow has near or beyond a limit and no row stands for yet.
+
+        Returns:
+            How many were made for places beyond their limit.
+        """
+        made = 0
+        for i, bound in enumerate(self.bounds):
+            beyond = bound.beyond(self._twin.values(flow, bound.quantity))
+            picked = self._pick(i, bound, beyond, flow)
+            if picked:
+                place = np.array([place for place, _ in picked], dtype=np.int64)
+                period = np.array([period for _, period in picked], dtype=np.int64)
+                p, q = self._twin.slope(flow, bound.quantity, place, period)
+                reach = np.maximum(np.abs(p).max(axis=1), np.abs(q).max(axis=1))
+                useful = reach > WITHOUT_INFLUENCE
+                self._hopeless[i][place[~useful], period[~useful]] = True
+                self.rows[i] = self.rows[i].joined(Rows(place, period, p, q).only(useful))
+                made += int((beyond[place, period] > 0.0)[useful].sum())
+        return made
+
+    def _pick(self, index: int, bound: Bound, beyond: FloatArray, flow: TwinFlow) -> list[tuple[int, int]]:
+        """The worst places of each period, those left out that move like one with a row already."""
+        rows, picked = self.rows[index], list[tuple[int, int]]()
+        close = (beyond > -MARGIN[bound.quantity]) & ~self._hopeless[index]
+        for period in np.flatnonzero(close.any(axis=0)):
+            t = int(period)
+            near = np.flatnonzero(close[:, t])
+            near = near[np.argsort(-beyond[near, t], kind="stable")]
+            for present in rows.place[rows.period == t]:
+                near = self._unlike(bound, flow, int(present), t, near, beyond)
+            for _ in range(MOST_NEW_ROWS):
+                if not len(near):
+                    break
+                worst = int(near[0])
+                picked.append((worst, t))
+                near = self._unlike(bound, flow, worst, t, near, beyond)
+        return picked
+
+    def _unlike(
+        self, bound: Bound, flow: TwinFlow, place: int, period: int, near: IntArray, beyond: FloatArray
+    ) -> IntArray:
+        """Candidates that a row at ``place`` does not stand for: they move otherwise, or are worse."""
+        others: IntArray = near[near != place]
+        if bound.quantity is not Quantity.VOLTAGE or not len(others):
+            return others
+        alike = self._twin.alike(flow, place, period, others) > ALIKE
+        worse = beyond[others, period] > beyond[place, period] + 1e-9
+        kept: IntArray = others[~alike | worse]
+        return kept
+
+    def refresh(self, flow: TwinFlow) -> None:
+        """Take the slopes of all rows anew: those of currents turn as the flow turns."""
+        for i, (bound, rows) in enumerate(zip(self.bounds, self.rows, strict=True)):
+            if len(rows):
+                p, q = self._twin.slope(flow, bound.quantity, rows.place, rows.period)
+                self.rows[i] = Rows(rows.place, rows.period, p, q)
+
+    def worst(self, flow: TwinFlow) -> dict[Quantity, float]:
+        """Largest distance beyond a limit of each quantity; 0 where all is kept."""
+        found: dict[Quantity, float] = {}
+        for bound in self.bounds:
+            beyond = bound.beyond(self._twin.values(flow, bound.quantity))
+            found[bound.quantity] = max(found.get(bound.quantity, 0.0), float(beyond.max(initial=0.0)))
+        return found
+
+    def values(self, flow: TwinFlow) -> FloatArray:
+        """Distance beyond the limit of every row, all bounds in turn, shape (row,)."""
+        parts = [
+            bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
+            for bound, rows in zip(self.bounds, self.rows, strict=True)
+        ]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def stacked(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+        """Period, slopes signed like the bound and price per unit beyond, of every row."""
+        hours = self._horizon.hours
+        period = np.concatenate([rows.period for rows in self.rows])
+        p = np.concatenate([b.sign * rows.p for b, rows in zip(self.bounds, self.rows, strict=True)])
+        q = np.concatenate([b.sign * rows.q for b, rows in zip(self.bounds, self.rows, strict=True)])
+        price = np.concatenate(
+            [b.price[rows.place] for b, rows in zip(self.bounds, self.rows, strict=True)]
+        )
+        return period, p, q, price * hours[period]

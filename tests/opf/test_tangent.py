@@ -1,0 +1,225 @@
+"""The tangent planner against the exact program, against OpenDSS, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.errors import FormulationRefused, MeshedFeeder, SolverUnsuited
+from cosim.model.state import NoPlan, Plan
+from cosim.run.policy import make_planner
+from cosim.run.shipped import shipped
+from cosim.run.study import Study, open_study
+from cosim.studies.open_loop import Day, open_day, plan_day
+from cosim.studies.replay import replay
+from tests.conftest import published_feeder
+
+
+def study_with(path: Path, **changes) -> Study:
+    study = open_study(path)
+    return study.with_planner(study.scenario.control.planner.model_copy(update=changes))
+
+
+def plan_of(study: Study, day: Day) -> Plan:
+    outcome = make_planner(study, day.feeder.site).plan(day.measurement, day.forecast)
+    assert isinstance(outcome, Plan), outcome
+    return outcome
+
+
+@pytest.mark.parametrize("name", ["ads10_1ph", "ieee123_1ph"])
+def test_the_optimum_is_that_of_the_exact_program(name: str) -> None:
+    """On balanced feeders IPOPT solves the branch-flow equations; both planners know the same physics."""
+    path = shipped("configs") / f"{name}.yaml"
+    same = {"inverter": "polygon", "solver": "auto"}
+    exact, tangent = (study_with(path, type=planner, **same) for planner in ("branch_flow_nl", "tangent"))
+    with open_day(exact) as day:
+        costs = [plan_of(study, day).certificate.objective for study in (exact, tangent)]
+    assert costs[1] == pytest.approx(costs[0], rel=1e-7)
+
+
+SMALL = {
+    "control": {
+        "horizon_s": 21_600,
+        "resolution_s": 3600,
+        "planner": {"type": "tangent", "terminal": {"type": "value", "per_kwh": 0.1}},
+    },
+    "time": {"start": "2024-06-21T12:00:00+00:00", "step_s": 3600, "steps": 6},
+}
+
+
+def test_the_plan_is_what_opendss_does(scenario_file) -> None:
+    """Open loop with regulators live: voltages to a part in a million, imports to a watt."""
+    study = open_study(scenario_file(**tight(voltage_min_pu=0.9, voltage_max_pu=1.1)))
+    planned = plan_day(study)
+    assert not isinstance(planned, NoPlan)
+    held = replay(planned)
+    assert np.abs(held.voltage_error_pu).max() < 1e-6
+    assert np.abs(held.import_error_kva).max() < 0.01
+    assert np.abs(held.stored_error_kwh).max() < 1e-6
+    assert not held.realised.cut
+    assert planned.plan.certificate.claim == "locally optimal on the exact power flow"
+
+
+def tight(**limits) -> dict:
+    return {**SMALL, "limits": limits}
+
+
+def test_limits_that_can_be_kept_are_kept_in_opendss(scenario_file) -> None:
+    free = plan_day(open_study(scenario_file(**tight(voltage_min_pu=0.9, voltage_max_pu=1.1))))
+    assert not isinstance(free, NoPlan)
+    lowest = float(free.voltage_pu.min()) + 0.002
+    bound = plan_day(open_study(scenario_file(**tight(voltage_min_pu=lowest, voltage_max_pu=1.1))))
+    assert not isinstance(bound, NoPlan)
+    realised = replay(bound).realised
+    assert realised.worst_violation_pu < 1e-4
+    # The limit costs something, so it did bind.
+    assert bound.plan.certificate.objective > free.plan.certificate.objective + 1e-4
+
+
+def test_limits_that_cannot_be_kept_are_said(scenario_file) -> None:
+    plan = plan_day(open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001))))
+    assert not isinstance(plan, NoPlan)
+    assert plan.plan.certificate.slack_pu > 0.01
+    assert "unattainable, best found: voltage" in plan.plan.certificate.claim
+
+
+@pytest.mark.parametrize("quantity", ["lines", "transformers", "unbalance", "import"])
+def test_other_limits_are_kept(scenario_file, quantity: str) -> None:
+    """Each limit, set a little inside what the free plan reaches, is kept and costs something."""
+    loose = {"voltage_min_pu": 0.8, "voltage_max_pu": 1.2}
+    study = open_study(scenario_file(**tight(**loose)))
+    free = plan_day(study)
+    assert not isinstance(free, NoPlan)
+    if quantity == "import":
+        least = float(free.import_kw.max()) + 10.0
+        kept = plan_day(open_study(scenario_file(**tight(**loose, import_min_kw=least))))
+        assert not isinstance(kept, NoPlan)
+        assert kept.import_kw.min() >= least - 0.01
+        return
+    asked = {"lines": {"lines": True}, "transformers": {"transformers": True}}
+    limits = asked.get(quantity, {"unbalance_max_percent": 1.0})
+    kept = plan_day(open_study(scenario_file(**tight(**loose, **limits))))
+    assert not isinstance(kept, NoPlan)
+    assert kept.plan.certificate.objective >= free.plan.certificate.objective - 1e-6
+
+
+def test_the_second_plan_needs_fewer_programs(scenario_file) -> None:
+    """Rows, plan and flow are carried: the next plan starts where this one ended."""
+    study = open_study(scenario_file(**SMALL))
+    with open_day(study) as day:
+        planner = make_planner(study, day.feeder.site)
+        first, second = (planner.plan(day.measurement, day.forecast) for _ in range(2))
+        assert isinstance(first, Plan)
+        assert isinstance(second, Plan)
+        assert second.certificate.iterations <= first.certificate.iterations
+        assert second.certificate.iterations <= 2
+        assert second.certificate.objective == pytest.approx(first.certificate.objective, rel=1e-5)
+
+
+def test_a_plan_that_cannot_be_is_a_result(scenario_file) -> None:
+    """A battery that must end full within an hour cannot."""
+    changed = {**SMALL, "control": {**SMALL["control"], "horizon_s": 3600}}
+    changed["control"] = {
+        **changed["control"],
+        "planner": {"type": "tangent", "terminal": {"type": "hard", "soc": 0.95}},
+    }
+    outcome = plan_day(open_study(scenario_file(**changed)))
+    assert isinstance(outcome, NoPlan)
+    assert outcome.status == "infeasible"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"complementarity": "binary"}, FormulationRefused, "complementarity: repair"),
+        ({"inverter": "cone"}, FormulationRefused, "inverter: polygon"),
+        ({"solver": "highs"}, SolverUnsuited, "structured, piqp, clarabel"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_by_name(scenario_file, changes, error, words) -> None:
+    study = study_with(scenario_file(**SMALL), **changes)
+    with open_day(study) as day, pytest.raises(error, match=words):
+        make_planner(study, day.feeder.site)
+
+
+def test_a_meshed_feeder_is_planned(scenario_file, tmp_path: Path) -> None:
+    """A tie line closes a loop in IEEE 13; planners that need a tree refuse it, this one does not care."""
+    master = tmp_path / "meshed.dss"
+    master.write_text(
+        f'redirect "{shipped("dss_models") / "ieee13" / "master.dss"}"\n'
+        "new line.tie bus1=680.1.2.3 bus2=675.1.2.3 r1=0.1 x1=0.3 r0=0.3 x0=0.9 length=1\nsolve\n",
+        encoding="utf-8",
+    )
+    study = open_study(scenario_file(**SMALL), master=master)
+    planned = plan_day(study)
+    assert not isinstance(planned, NoPlan)
+    assert np.abs(replay(planned).voltage_error_pu).max() < 1e-6
+    tree = study.with_planner(study.scenario.control.planner.model_copy(update={"type": "lindistflow"}))
+    with open_day(tree) as day, pytest.raises((FormulationRefused, MeshedFeeder), match="meshed"):
+        make_planner(tree, day.feeder.site)
+
+
+def test_a_battery_charges_or_discharges_after_repair(scenario_file) -> None:
+    """Under a negative price burning energy pays; repair leaves one direction."""
+    changed = {
+        **SMALL,
+        "inputs": {"irradiance": {"constant": 0.0}, "price": {"constant": -0.2}},
+        "limits": {"voltage_min_pu": 0.8, "voltage_max_pu": 1.2},
+    }
+    planner = {"type": "tangent", "throughput_cost_per_kwh": 0.0, "terminal": {"type": "hard"}}
+    for complementarity in ("relaxed", "repair"):
+        changed["control"] = {
+            **SMALL["control"],
+            "planner": {**planner, "complementarity": complementarity},
+        }
+        plan = plan_day(open_study(scenario_file(**changed)))
+        assert not isinstance(plan, NoPlan)
+        certificate = plan.plan.certificate
+        if complementarity == "relaxed":
+            assert certificate.simultaneous_h > 0
+            assert "not realisable" in certificate.claim
+        else:
+            assert certificate.simultaneous_h == 0.0
+
+
+@pytest.mark.parametrize("solver", ["structured", "piqp", "clarabel"])
+def test_all_solvers_find_the_same_plan(scenario_file, solver: str) -> None:
+    study = study_with(scenario_file(**SMALL), solver=solver)
+    reference = study_with(scenario_file(**SMALL), solver="auto")
+    plans = [plan_day(each) for each in (study, reference)]
+    assert not any(isinstance(plan, NoPlan) for plan in plans)
+    first, second = (plan.plan.certificate for plan in plans)
+    assert first.objective == pytest.approx(second.objective, rel=2e-6)
+    assert first.solver.startswith(solver)
+
+
+def test_a_delta_feeder_is_planned_on_its_phase_to_phase_voltages(scenario_file) -> None:
+    master = published_feeder("37Bus/ieee37.dss")
+    changed = {
+        **SMALL,
+        "storages": [{"name": "b1", "bus": "701", "delta": True, "kw": 200, "kwh": 800}],
+        "pvs": [{"name": "p1", "bus": "738.1.2", "delta": True, "kw": 150}],
+        "limits": {"voltage_min_pu": 0.97, "voltage_max_pu": 1.05},
+    }
+    planned = plan_day(open_study(scenario_file(**changed), master=master))
+    assert not isinstance(planned, NoPlan)
+    held = replay(planned)
+    assert np.abs(held.voltage_error_pu).max() < 1e-6
+
+
+def test_an_idling_battery_ends_where_the_plan_says(scenario_file) -> None:
+    """Idling losses leave the cell while it works and the grid while it rests."""
+    study = open_study(scenario_file(**SMALL))
+    scenario = study.scenario
+    idle = scenario.storages[0].model_copy(update={"idling_kw": 2.0})
+    study = replace(
+        study, scenario=scenario.model_copy(update={"storages": (idle, *scenario.storages[1:])})
+    )
+    planned = plan_day(study)
+    assert not isinstance(planned, NoPlan)
+    held = replay(planned)
+    assert np.abs(held.stored_error_kwh).max() < 1e-6
+    assert np.abs(held.import_error_kva).max() < 0.01
