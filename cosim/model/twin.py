@@ -18,13 +18,15 @@ class Quantity(StrEnum):
     """What can have a limit.
 
     Voltages are in pu, currents of conductors as a share of their rating, and unbalance is negative over
-    positive sequence voltage.
+    positive sequence voltage. Switching is how near each capacitor's control is to its setting: below 1
+    the bank stays as it is.
     """
 
     VOLTAGE = "voltage"
     LINE = "line"
     TRANSFORMER = "transformer"
     UNBALANCE = "unbalance"
+    SWITCHING = "switching"
 
 
 @dataclass(frozen=True)

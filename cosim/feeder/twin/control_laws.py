@@ -234,6 +234,29 @@ class CapacitorLaw:
         delay = np.where(change < 0.0, self.off_delay_s, on_delay)
         return Wishes(change, change != 0.0, close | apart, delay)
 
+    def kvar_rest(self, voltage: ComplexArray, closed: BoolArray) -> tuple[FloatArray, ComplexArray]:
+        """How near banks that follow reactive power are to switching: at 1 they do.
+
+        Args:
+            voltage: of the nodes the controls name, volt.
+            closed: which banks are.
+
+        Returns:
+            In halves of the gap between the settings, shape (control,), and its slope, the real part of
+            slope times dV, shape (control, place). Banks that follow something else count as far.
+        """
+        volts, amps = (self._power @ voltage).reshape(2, -1)
+        volt_rows, amp_rows = np.split(self._power, 2)
+        each = 1j * (np.conj(volts)[:, None] * amp_rows - np.conj(amps)[:, None] * volt_rows) / 1000.0
+        slope = np.zeros((len(self.on), self._power.shape[1]), dtype=np.complex128)
+        np.add.at(slope, self._terminal, each)
+        kvar = self._terminal_power(voltage).imag
+        half_gap = np.maximum((self.on - self.off) / 2.0, 1.0)
+        follows = self._kind[KVAR]
+        distance = 1.0 + np.where(closed, self.off - kvar, kvar - self.on) / half_gap
+        sign = np.where(closed, -1.0, 1.0) * follows / half_gap
+        return np.where(follows, distance, 0.0), sign[:, None] * slope
+
     def _reasons(
         self, voltage: ComplexArray, volts: FloatArray, mistaken: BoolArray
     ) -> tuple[BoolArray, BoolArray]:

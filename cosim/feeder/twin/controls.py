@@ -133,12 +133,18 @@ class Controls:
             np.array([bank[c.capacitor.name] for c in self.capacitors], dtype=np.int64),
         )
 
-    def settle(self, state: ControlState, solve: Callable[[ControlState], ComplexArray]) -> Settled:
+    def settle(
+        self,
+        state: ControlState,
+        solve: Callable[[ControlState], ComplexArray],
+        most_iterations: int = MOST_ITERATIONS,
+    ) -> Settled:
         """Let the controls act from a state until they are content.
 
         Args:
             state: to start from.
             solve: gives the complex voltages of ``nodes`` (volt to ground) for a state.
+            most_iterations: after which the controls count as hunting; the engine's own by default.
 
         Raises:
             ContractError: the state or the voltages do not fit these controls.
@@ -147,7 +153,7 @@ class Controls:
         round_ = _Round(self._laws, self._places, state)
         voltage = self._solved(solve, state)
         moves = 0
-        for _ in range(MOST_ITERATIONS - 1):
+        for _ in range(most_iterations - 1):
             if not round_.sample(voltage):
                 return Settled(state, moves, overrun=False, voltage=voltage)
             moves += round_.act()
@@ -165,6 +171,10 @@ class Controls:
                 f"{voltage.shape} voltages for the {len(self.nodes)} nodes the controls look at"
             )
         return voltage
+
+    def bank_rest(self, state: ControlState, voltage: ComplexArray) -> tuple[FloatArray, ComplexArray]:
+        """How near banks are to switching at some voltages of ``nodes``, and the slope of that."""
+        return self._laws[2].kvar_rest(voltage, np.array(state.closed, dtype=bool)[self._places[1]])
 
     def admittance_change(self, state: ControlState) -> ComplexArray:
         """What a state changes in the system admittance matrix against the state at reading.

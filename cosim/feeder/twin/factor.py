@@ -66,24 +66,6 @@ class BorderedFactor:
             np.linalg.inv(self._schur + self._changes), dtype=np.complex128
         )
 
-    def border_current(self, state: int, voltage: ComplexArray) -> ComplexArray:
-        """Current the rest of the network pushes into the border, whatever state the border is in.
-
-        Args:
-            state: index of the present state.
-            voltage: of the border, in that state, volt.
-        """
-        return np.asarray((self._schur + self._changes[state]) @ voltage)
-
-    def border_voltage(self, change: ComplexArray, current: ComplexArray) -> ComplexArray:
-        """Voltages of the border in another state, the currents held.
-
-        Args:
-            change: of the border's admittance in that state, against the reading.
-            current: from :meth:`border_current`.
-        """
-        return np.asarray(np.linalg.solve(self._schur + change, current))
-
     def solve(self, x: FloatArray, state: IntArray) -> None:
         """Solve in place; x in the order and layout of the kernels, one state per column."""
         solve_in_place(self._lower, self._upper, self._pivot, self._inverse, state, x)

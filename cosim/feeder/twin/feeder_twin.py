@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from cosim.errors import ContractError
 from cosim.feeder.twin.controls import Controls, ControlState
 from cosim.feeder.twin.curvature import curvature_of
 from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.factor import BorderedFactor
 from cosim.feeder.twin.flow import FlowSolver, Slopes, Volts, Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
@@ -20,6 +18,10 @@ from cosim.model.twin import LossCurvature, Quantity, Slope, TwinFlow
 FLOW_TOLERANCE_PU, SETTLING_TOLERANCE_PU = 1e-8, 1e-5
 MOST_PASSES = 12
 """Flow and controls are repeated at most so often until the controls rest."""
+MOST_CHANGES = 3
+"""A period whose controls moved in more passes than this hunts."""
+CONTROL_ITERATIONS = 40
+"""Of the controls of one period, with currents held; twice what any rest has taken."""
 IMPORT_CORRECTIONS, LIMIT_CORRECTIONS = 8, 3
 """Passes that bring the load currents' slopes into an adjoint (each wins about a digit)."""
 MOST_KEPT_STATES = 500
@@ -36,6 +38,8 @@ SEQUENCES = np.array([[1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]]) / 3.0
 
 States = tuple[ControlState, ...]
 """One state per period."""
+Restless = frozenset[int]
+"""Periods whose controls hunt; they are held."""
 
 
 @dataclass
@@ -44,28 +48,8 @@ class _Inner:
 
     volts: Volts
     states: States
+    restless: Restless
     kept_slopes: list[Slopes] = field(default_factory=list)
-
-
-@dataclass
-class _Border:
-    """The border of one period's flow.
-
-    Attributes:
-        factor, index: factors of the network and the index of the state in them.
-        voltage: of the border in that state, volt.
-        state: the state.
-    """
-
-    factor: BorderedFactor
-    index: int
-    voltage: ComplexArray
-    state: ControlState
-
-    @cached_property
-    def current(self) -> ComplexArray:
-        """What the rest of the network pushes into the border, whatever its state."""
-        return self.factor.border_current(self.index, self.voltage)
 
 
 class FeederTwin:
@@ -79,10 +63,10 @@ class FeederTwin:
 
     def __init__(self, data: TwinData, controls: Controls, *, stale: bool = False) -> None:
         self._data, self._controls = data, controls
-        self._border = np.union1d(controls.switching_nodes, controls.nodes).astype(np.int64)
+        self._border = controls.switching_nodes
         self._solver = FlowSolver(data, self._border)
         self._switching = np.searchsorted(self._border, controls.switching_nodes)
-        self._sensed = np.searchsorted(self._border, controls.nodes)
+        self._sensed = self._solver.place[controls.nodes]
         place = self._solver.place
         self._watch_a, self._watch_b = place[data.watch.a], place[data.watch.b]
         self._three = _three_phase_places(data, place)
@@ -127,7 +111,7 @@ class FeederTwin:
         states = (self._state,) * periods
         self._use_states(states)
         none = np.zeros((periods, self._solver.devices), dtype=np.complex128)
-        return self._describe(none, volts, states, 0)
+        return self._describe(none, volts, states, frozenset())
 
     def moved(self, flow: TwinFlow, period: IntArray) -> TwinFlow:
         """See :class:`cosim.model.twin.Twin`."""
@@ -142,7 +126,8 @@ class FeederTwin:
             import_kva=flow.import_kva[period],
             losses_kw=flow.losses_kw[period],
             converged=flow.converged[period],
-            inner=_Inner(inner.volts.moved(period), states),
+            # What hunted then may rest now.
+            inner=_Inner(inner.volts.moved(period), states, frozenset()),
         )
 
     def flow(
@@ -159,34 +144,36 @@ class FeederTwin:
             raise ContractError("regulators can only be held as they were in an earlier flow")
         states = (self._state,) * periods if earlier is None else earlier.states
         volts = None if earlier is None else earlier.volts
-        hunting = 0
+        restless = frozenset() if earlier is None else earlier.restless
         if not held:
-            states, volts, hunting = self._settle(device_kva, states, volts)
+            states, volts, restless = self._settle(device_kva, states, volts, restless)
         volts = self._solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
-        return self._describe(device_kva, volts, states, hunting)
+        return self._describe(device_kva, volts, states, restless)
 
     def _settle(
-        self, device_kva: ComplexArray, states: States, volts: Volts | None
-    ) -> tuple[States, Volts, int]:
+        self, device_kva: ComplexArray, states: States, volts: Volts | None, restless: Restless
+    ) -> tuple[States, Volts | None, Restless]:
         """Flow and controls in turn until every period's controls rest in that period's flow.
 
         A period starts where the one before it rests. While its controls move, injected currents are
-        held; the next pass corrects that with the flow in the new state.
+        held; the next pass corrects that with the flow in the new state. A period whose controls hunt
+        is held from then on: it has no rest to be found.
         """
-        origins: list[ControlState | None] = [None] * len(states)
-        hunting = 0
+        # Reached from the period before, or from the measured state: what the earlier flow settled.
+        origins: list[ControlState | None] = [None, *states[:-1]] if volts else [None] * len(states)
+        changes = np.zeros(len(states), dtype=np.int64)
         for _ in range(MOST_PASSES):
             volts = self._solve(device_kva, states, volts, SETTLING_TOLERANCE_PU)
             if not volts.converged.all():
                 break
-            settled, hunting = self._react(volts, states, origins)
-            moved = sum(a != b for a, b in zip(settled, states, strict=True))
-            states = settled
-            if not moved:
-                return states, volts, hunting
-            hunting = max(hunting, moved)
-        assert volts is not None
-        return states, volts, hunting
+            settled, overran = self._react(device_kva, volts, states, origins, restless)
+            moved = np.array([a != b for a, b in zip(settled, states, strict=True)])
+            changes += moved
+            hunting = overran | set(np.flatnonzero(changes > MOST_CHANGES).tolist())
+            states, restless = settled, restless | hunting
+            if not moved.any():
+                break
+        return states, volts, restless
 
     def _solve(
         self, device_kva: ComplexArray, states: States, start: Volts | None, tolerance: float
@@ -214,34 +201,54 @@ class FeederTwin:
         return change
 
     def _react(
-        self, volts: Volts, states: States, origins: list[ControlState | None]
-    ) -> tuple[States, int]:
-        """Where the controls go from the states of a flow, and in how many periods they find no rest.
+        self,
+        device_kva: ComplexArray,
+        volts: Volts,
+        states: States,
+        origins: list[ControlState | None],
+        restless: Restless,
+    ) -> tuple[States, Restless]:
+        """Where the controls go from the states of a flow, and the periods in which they find no rest.
 
         Args:
+            device_kva: of the flow.
             volts: flow in the states.
             states: of each period.
             origins: state from which each period's was reached; kept up to date here.
+            restless: periods that are held.
         """
-        border_volts = volts.complex(self._solver.place[self._border])
-        before, settled, hunting = self._state, list[ControlState](), 0
+        before, settled, overran = self._state, list[ControlState](), set[int]()
         for period, state in enumerate(states):
-            begin = state if origins[period] == before else before
-            origins[period] = before
-            there = _Border(self._solver.factor, int(volts.state[period]), border_volts[:, period], state)
-            rest = self._controls.settle(begin, partial(self._sense, there))
-            before = rest.state
-            hunting += rest.overrun
+            if period in restless:
+                before = state
+            else:
+                begin = state if origins[period] == before else before
+                origins[period] = before
+                here = _PeriodFlow(self, period, device_kva, volts, state)
+                rest = self._controls.settle(begin, here.sense, CONTROL_ITERATIONS)
+                before = rest.state
+                if rest.overrun:
+                    overran.add(period)
             settled.append(before)
-        return tuple(settled), hunting
+        return tuple(settled), frozenset(overran)
 
-    def _sense(self, border: _Border, state: ControlState) -> ComplexArray:
-        """Voltages the controls see in a state, with the currents into the border held."""
-        if state == border.state:
-            return border.voltage[self._sensed]
-        return border.factor.border_voltage(self._change(state), border.current)[self._sensed]
+    def _sensed_in(self, volts: Volts, column: int) -> ComplexArray:
+        """Voltages that the controls look at, volt."""
+        return volts.complex(self._sensed)[:, column]
 
-    def _describe(self, device_kva: ComplexArray, volts: Volts, states: States, hunting: int) -> TwinFlow:
+    def _solve_period(
+        self, device_kva: ComplexArray, period: int, state: ControlState, start: Volts
+    ) -> Volts:
+        """Flow of one period in some state."""
+        column = self._use_states((state,))
+        one = slice(period, period + 1)
+        return self._solver.solve(
+            self._demand[one], device_kva[one], column, tolerance=SETTLING_TOLERANCE_PU, start=start
+        )
+
+    def _describe(
+        self, device_kva: ComplexArray, volts: Volts, states: States, restless: Restless
+    ) -> TwinFlow:
         imported = self._solver.import_kva(volts)
         drawn_kw = self._solver.load_power(volts).real.sum(axis=0) / 1e3
         return TwinFlow(
@@ -252,9 +259,9 @@ class FeederTwin:
             import_kva=imported,
             losses_kw=np.asarray(imported.real + device_kva.real.sum(axis=1) - drawn_kw),
             converged=volts.converged,
-            hunting=hunting,
+            hunting=len(restless),
             iterations=volts.iterations,
-            inner=_Inner(volts, states),
+            inner=_Inner(volts, states, restless),
         )
 
     def _watched(self, volts: Volts) -> ComplexArray:
@@ -321,6 +328,8 @@ class FeederTwin:
         """See :class:`cosim.model.twin.Twin`."""
         if quantity is Quantity.VOLTAGE:
             return len(self._watch_a)
+        if quantity is Quantity.SWITCHING:
+            return len(self._controls.capacitors)
         return len(self._three) if quantity is Quantity.UNBALANCE else len(self._conductors(quantity))
 
     def values(self, flow: TwinFlow, quantity: Quantity) -> FloatArray:
@@ -331,6 +340,8 @@ class FeederTwin:
         if quantity is Quantity.UNBALANCE:
             negative, positive = self._sequences(volts, np.arange(len(self._three)), slice(None))
             return np.asarray(np.abs(negative) / np.abs(positive))
+        if quantity is Quantity.SWITCHING:
+            return self._rest(_inner(flow))[0]
         at = self._conductors(quantity)
         current = self._data.ampacity.row[at] @ volts.complex(self._solver.place[:-1])
         return np.asarray(np.abs(current) / self._data.ampacity.amps[at][:, None])
@@ -343,6 +354,10 @@ class FeederTwin:
         volts = _inner(flow).volts
         if quantity is Quantity.VOLTAGE:
             weights = self._voltage_weights(volts, place, period)
+        elif quantity is Quantity.SWITCHING:
+            _, slope = self._rest(_inner(flow))
+            rows = self._solver.place[self._controls.nodes]
+            weights = Weights.dense(rows, np.ascontiguousarray(slope[place, :, period].T), period)
         elif quantity is Quantity.UNBALANCE:
             weights = self._unbalance_weights(volts, place, period)
         else:
@@ -365,6 +380,20 @@ class FeederTwin:
         towards = np.conj(current) / np.maximum(np.abs(current), 1e-9) / self._data.ampacity.amps[conductor]
         value: ComplexArray = np.asarray(rows.data * towards[rows.row], dtype=np.complex128)
         return Weights(node, rows.row.astype(np.int64), value, period)
+
+    def _rest(self, inner: _Inner) -> tuple[FloatArray, ComplexArray]:
+        """How near capacitor controls are to switching, shape (control, period), and slopes by node.
+
+        Where the controls hunt there is no rest to keep, and the distance counts as none.
+        """
+        v = inner.volts.complex(self._sensed)
+        slope = np.empty((len(self._controls.capacitors), *v.shape), dtype=np.complex128)
+        apart = np.zeros((slope.shape[0], slope.shape[2]))
+        for period, state in enumerate(inner.states):
+            distance, slope[:, :, period] = self._controls.bank_rest(state, v[:, period])
+            if period not in inner.restless:
+                apart[:, period] = distance
+        return apart, slope
 
     def _sequences(
         self, volts: Volts, place: IntArray, period: IntArray | slice
@@ -425,3 +454,35 @@ def _three_phase_places(data: TwinData, place: IntArray) -> IntArray:
     return np.array(
         [[at[f"{bus}.{phase}"] for phase in (1, 2, 3)] for bus in full], dtype=np.int64
     ).reshape(-1, 3)
+
+
+class _PeriodFlow:
+    """One period under its controls: the exact flow in whatever state they go through.
+
+    Args:
+        twin: whose feeder.
+        period: which.
+        device_kva: of the whole flow.
+        volts: the whole flow.
+        state: of the period in it.
+    """
+
+    def __init__(
+        self,
+        twin: FeederTwin,
+        period: int,
+        device_kva: ComplexArray,
+        volts: Volts,
+        state: ControlState,
+    ) -> None:
+        self._twin, self._period, self._device_kva = twin, period, device_kva
+        self._all, self._known = volts, state
+        self._last: Volts | None = None
+
+    def sense(self, state: ControlState) -> ComplexArray:
+        """Voltages that the controls look at in a state, volt."""
+        if state == self._known:
+            return self._twin._sensed_in(self._all, self._period)
+        start = self._last or self._all.moved(np.array([self._period]))
+        self._last = self._twin._solve_period(self._device_kva, self._period, state, start)
+        return self._twin._sensed_in(self._last, 0)

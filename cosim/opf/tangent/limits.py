@@ -16,8 +16,16 @@ MARGIN = {
     Quantity.LINE: 0.02,
     Quantity.TRANSFORMER: 0.02,
     Quantity.UNBALANCE: 0.0005,
+    Quantity.SWITCHING: 0.15,
 }
 """A row is made from this distance before a limit (pu, or share of a rating)."""
+NEAR = 3.0
+"""Slopes are kept up to date within so many margins of a limit."""
+AT_REST = 0.98
+"""Capacitor controls are kept this far from switching: a plan that made them switch would meet other
+voltages than it was made for, and there are powers between which they never rest."""
+REST_SHARE = 0.002
+"""Price of half a gap beyond it, of the price of 1 pu: banks may switch where it is worth it."""
 ALIKE = 0.99
 """Voltages whose slopes have a larger cosine move alike: the worst of them stands for all."""
 MOST_NEW_ROWS = 4
@@ -60,6 +68,10 @@ def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
         if asked:
             price = limits.power_penalty_per_kwh * twin.rating_kva(quantity)
             found.append(Bound(quantity, 1.0, 1.0, price))
+    banks = twin.places(Quantity.SWITCHING)
+    if banks:
+        price = np.full(banks, REST_SHARE * limits.voltage_penalty_per_pu_h)
+        found.append(Bound(Quantity.SWITCHING, 1.0, AT_REST, price))
     if limits.unbalance_max_percent is not None:
         price = np.full(twin.places(Quantity.UNBALANCE), limits.voltage_penalty_per_pu_h)
         found.append(Bound(Quantity.UNBALANCE, 1.0, limits.unbalance_max_percent / 100.0, price))
@@ -195,16 +207,25 @@ class RowPool:
         return kept
 
     def refresh(self, flow: TwinFlow) -> None:
-        """Take the slopes of all rows anew: those of currents turn as the flow turns."""
+        """Take the slopes of rows anew where they may bind: far inside a limit an old slope will do."""
         for i, (bound, rows) in enumerate(zip(self.bounds, self.rows, strict=True)):
-            if len(rows):
-                p, q = self._twin.slope(flow, bound.quantity, rows.place, rows.period)
+            if not len(rows):
+                continue
+            beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
+            near = np.flatnonzero(beyond > -NEAR * MARGIN[bound.quantity])
+            if len(near):
+                p, q = rows.p.copy(), rows.q.copy()
+                p[near], q[near] = self._twin.slope(
+                    flow, bound.quantity, rows.place[near], rows.period[near]
+                )
                 self.rows[i] = Rows(rows.place, rows.period, p, q)
 
     def worst(self, flow: TwinFlow) -> dict[Quantity, float]:
         """Largest distance beyond a limit of each quantity; 0 where all is kept."""
         found: dict[Quantity, float] = {}
         for bound in self.bounds:
+            if bound.quantity is Quantity.SWITCHING:
+                continue  # no limit of the grid
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), float(beyond.max(initial=0.0)))
         return found

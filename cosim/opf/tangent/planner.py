@@ -235,7 +235,7 @@ class TangentPlanner:
             point, must_improve = step.point, True
             if step.last:
                 point = self._settled(point, batteries, pvs)
-                course.converged = _same_taps(point.flow, step.point.flow) or self._in_circles(point, best)
+                course.converged = self._nothing_gained(point, step.point, best)
                 best, must_improve = self._better(point, best), False
                 if course.converged:
                     return best
@@ -250,12 +250,15 @@ class TangentPlanner:
         self._extend(settled.flow)
         return settled
 
-    def _in_circles(self, point: _Point, best: _Point | None) -> bool:
-        """Whether a plan whose controls moved again is no better than an earlier one at rest."""
-        if best is None:
-            return False
-        gain = self._merit(best) - self._merit(point)
-        return gain <= CIRCLE_TOLERANCE * self._cost.turnover(point.flow)
+    def _nothing_gained(self, settled: _Point, held: _Point, best: _Point | None) -> bool:
+        """Whether another round cannot pay: the controls stayed, or did no harm, or go in circles."""
+        if _same_taps(settled.flow, held.flow):
+            return True
+        tolerance = CIRCLE_TOLERANCE * self._cost.turnover(settled.flow)
+        merit = self._merit(settled)
+        return merit <= self._merit(held) + tolerance or (
+            best is not None and merit >= self._merit(best) - tolerance
+        )
 
     def _better(self, point: _Point, best: _Point | None) -> _Point:
         if best is None or not best.flow.converged.all():
