@@ -163,9 +163,37 @@ def test_slopes_of_the_objective_are_exact(unit: complex) -> None:
         )
 
 
-@pytest.mark.parametrize("quantity", Quantity)
+LIMITS = [quantity for quantity in Quantity if quantity is not Quantity.SWITCHING]
+
+
+@pytest.mark.parametrize("quantity", LIMITS)
 def test_slopes_of_limits_are_exact(quantity: Quantity) -> None:
     twin, power = a_loaded_twin()
+    check_slopes(twin, power, quantity)
+
+
+def test_slopes_of_capacitor_controls_are_exact(tmp_path: Path) -> None:
+    """A bank that follows the reactive power through the head of IEEE 13."""
+    master = tmp_path / "master.dss"
+    master.write_text(
+        f'redirect "{shipped_master("ieee13")}"\n'
+        "new capcontrol.c capacitor=c675 element=line.l650_632 terminal=1 type=kvar ptratio=1 ctratio=1 "
+        "onsetting=900 offsetting=-300 delay=30\nsolve\n",
+        encoding="utf-8",
+    )
+    storages = (a_storage(name="b1"), a_storage(name="b2", bus="611", phases=(3,)))
+    pvs = (PvRating("p1", "680", (1, 2, 3), delta=False, kw=300.0, kva=330.0),)
+    with a_feeder(master, storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+        assert feeder.site.capacitors == ("c675",)
+        twin, measured = twin_of(feeder)
+        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+    random = np.random.default_rng(1)
+    power = random.uniform(-50, 50, (PERIODS, 3)) + 1j * random.uniform(-30, 30, (PERIODS, 3))
+    assert (twin.values(twin.flow(power), Quantity.SWITCHING) < 1.0).all()
+    check_slopes(twin, power, Quantity.SWITCHING)
+
+
+def check_slopes(twin: FeederTwin, power: np.ndarray, quantity: Quantity) -> None:
     flow = twin.flow(power)
     random = np.random.default_rng(2)
     place = random.integers(0, twin.places(quantity), 10)

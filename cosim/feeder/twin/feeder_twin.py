@@ -15,7 +15,7 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Quantity, Slope, TwinFlow
 
-FLOW_TOLERANCE_PU, SETTLING_TOLERANCE_PU = 1e-8, 1e-5
+FLOW_TOLERANCE_PU, SETTLING_TOLERANCE_PU = 1e-8, 2e-5
 MOST_PASSES = 12
 """Flow and controls are repeated at most so often until the controls rest."""
 MOST_CHANGES = 3

@@ -19,6 +19,14 @@ MARGIN = {
     Quantity.SWITCHING: 0.15,
 }
 """A row is made from this distance before a limit (pu, or share of a rating)."""
+TOLERANCE = {
+    Quantity.VOLTAGE: 5e-5,
+    Quantity.LINE: 5e-5,
+    Quantity.TRANSFORMER: 5e-5,
+    Quantity.UNBALANCE: 5e-6,
+    Quantity.SWITCHING: 0.01,
+}
+"""A limit counts as kept, and as what a program said, to this distance."""
 NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
 AT_REST = 0.98
@@ -28,7 +36,7 @@ REST_SHARE = 0.002
 """Price of half a gap beyond it, of the price of 1 pu: banks may switch where it is worth it."""
 ALIKE = 0.99
 """Voltages whose slopes have a larger cosine move alike: the worst of them stands for all."""
-MOST_NEW_ROWS = 4
+MOST_NEW_ROWS = 6
 """Per quantity, side, period and step."""
 WITHOUT_INFLUENCE = 1e-9
 """Change per kW of the strongest device below which nobody can do anything about a limit."""
@@ -229,6 +237,15 @@ class RowPool:
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), float(beyond.max(initial=0.0)))
         return found
+
+    def tolerances(self) -> FloatArray:
+        """What distance beyond the limit of every row counts as none, shape (row,)."""
+        return np.concatenate(
+            [
+                np.full(len(rows), TOLERANCE[bound.quantity])
+                for bound, rows in zip(self.bounds, self.rows, strict=True)
+            ]
+        )
 
     def values(self, flow: TwinFlow) -> FloatArray:
         """Distance beyond the limit of every row, all bounds in turn, shape (row,)."""

@@ -43,8 +43,6 @@ MOST_PROGRAMS = 16
 """Quadratic programs per plan."""
 COST_TOLERANCE = 1e-6
 """A step is the last one when the exact cost is as the program said to this part of the cost."""
-LIMIT_TOLERANCE = 5e-5
-"""And when nothing is further beyond its limit than the program said, pu or share of a rating."""
 KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""
 MOST_REPAIRS = 5
@@ -357,7 +355,7 @@ class TangentPlanner:
     def _merit(self, point: _Point) -> float:
         """Cost with everything beyond a limit paid for."""
         _, _, _, price = self._pool.stacked()
-        beyond = self._pool.values(point.flow) - LIMIT_TOLERANCE
+        beyond = self._pool.values(point.flow) - self._pool.tolerances()
         return point.cost + float(price @ np.maximum(beyond, 0.0))
 
     def _as_promised(self, old: _Point, new: _Point, tangent: _TangentStep, answer: StepAnswer) -> bool:
@@ -368,7 +366,7 @@ class TangentPlanner:
             return False
         beyond = self._pool.values(new.flow)
         allowed = np.maximum(answer.slack_kw[: len(beyond)], 0.0) / tangent.scale
-        return bool((beyond <= allowed + LIMIT_TOLERANCE).all())
+        return bool((beyond <= allowed + self._pool.tolerances()).all())
 
     def _promised_change(self, old: _Point, program: StepProgram, answer: StepAnswer) -> float:
         """Change of the cost that a program expects, limits of voltages and lines left out."""

