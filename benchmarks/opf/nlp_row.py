@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from cosim.run.policy import planner_options
 if TYPE_CHECKING:
     from benchmarks.opf.cases import Case
     from benchmarks.opf.row import RowSpec
+    from cosim.run.study import Study
 
 EXACT_PU = 1e-6
 
@@ -30,12 +32,14 @@ def measure_nlp(spec: RowSpec, case: Case) -> dict[str, object]:
 
     study = case.study
     row: dict[str, object] = {}
-    if spec.taps == "tangent":
-        tangent = first_plan(study, maker("tangent", "auto"))
-        switching = tangent.switching
-        row |= {"tangent": _compared(tangent)}
+    if spec.taps == "idle":
+        switching = idle_switching(study)
     else:
-        switching = idle_switching(study) if spec.taps == "idle" else measured_switching(study)
+        # With measured taps both planners solve one and the same problem: no control reacts.
+        frozen = spec.taps == "measured"
+        tangent = first_plan(_frozen(study) if frozen else study, maker("tangent", "auto"))
+        switching = measured_switching(study) if frozen else tangent.switching
+        row |= {"tangent": _compared(tangent)}
     day = read_day(study, switching)
     solution = ExactProgram(day, planner_options(study.scenario)).solve()
     planned = _planned(day, solution)
@@ -58,6 +62,14 @@ def measure_nlp(spec: RowSpec, case: Case) -> dict[str, object]:
         row["tangent_over_nlp"] = (other["merit"] - _merit(held, study)) / abs(_merit(held, study))
         row["tangent_cost_over_nlp"] = (other["cost"] - held["cost"]) / abs(held["cost"])
     return row
+
+
+def _frozen(study: Study) -> Study:
+    """The study with a controller that expects no reaction of regulators and capacitors."""
+    control = study.scenario.control
+    twin = control.twin.model_copy(update={"frozen_controls": True})
+    frozen = control.model_copy(update={"twin": twin})
+    return replace(study, scenario=study.scenario.model_copy(update={"control": frozen}))
 
 
 def _compared(day: PlannedDay) -> dict[str, float | str]:

@@ -248,6 +248,9 @@ class TwinConfig(Config):
     )
     seed: int = Field(0, description="of those errors")
     stale_taps: bool = Field(False, description="believe in the taps and capacitors measured first")
+    frozen_controls: bool = Field(
+        False, description="do not expect regulators and capacitors to react to the plan"
+    )
     load_model: LoadModel = Field("as_is", description="how loads depend on voltage, for the twin")
 
 

@@ -59,9 +59,12 @@ class FeederTwin:
         data: the feeder.
         controls: its regulators and capacitors.
         stale: believe in the taps and capacitors measured first, ever after.
+        frozen: believe that no control reacts to a plan.
     """
 
-    def __init__(self, data: TwinData, controls: Controls, *, stale: bool = False) -> None:
+    def __init__(
+        self, data: TwinData, controls: Controls, *, stale: bool = False, frozen: bool = False
+    ) -> None:
         self._data, self._controls = data, controls
         self._border = controls.switching_nodes
         self._solver = FlowSolver(data, self._border)
@@ -73,7 +76,7 @@ class FeederTwin:
         self._lines = np.flatnonzero(data.ampacity.line == 1)
         self._transformers = np.flatnonzero(data.ampacity.line == 0)
         self._state = controls.present
-        self._stale, self._measured = stale, False
+        self._stale, self._frozen, self._measured = stale, frozen, False
         rows = np.repeat(np.arange(len(data.ampacity.amps)), np.diff(data.ampacity.row.indptr))
         highest_v = np.zeros(len(data.ampacity.amps))
         np.maximum.at(highest_v, rows, data.base_v[data.ampacity.row.indices])
@@ -145,7 +148,9 @@ class FeederTwin:
         states = (self._state,) * periods if earlier is None else earlier.states
         volts = None if earlier is None else earlier.volts
         restless = frozenset() if earlier is None else earlier.restless
-        if not held:
+        if self._frozen:
+            states = (self._state,) * periods
+        elif not held:
             states, volts, restless = self._settle(device_kva, states, volts, restless)
         volts = self._solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
         return self._describe(device_kva, volts, states, restless)

@@ -44,13 +44,15 @@ class Mismatch:
     Attributes:
         impedance_error: standard deviation of each line's impedance, as a part of it.
         seed: of those errors.
-        stale_taps: taps and capacitors stay as first measured.
+        stale_taps: taps and capacitors are believed to be as first measured, whatever is measured later.
+        frozen_controls: regulators and capacitors are not expected to react to the plan.
         load_model: how loads depend on voltage.
     """
 
     impedance_error: float = 0.0
     seed: int = 0
     stale_taps: bool = False
+    frozen_controls: bool = False
     load_model: LoadModel = "as_is"
 
 
@@ -81,7 +83,12 @@ def open_feeder_twin(
     _must_agree(exact, measurement)
     if mismatch == Mismatch():
         return exact
-    return FeederTwin(_worse(data, engine, mismatch), controls, stale=mismatch.stale_taps)
+    return FeederTwin(
+        _worse(data, engine, mismatch),
+        controls,
+        stale=mismatch.stale_taps,
+        frozen=mismatch.frozen_controls,
+    )
 
 
 def _must_agree(twin: FeederTwin, measurement: Measurement) -> None:

@@ -27,6 +27,9 @@ TOLERANCE = {
     Quantity.SWITCHING: 0.01,
 }
 """A limit counts as kept, and as what a program said, to this distance."""
+INSIDE_PU = 5e-6
+"""Voltages are planned this far inside their limits: loads change their law at 0.95 and 1.05 pu by
+default, and a plan on that edge would jump between two laws."""
 NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
 AT_REST = 0.98
@@ -69,8 +72,8 @@ def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
     """All bounds that a plan is asked to keep."""
     voltage = np.full(len(twin.nodes), limits.voltage_penalty_per_pu_h)
     found = [
-        Bound(Quantity.VOLTAGE, 1.0, limits.voltage_max_pu, voltage),
-        Bound(Quantity.VOLTAGE, -1.0, limits.voltage_min_pu, voltage),
+        Bound(Quantity.VOLTAGE, 1.0, limits.voltage_max_pu - INSIDE_PU, voltage),
+        Bound(Quantity.VOLTAGE, -1.0, limits.voltage_min_pu + INSIDE_PU, voltage),
     ]
     for quantity, asked in ((Quantity.LINE, limits.lines), (Quantity.TRANSFORMER, limits.transformers)):
         if asked:
@@ -235,7 +238,10 @@ class RowPool:
             if bound.quantity is Quantity.SWITCHING:
                 continue  # no limit of the grid
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
-            found[bound.quantity] = max(found.get(bound.quantity, 0.0), float(beyond.max(initial=0.0)))
+            worst = float(beyond.max(initial=0.0))
+            if bound.quantity is Quantity.VOLTAGE:
+                worst = max(worst - INSIDE_PU, 0.0)
+            found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
 
     def tolerances(self) -> FloatArray:

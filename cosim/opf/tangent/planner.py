@@ -48,6 +48,8 @@ KEPT = 1e-4
 MOST_REPAIRS = 5
 CIRCLE_TOLERANCE = 1e-5
 """Plans whose tap schedules take turns are told apart no further than this part of the cost."""
+STALLED_STEPS, STALLED_GAIN = 2, 3e-6
+"""A search stands still when so many steps brought less than this part of the cost."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -221,6 +223,7 @@ class TangentPlanner:
         # The start is no plan yet: the first step need not improve on it.
         must_improve, course.converged = False, False
         best: _Point | None = None
+        progress: list[float] = []
         for _ in range(MOST_PROGRAMS):
             tangent = self._tangent(point, batteries, pvs)
             answer = self._solve(tangent.program, course)
@@ -231,7 +234,9 @@ class TangentPlanner:
             if step is None:
                 return NoPlan("not_physical", "no step of the tangent program has a power flow")
             point, must_improve = step.point, True
-            if step.last:
+            progress.append(self._merit(point))
+            if step.last or self._stalled(progress, point):
+                progress.clear()
                 point = self._settled(point, batteries, pvs)
                 course.converged = self._nothing_gained(point, step.point, best)
                 best, must_improve = self._better(point, best), False
@@ -247,6 +252,13 @@ class TangentPlanner:
         settled = self._evaluate(point.dispatch, batteries, pvs, point.flow)
         self._extend(settled.flow)
         return settled
+
+    def _stalled(self, progress: list[float], point: _Point) -> bool:
+        """Whether the last steps brought nothing: on the edge of a load's law they jump to and fro."""
+        if len(progress) <= STALLED_STEPS:
+            return False
+        gain = min(progress[:-STALLED_STEPS]) - min(progress[-STALLED_STEPS:])
+        return gain <= STALLED_GAIN * self._cost.turnover(point.flow)
 
     def _nothing_gained(self, settled: _Point, held: _Point, best: _Point | None) -> bool:
         """Whether another round cannot pay: the controls stayed, or did no harm, or go in circles."""
