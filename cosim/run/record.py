@@ -189,7 +189,16 @@ def _plan_columns(plan: Plan | None) -> dict[str, Any]:
     return columns
 
 
-_TEXT = {"source", "reason", "why_safe", "loading_line", "plan_planner", "plan_status", "plan_claim"}
+_TEXT = {
+    "source",
+    "reason",
+    "why_safe",
+    "loading_line",
+    "plan_planner",
+    "plan_status",
+    "plan_claim",
+    "plan_solver",
+}
 _TEXT_LISTS = {"storage_reason", "pv_reason", "events"}
 _INTEGERS = {"step", "iterations", "plan_iterations"}
 _SCALARS = {
