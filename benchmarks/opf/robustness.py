@@ -47,7 +47,7 @@ def scenario(seed: int, feeders: Path | None, folder: Path) -> tuple[Study, dict
     drawn: dict[str, Any] = {
         "seed": seed,
         "feeder": name if feeders is None else name.replace(f"{feeders}/", ""),
-        "der": draw.randint(1, 8) if "13" in name and "123" not in name else draw.randint(2, 30),
+        "der": draw.randint(1, 8) if "13" in name and "123" not in name else draw.randint(2, 25),
         "periods": draw.choice(PERIODS),
         "voltage_min_pu": draw.choice((0.90, 0.94, 0.95, 0.97)),
         "voltage_max_pu": draw.choice((1.03, 1.05, 1.06, 1.10)),

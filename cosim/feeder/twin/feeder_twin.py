@@ -483,11 +483,15 @@ class _PeriodFlow:
         self._twin, self._period, self._device_kva = twin, period, device_kva
         self._all, self._known = volts, state
         self._last: Volts | None = None
+        # Controls that hunt come back to the same states again and again.
+        self._seen: dict[ControlState, ComplexArray] = {}
 
     def sense(self, state: ControlState) -> ComplexArray:
         """Voltages that the controls look at in a state, volt."""
         if state == self._known:
             return self._twin._sensed_in(self._all, self._period)
-        start = self._last or self._all.moved(np.array([self._period]))
-        self._last = self._twin._solve_period(self._device_kva, self._period, state, start)
-        return self._twin._sensed_in(self._last, 0)
+        if state not in self._seen:
+            start = self._last or self._all.moved(np.array([self._period]))
+            self._last = self._twin._solve_period(self._device_kva, self._period, state, start)
+            self._seen[state] = self._twin._sensed_in(self._last, 0)
+        return self._seen[state]

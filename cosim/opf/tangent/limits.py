@@ -41,6 +41,8 @@ ALIKE = 0.99
 """Voltages whose slopes have a larger cosine move alike: the worst of them stands for all."""
 MOST_NEW_ROWS = 6
 """Per quantity, side, period and step."""
+MOST_ROWS = 600
+"""Rows are dense, and a program's time grows with their cube: beyond so many the slackest are dropped."""
 WITHOUT_INFLUENCE = 1e-9
 """Change per kW of the strongest device below which nobody can do anything about a limit."""
 FORGET_BEYOND = 0.03
@@ -216,6 +218,19 @@ class RowPool:
         worse = beyond[others, period] > beyond[place, period] + 1e-9
         kept: IntArray = others[~alike | worse]
         return kept
+
+    def trim(self, flow: TwinFlow) -> None:
+        """Drop the rows furthest inside their limits, measured in margins, where there are too many."""
+        if len(self) <= MOST_ROWS:
+            return
+        margin = [np.full(len(r), MARGIN[b.quantity]) for b, r in zip(self.bounds, self.rows, strict=True)]
+        nearness = self.values(flow) / np.concatenate(margin)
+        keep = np.zeros(len(nearness), dtype=bool)
+        keep[np.argsort(-nearness, kind="stable")[:MOST_ROWS]] = True
+        first = 0
+        for i, rows in enumerate(self.rows):
+            self.rows[i] = rows.only(keep[first : first + len(rows)])
+            first += len(rows)
 
     def refresh(self, flow: TwinFlow) -> None:
         """Take the slopes of rows anew where they may bind: far inside a limit an old slope will do."""

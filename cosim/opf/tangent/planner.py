@@ -39,8 +39,8 @@ from cosim.opf.tangent.qp.step_program import (
 
 log = logging.getLogger(__name__)
 
-MOST_PROGRAMS = 16
-"""Quadratic programs per plan."""
+MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 6
+"""Quadratic programs per plan; fewer where an earlier plan is at hand, and the next one soon."""
 COST_TOLERANCE = 1e-6
 """A step is the last one when the exact cost is as the program said to this part of the cost."""
 KEPT = 1e-4
@@ -224,7 +224,7 @@ class TangentPlanner:
         must_improve, course.converged = False, False
         best: _Point | None = None
         progress: list[float] = []
-        for _ in range(MOST_PROGRAMS):
+        for _ in range(MOST_PROGRAMS if self._earlier is None else MOST_WARM_PROGRAMS):
             tangent = self._tangent(point, batteries, pvs)
             answer = self._solve(tangent.program, course)
             if answer.status not in {"optimal", "almost"}:
@@ -291,6 +291,7 @@ class TangentPlanner:
         if not len(self._pool):
             self._extend(point.flow)
         began = time.perf_counter()
+        self._pool.trim(point.flow)
         self._pool.refresh(point.flow)
         slopes = self._cost.slopes(point.flow)
         modes = LOSS_MODES if len(self._horizon) <= LONG else LOSS_MODES_LONG
