@@ -267,6 +267,19 @@ def test_stale_taps_are_those_measured_first() -> None:
             assert np.array_equal(believed, measured.tap if stale else moved.tap)
 
 
+def test_frozen_controls_do_not_react() -> None:
+    """The exact twin moves taps along a steep day; one that expects no reaction does not."""
+    none = np.zeros((PERIODS, 0), dtype=np.complex128)
+    with a_feeder(shipped_master("ieee13")) as feeder:
+        found = []
+        for frozen in (False, True):
+            twin, measured = twin_of(feeder, Mismatch(frozen_controls=frozen))
+            twin.look_ahead(measured, demand_of(feeder, np.linspace(0.3, 1.1, PERIODS)))
+            found.append(np.unique(twin.flow(none).tap, axis=0))
+        assert len(found[0]) > 1
+        assert np.array_equal(found[1], measured.tap[None, :])
+
+
 def test_laws_are_continuous_where_the_engine_is() -> None:
     """At the upper edge constant power turns into the impedance that draws it there."""
     power, _ = LoadLaw(1, 0.5, 0.95, 1.05).factors()

@@ -10,6 +10,8 @@ import pytest
 
 from cosim.errors import FormulationRefused, MeshedFeeder, SolverUnsuited
 from cosim.model.state import NoPlan, Plan
+from cosim.opf.tangent import limits
+from cosim.opf.tangent.planner import TangentPlanner
 from cosim.run.policy import make_planner
 from cosim.run.shipped import shipped
 from cosim.run.study import Study, open_study
@@ -208,6 +210,22 @@ def test_a_delta_feeder_is_planned_on_its_phase_to_phase_voltages(scenario_file)
     assert not isinstance(planned, NoPlan)
     held = replay(planned)
     assert np.abs(held.voltage_error_pu).max() < 1e-6
+
+
+def test_too_many_rows_lose_the_slackest(scenario_file, monkeypatch) -> None:
+    study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
+    monkeypatch.setattr(limits, "MOST_ROWS", 5)
+    with open_day(study) as day:
+        planner = make_planner(study, day.feeder.site)
+        assert isinstance(planner, TangentPlanner)
+        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        flow = planner._last.flow
+        before = planner._pool.values(flow)
+        assert len(before) > 5
+        planner._pool.trim(flow)
+        kept = planner._pool.values(flow)
+        assert len(kept) == 5
+        assert kept.min() >= np.sort(before)[-5] - 1e-12
 
 
 def test_an_idling_battery_ends_where_the_plan_says(scenario_file) -> None:

@@ -18,6 +18,8 @@ from cosim.model.twin import LossCurvature, Quantity, Slope, TwinFlow
 FLOW_TOLERANCE_PU, SETTLING_TOLERANCE_PU = 1e-8, 2e-5
 MOST_PASSES = 12
 """Flow and controls are repeated at most so often until the controls rest."""
+TRIED_AGAIN = 4
+"""So many periods from now are given another chance to rest at every plan."""
 MOST_CHANGES = 3
 """A period whose controls moved in more passes than this hunts."""
 CONTROL_ITERATIONS = 40
@@ -129,8 +131,7 @@ class FeederTwin:
             import_kva=flow.import_kva[period],
             losses_kw=flow.losses_kw[period],
             converged=flow.converged[period],
-            # What hunted then may rest now.
-            inner=_Inner(inner.volts.moved(period), states, frozenset()),
+            inner=_Inner(inner.volts.moved(period), states, _still_restless(inner.restless, period)),
         )
 
     def flow(
@@ -440,6 +441,12 @@ def _inner(flow: TwinFlow) -> _Inner:
     if not isinstance(flow.inner, _Inner):
         raise ContractError("the flow was not made by this twin")
     return flow.inner
+
+
+def _still_restless(restless: Restless, period: IntArray) -> Restless:
+    """Periods that hunted in an earlier flow, by their new number; the nearest are tried again."""
+    moved = {new for new, old in enumerate(period) if int(old) in restless}
+    return frozenset(new for new in moved if new >= TRIED_AGAIN)
 
 
 def _picked(volts: Volts, row: IntArray, period: IntArray) -> ComplexArray:
