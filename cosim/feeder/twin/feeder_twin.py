@@ -23,7 +23,7 @@ TRIED_AGAIN = 4
 MOST_CHANGES = 3
 """A period whose controls moved in more passes than this hunts."""
 CONTROL_ITERATIONS = 40
-"""Of the controls of one period, with currents held; twice what any rest has taken."""
+"""Of the controls of one period; twice what any rest has taken."""
 IMPORT_CORRECTIONS, LIMIT_CORRECTIONS = 8, 3
 """Passes that bring the load currents' slopes into an adjoint (each wins about a digit)."""
 MOST_KEPT_STATES = 500
@@ -31,7 +31,7 @@ MOST_KEPT_STATES = 500
 MIXES = 24
 """Random mixes of device powers that tell which voltages move alike."""
 MIX_SEED = 8500
-"""Of those mixes. They choose between limits that say the same; no result depends on them."""
+"""Of those mixes. They only choose which of some limits that move alike gets a row."""
 
 ALPHA = np.exp(2j * np.pi / 3)
 SEQUENCES = np.array([[1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]]) / 3.0
@@ -52,6 +52,7 @@ class _Inner:
     states: States
     restless: Restless
     kept_slopes: list[Slopes] = field(default_factory=list)
+    kept_values: dict[Quantity, FloatArray] = field(default_factory=dict)
 
 
 class FeederTwin:
@@ -68,9 +69,7 @@ class FeederTwin:
         self, data: TwinData, controls: Controls, *, stale: bool = False, frozen: bool = False
     ) -> None:
         self._data, self._controls = data, controls
-        self._border = controls.switching_nodes
-        self._solver = FlowSolver(data, self._border)
-        self._switching = np.searchsorted(self._border, controls.switching_nodes)
+        self._solver = FlowSolver(data, controls.switching_nodes)
         self._sensed = self._solver.place[controls.nodes]
         place = self._solver.place
         self._watch_a, self._watch_b = place[data.watch.a], place[data.watch.b]
@@ -161,9 +160,8 @@ class FeederTwin:
     ) -> tuple[States, Volts | None, Restless]:
         """Flow and controls in turn until every period's controls rest in that period's flow.
 
-        A period starts where the one before it rests. While its controls move, injected currents are
-        held; the next pass corrects that with the flow in the new state. A period whose controls hunt
-        is held from then on: it has no rest to be found.
+        A period starts where the one before it rests, and its controls see the exact flow of every
+        state they go through. A period whose controls hunt is held from then on: it has no rest.
         """
         # Reached from the period before, or from the measured state: what the earlier flow settled.
         origins: list[ControlState | None] = [None, *states[:-1]] if volts else [None] * len(states)
@@ -201,9 +199,7 @@ class FeederTwin:
             return known
         if len(self._changes) > MOST_KEPT_STATES:
             self._changes.clear()
-        change = np.zeros((len(self._border), len(self._border)), dtype=np.complex128)
-        change[np.ix_(self._switching, self._switching)] = self._controls.admittance_change(state)
-        self._changes[state] = change
+        change = self._changes[state] = self._controls.admittance_change(state)
         return change
 
     def _react(
@@ -339,9 +335,15 @@ class FeederTwin:
         return len(self._three) if quantity is Quantity.UNBALANCE else len(self._conductors(quantity))
 
     def values(self, flow: TwinFlow, quantity: Quantity) -> FloatArray:
-        """See :class:`cosim.model.twin.Twin`."""
+        """See :class:`cosim.model.twin.Twin`. Computed once per flow and quantity."""
         if quantity is Quantity.VOLTAGE:
             return flow.voltage_pu
+        kept = _inner(flow).kept_values
+        if quantity not in kept:
+            kept[quantity] = self._values(flow, quantity)
+        return kept[quantity]
+
+    def _values(self, flow: TwinFlow, quantity: Quantity) -> FloatArray:
         volts = _inner(flow).volts
         if quantity is Quantity.UNBALANCE:
             negative, positive = self._sequences(volts, np.arange(len(self._three)), slice(None))

@@ -259,6 +259,15 @@ class RowPool:
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
 
+    def penalty(self, flow: TwinFlow) -> float:
+        """What a flow pays for being beyond the limits of the grid, by the rows, currency."""
+        hours, total = self._horizon.hours, 0.0
+        for bound, rows in zip(self.bounds, self.rows, strict=True):
+            if bound.quantity is not Quantity.SWITCHING:
+                beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
+                total += float((bound.price[rows.place] * hours[rows.period]) @ np.maximum(beyond, 0.0))
+        return total
+
     def tolerances(self) -> FloatArray:
         """What distance beyond the limit of every row counts as none, shape (row,)."""
         return np.concatenate(

@@ -8,7 +8,6 @@ schedule is that of the plan. Rows, slopes, plan and flow are carried to the nex
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, replace
 from typing import cast
@@ -17,7 +16,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
@@ -37,8 +36,6 @@ from cosim.opf.tangent.qp.step_program import (
     StepAnswer,
     StepProgram,
 )
-
-log = logging.getLogger(__name__)
 
 MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
 """Quadratic programs per plan; fewer where an earlier plan is at hand, and the next one soon."""
@@ -103,11 +100,8 @@ class _Course:
     """How the search for one plan went."""
 
     programs: int = 0
-    flows_s: float = 0.0
     solve_s: float = 0.0
-    iterations: int = 0
     solvers: tuple[str, ...] = ()
-    fallbacks: int = 0
     converged: bool = False
     residual: float = 0.0
 
@@ -133,7 +127,7 @@ class TangentPlanner:
 
     def __init__(self, site: Site, horizon: Horizon, options: PlannerOptions, twin: Twin) -> None:
         _must_suit(site, options)
-        self._site, self._horizon, self._options, self._twin = site, horizon, options, twin
+        self._horizon, self._options, self._twin = horizon, options, twin
         self._threads = ThreadpoolController()
         self._solver = cast("SolverName", options.solver)
         self._fleet = Fleet(site, horizon, options)
@@ -143,6 +137,7 @@ class TangentPlanner:
         self._earlier: Plan | None = None
         self._last: _Point | None = None
         self._warm: object | None = None
+        self._carried_s = 0.0
         self.expected: Expected | None = None
         self.relaxation_gap: FloatArray | None = None
         self.parts_s: dict[str, float] = {}
@@ -191,18 +186,25 @@ class TangentPlanner:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         start = None
         if self._last is not None and self._earlier is not None:
-            passed = measurement.time_s - self._earlier.time_s
-            self._pool.advance(passed)
-            last = len(self._horizon) - 1
-            then = [self._horizon.period_at(int(offset + passed)) for offset in self._horizon.starts_s]
-            period = np.array([last if t is None else t for t in then], dtype=np.int64)
+            period = self._periods_after(measurement.time_s - self._earlier.time_s)
             start = self._twin.moved(self._last.flow, period)
-            self._warm = self._warm.moved(period) if isinstance(self._warm, Warm) else None
+        # A plan that failed in between has moved rows and iterate already, but left no flow.
+        passed = measurement.time_s - self._carried_s
+        self._pool.advance(passed)
+        period = self._periods_after(passed)
+        self._warm = self._warm.moved(period) if isinstance(self._warm, Warm) else None
+        self._carried_s = measurement.time_s
         dispatch = self._fleet.start(self._earlier, measurement.time_s, available_kw)
         point = self._evaluate(dispatch, batteries, pvs, start)
         if point.flow.converged.all():
             return point
         return self._evaluate(self._fleet.start(None, 0.0, available_kw), batteries, pvs, None)
+
+    def _periods_after(self, seconds: float) -> IntArray:
+        """Period of an earlier horizon that each period of one begun later lies in; the last beyond it."""
+        last = len(self._horizon) - 1
+        then = [self._horizon.period_at(int(offset + seconds)) for offset in self._horizon.starts_s]
+        return np.array([last if t is None else t for t in then], dtype=np.int64)
 
     def _evaluate(
         self,
@@ -244,15 +246,22 @@ class TangentPlanner:
             progress.append(self._merit(point))
             if step.last or self._stalled(progress, point):
                 progress.clear()
-                point = self._settled(point, batteries, pvs)
-                course.converged = self._nothing_gained(point, step.point, best)
-                best, must_improve = self._better(point, best), False
-                if course.converged:
+                settled = self._settled(point, batteries, pvs)
+                if not settled.flow.converged.all():
+                    break
+                course.converged = step.last and _same_taps(settled.flow, point.flow)
+                done = self._nothing_gained(settled, point, best)
+                best, must_improve = self._better(settled, best), False
+                if done:
                     return best
+                point = settled
             if self._out_of_time(started):
                 break
         # What regulators and capacitors really do is what the plan must answer for.
-        return self._better(self._settled(point, batteries, pvs), best)
+        found = self._better(self._settled(point, batteries, pvs), best)
+        if not found.flow.converged.all():
+            return NoPlan("not_physical", "the plan has no power flow once regulators and capacitors react")
+        return found
 
     def _settled(self, point: _Point, batteries: Batteries, pvs: PvSystems) -> _Point:
         """The same dispatch with regulators and capacitors free to react."""
@@ -333,8 +342,6 @@ class TangentPlanner:
         self.parts_s["programs"] += seconds
         course.programs += 1
         course.solve_s += seconds
-        course.iterations += answer.iterations
-        course.fallbacks += len(answer.fallbacks)
         course.residual = max(course.residual, answer.primal_residual)
         if answer.solver not in course.solvers:
             course.solvers = (*course.solvers, answer.solver)
@@ -436,7 +443,7 @@ class TangentPlanner:
         return Certificate(
             planner="tangent",
             status="optimal" if course.converged else "stopped",
-            objective=self._merit(point),
+            objective=point.cost + self._pool.penalty(point.flow),
             primal_residual=course.residual,
             simultaneous_kw=float(fleet.both_kw(dispatch).max(initial=0.0)),
             simultaneous_h=fleet.simultaneous_hours(dispatch),
@@ -462,11 +469,10 @@ class TangentPlanner:
             said.append(f"regulators or capacitors find no rest in {point.flow.hunting} periods")
         exceeded = [f"{quantity} by {value:.2g}" for quantity, value in worst.items() if value > KEPT]
         if exceeded:
-            said.append(
-                f"unattainable, best found: {', '.join(exceeded)} (pu or share of rating) beyond a limit"
-            )
+            verdict = "unattainable, best found" if course.converged else "best found"
+            said.append(f"{verdict}: {', '.join(exceeded)} (pu or share of rating) beyond a limit")
         if not course.converged:
-            said.append(f"stopped after {course.programs} programs")
+            said.append(f"stopped after {course.programs} programs, not proven to be optimal")
         return "; ".join(said) if said else "locally optimal on the exact power flow"
 
 
