@@ -262,12 +262,14 @@ class Engine:
         return found
 
     def switched_capacitors(self) -> tuple[str, ...]:
-        """Capacitors with a control, sorted by name."""
+        """Capacitors with an enabled control, sorted by name."""
         controls = self.dss.CapControls
         found: set[str] = set()
         index = controls.First()
         while index:
-            found.add(str(controls.Capacitor()).lower())
+            self.dss.Circuit.SetActiveElement(f"capcontrol.{controls.Name()}")
+            if self.dss.CktElement.Enabled():
+                found.add(str(controls.Capacitor()).lower())
             index = controls.Next()
         return tuple(sorted(found))
 

@@ -193,6 +193,40 @@ def test_slopes_of_capacitor_controls_are_exact(tmp_path: Path) -> None:
     check_slopes(twin, power, Quantity.SWITCHING)
 
 
+def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
+    """Lines and transformers, after the regulators have moved; regulated transformers are left out."""
+    with a_feeder(shipped_master("ieee123")) as feeder:
+        twin, measured = twin_of(feeder)
+        twin.look_ahead(measured, demand_of(feeder, np.array([0.4])))
+        flow = twin.flow(np.zeros((1, 0), dtype=np.complex128))
+        assert not np.array_equal(flow.tap[0], measured.tap)
+        feeder._write_loads(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
+        feeder._engine.solve(controls=True)
+        element, ampacity = feeder._engine.dss.CktElement, twin._data.ampacity
+        for quantity in (Quantity.LINE, Quantity.TRANSFORMER):
+            shares = twin.values(flow, quantity)[:, 0]
+            for place, share in zip(twin._conductors(quantity), shares, strict=True):
+                name, _, phase = ampacity.names[place].rpartition(".")
+                assert not name.startswith("transformer.reg")
+                feeder._engine.dss.Circuit.SetActiveElement(name)
+                amps = element.CurrentsMagAng()[2 * (int(phase) - 1)]
+                assert share == pytest.approx(amps / element.NormalAmps(), abs=1e-5), name
+
+
+def test_a_disabled_capacitor_control_switches_nothing(tmp_path: Path) -> None:
+    master = tmp_path / "master.dss"
+    master.write_text(
+        f'redirect "{shipped_master("ieee13")}"\n'
+        "new capcontrol.c capacitor=c675 element=line.l650_632 type=kvar onsetting=9 offsetting=-9\n"
+        "edit capcontrol.c enabled=no\nsolve\n",
+        encoding="utf-8",
+    )
+    with a_feeder(master) as feeder:
+        assert feeder.site.capacitors == ()
+        twin, _ = twin_of(feeder)
+        assert twin.places(Quantity.SWITCHING) == 0
+
+
 def check_slopes(twin: FeederTwin, power: np.ndarray, quantity: Quantity) -> None:
     flow = twin.flow(power)
     random = np.random.default_rng(2)

@@ -47,9 +47,7 @@ class Service(NamedTuple):
 
 def read_banks(engine: Engine) -> tuple[tuple[SwitchedCapacitor, ...], tuple[Service, ...]]:
     """Controlled capacitors in the order of their names, and how each is switched."""
-    controls = engine.dss.CapControls
-    names = sorted({str(controls.Capacitor()).lower() for _ in each_enabled(controls)})
-    found = [_read_bank(engine, name) for name in names]
+    found = [_read_bank(engine, name) for name in engine.switched_capacitors()]
     return tuple(bank for bank, _ in found), tuple(service for _, service in found)
 
 

@@ -257,8 +257,12 @@ def _read_source(engine: Engine) -> Source:
 
 
 def _read_ampacity(engine: Engine, size: int) -> Ampacity:
-    """Conductors of lines and of the first winding of transformers that have a rated current."""
+    """Conductors of lines and of the first winding of transformers that have a rated current.
+
+    Regulated transformers are left out: their admittance, and so the row, changes with the tap.
+    """
     dss = engine.dss
+    regulated = {f"transformer.{name}" for name in engine.regulated_windings()}
     names: list[str] = []
     entries: tuple[list[int], list[int], list[complex]] = ([], [], [])
     amps: list[float] = []
@@ -269,7 +273,8 @@ def _read_ampacity(engine: Engine, size: int) -> Ampacity:
         name = element.Name().lower()
         kind = name.partition(".")[0]
         rated = float(element.NormalAmps())
-        if kind in {"line", "transformer"} and element.Enabled() and rated > 0:
+        rates = kind in {"line", "transformer"} and name not in regulated
+        if rates and element.Enabled() and rated > 0:
             admittance, nodes = engine.admittance()
             for i in range(int(element.NumPhases())):
                 _add_conductor(entries, len(names), admittance[i], nodes)
