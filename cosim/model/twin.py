@@ -72,6 +72,23 @@ class LossCurvature:
     rest: FloatArray
 
 
+@dataclass(frozen=True)
+class Prices:
+    """What the network's part of a plan is charged in each period, shape (period,) each.
+
+    Attributes:
+        import_kw, losses_kw: currency per kW.
+        deviation_pu2: currency per pu⁴ of the sum over nodes of the squared voltage's squared distance
+            from that of ``centre_pu``.
+        centre_pu: middle of the voltage limits.
+    """
+
+    import_kw: FloatArray
+    losses_kw: FloatArray
+    deviation_pu2: FloatArray
+    centre_pu: float
+
+
 Slope = tuple[FloatArray, FloatArray]
 """Change per kW and per kvar of each device, shape (row, device) each."""
 
@@ -106,15 +123,22 @@ class Twin(Protocol):
         ...
 
     def import_slope(self, flow: TwinFlow) -> Slope:
-        """Slope of the import in kW, one row per period."""
+        """Slope of the import in kW, one row per period, regulators held."""
         ...
 
-    def losses_slope(self, flow: TwinFlow) -> Slope:
-        """Slope of the losses in kW, one row per period."""
+    def cost_slope(self, flow: TwinFlow, prices: Prices, worth: FloatArray) -> Slope:
+        """Slope of the cost less that of the regulated voltages at a worth, one row per period."""
         ...
 
-    def deviation_slope(self, flow: TwinFlow, centre_pu: float) -> tuple[FloatArray, Slope]:
-        """Sum over nodes of the squared voltage's squared distance from a centre's, and its slope."""
+    def regulated(self, flow: TwinFlow) -> FloatArray:
+        """Voltages that regulators hold, in parts of their set voltage, shape (regulator, period)."""
+        ...
+
+    def tap_worth(self, flow: TwinFlow, prices: Prices) -> FloatArray:
+        """Cost per part of each regulated voltage that its tap gives back, shape (regulator, period).
+
+        Zero where taps cannot follow, or are believed not to.
+        """
         ...
 
     def places(self, quantity: Quantity) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from cosim.feeder.twin.load_law import LoadLaw
 from cosim.feeder.twin.opening import Mismatch
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.state import Measurement, Setpoints
-from cosim.model.twin import Quantity
+from cosim.model.twin import Prices, Quantity, TwinFlow
 from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
 
 EXACT = Mismatch()
@@ -155,12 +156,64 @@ def test_slopes_of_the_objective_are_exact(unit: complex) -> None:
     for device in range(3):
         measured = central_difference(twin, power, device, unit, lambda f: f.import_kva.real)
         assert measured == pytest.approx(twin.import_slope(flow)[part][:, device], abs=1e-4)
-        measured = central_difference(twin, power, device, unit, lambda f: f.losses_kw)
-        assert measured == pytest.approx(twin.losses_slope(flow)[part][:, device], abs=1e-4)
-        measured = central_difference(twin, power, device, unit, lambda f: twin.deviation_slope(f, 1.0)[0])
-        assert measured == pytest.approx(
-            twin.deviation_slope(flow, 1.0)[1][part][:, device], rel=1e-3, abs=1e-7
-        )
+
+
+def charged(flow: TwinFlow, prices: Prices) -> np.ndarray:
+    """What a flow costs in each period."""
+    apart = ((flow.voltage_pu**2 - prices.centre_pu**2) ** 2).sum(axis=0)
+    return (
+        prices.import_kw * flow.import_kva.real
+        + prices.losses_kw * flow.losses_kw
+        + (prices.deviation_pu2 * apart)
+    )
+
+
+PRICES = [
+    Prices(np.linspace(1, 2, PERIODS), np.zeros(PERIODS), np.zeros(PERIODS), 1.0),
+    Prices(np.zeros(PERIODS), np.linspace(1, 2, PERIODS), np.zeros(PERIODS), 1.0),
+    Prices(np.zeros(PERIODS), np.zeros(PERIODS), np.linspace(1e3, 2e3, PERIODS), 1.0),
+    Prices(np.ones(PERIODS), np.ones(PERIODS), np.full(PERIODS, 1e3), 0.99),
+]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1.0j])
+@pytest.mark.parametrize("prices", PRICES, ids=["import", "losses", "deviation", "all"])
+def test_slopes_of_the_cost_are_exact(unit: complex, prices: Prices) -> None:
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    slope = twin.cost_slope(flow, prices, np.zeros((0, PERIODS)))[0 if unit == 1.0 else 1]
+    for device in range(3):
+        measured = central_difference(twin, power, device, unit, lambda f: charged(f, prices))
+        assert measured == pytest.approx(slope[:, device], abs=1e-4, rel=1e-3)
+
+
+def test_worth_of_taps_is_what_they_give_back() -> None:
+    """What a tap changes of the cost is what it changes of the regulated voltages at their worth."""
+    storages, pvs = three_devices()
+    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+        twin, measured = twin_of(feeder)
+        demand = demand_of(feeder, np.array([0.9]))
+    prices = Prices(np.ones(1), np.full(1, 0.5), np.zeros(1), 1.0)
+    power = np.array([[40 + 10j, -30 + 5j, 20 + 0j]])
+    taps = np.full(len(measured.tap), 1.0125)
+
+    def at(tap: np.ndarray) -> TwinFlow:
+        twin.look_ahead(replace(measured, tap=tap), demand)
+        return twin.flow(power, twin.at_rest(1), held=True)
+
+    flow = at(taps)
+    worth = twin.tap_worth(flow, prices)[:, 0]
+    assert (np.abs(worth) > 1.0).any()
+    for regulator in range(len(taps)):
+        step = np.zeros(len(taps))
+        step[regulator] = 1e-5
+        up, down = at(taps + step), at(taps - step)
+        paid = (charged(up, prices) - charged(down, prices))[0] / 2e-5
+        held = (twin.regulated(up) - twin.regulated(down))[:, 0] / 2e-5
+        assert worth @ held == pytest.approx(paid, rel=1e-3, abs=0.1)
+    twin.look_ahead(replace(measured, tap=np.full(len(taps), 1.1)), demand)
+    at_the_end = twin.flow(power, twin.at_rest(1), held=True)
+    assert not twin.tap_worth(at_the_end, prices).any(), "taps at their end follow nothing"
 
 
 LIMITS = [quantity for quantity in Quantity if quantity is not Quantity.SWITCHING]
@@ -202,11 +255,11 @@ def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
         assert not np.array_equal(flow.tap[0], measured.tap)
         feeder._write_loads(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
         feeder._engine.solve(controls=True)
-        element, ampacity = feeder._engine.dss.CktElement, twin._data.ampacity
+        element, quantities = feeder._engine.dss.CktElement, twin._quantities
         for quantity in (Quantity.LINE, Quantity.TRANSFORMER):
             shares = twin.values(flow, quantity)[:, 0]
-            for place, share in zip(twin._conductors(quantity), shares, strict=True):
-                name, _, phase = ampacity.names[place].rpartition(".")
+            for place, share in zip(quantities._conductors(quantity), shares, strict=True):
+                name, _, phase = quantities._data.ampacity.names[place].rpartition(".")
                 assert not name.startswith("transformer.reg")
                 feeder._engine.dss.Circuit.SetActiveElement(name)
                 amps = element.CurrentsMagAng()[2 * (int(phase) - 1)]

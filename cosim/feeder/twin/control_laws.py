@@ -111,7 +111,7 @@ class RegulatorLaw:
         self.ct_amps = column("ct_amps")
         self._by_magnitude: BoolArray = column("drop_magnitude") != 0.0
         self._inverse = np.array([c.inverse_time for c in controls], dtype=bool)
-        self._orientation = np.array([[-1.0 if c.choice == MINIMUM else 1.0] for c in controls])
+        self._orientation = np.array([-1.0 if c.choice == MINIMUM else 1.0 for c in controls])[:, None]
         self._read_tap = np.array([c.winding.tap for c in controls])
         self._free: BoolArray = self.most_taps > 0.0
 
@@ -168,6 +168,42 @@ class RegulatorLaw:
             plain = np.abs(control) - aim.drop_magnitude * np.abs(current)
             far = np.where(self._by_magnitude, plain, far)
         return far
+
+    def sensed(
+        self, voltage: ComplexArray, taps: FloatArray
+    ) -> tuple[FloatArray, ComplexArray, FloatArray]:
+        """What the controls hold by their taps while power flows forwards, as a part of the set voltage.
+
+        Returns:
+            The value, shape (control,); its slope, the real part of slope times dV, shape (control,
+            place); and its slope in the control's own tap at given voltages, shape (control,).
+        """
+        rows = self._matrix.reshape(*self._shape, self._matrix.shape[1])
+        seen = rows @ voltage
+        chosen = (self._orientation * np.abs(seen[0])).argmax(axis=1)
+        rows, seen = rows[:, self._each, chosen], seen[:, self._each, chosen]
+        control, control_row = seen[0] / self.sensing_ratio, rows[0] / self.sensing_ratio[:, None]
+        if not self._compensates:
+            unit = np.conj(control) / np.maximum(np.abs(control), 1e-9)
+            return _of_set_voltage(self._forward, np.abs(control), unit[:, None] * control_row)
+        s = self._read_tap / taps
+        drop = self._forward.drop
+        current = (seen[1] + s * seen[2] + s * s * seen[3]) / self.ct_amps
+        current_row = (rows[1] + s[:, None] * rows[2] + (s * s)[:, None] * rows[3]) / self.ct_amps[:, None]
+        per_tap = -(s / taps) * (seen[2] + 2.0 * s * seen[3]) / self.ct_amps
+        far = control + drop * current
+        unit = np.conj(far) / np.maximum(np.abs(far), 1e-9)
+        return _of_set_voltage(
+            self._forward,
+            np.abs(far),
+            unit[:, None] * (control_row + drop[:, None] * current_row),
+            np.real(unit * drop * per_tap),
+        )
+
+    def follows(self, taps: FloatArray, backwards: BoolArray) -> BoolArray:
+        """Which taps are free to follow their voltage either way, shape (control,)."""
+        inside = (taps < self.highest - self.increment / 2) & (taps > self.lowest + self.increment / 2)
+        return np.asarray(self._free & inside & ~backwards & ~self._by_magnitude)
 
     def moved(self, taps: FloatArray, change: FloatArray, acting: BoolArray) -> FloatArray:
         """Tap ratios after the acting controls made their move, shape (control,)."""
@@ -331,6 +367,13 @@ def _power_factor(power: ComplexArray) -> FloatArray:
     factor: FloatArray = np.ones_like(apparent)
     np.divide(np.abs(power.real), apparent, out=factor, where=apparent != 0.0)
     return np.where(power.imag < 0.0, 2.0 - factor, factor)
+
+
+def _of_set_voltage(
+    aim: _Aim, value: FloatArray, slope: ComplexArray, per_tap: FloatArray | None = None
+) -> tuple[FloatArray, ComplexArray, FloatArray]:
+    own = np.zeros_like(value) if per_tap is None else per_tap
+    return value / aim.vreg, slope / aim.vreg[:, None], own / aim.vreg
 
 
 def _padded(pairs: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:

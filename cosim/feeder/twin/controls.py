@@ -176,6 +176,34 @@ class Controls:
         """How near banks are to switching at some voltages of ``nodes``, and the slope of that."""
         return self._laws[2].kvar_rest(voltage, np.array(state.closed, dtype=bool)[self._places[1]])
 
+    def regulated(
+        self, state: ControlState, voltage: ComplexArray
+    ) -> tuple[FloatArray, ComplexArray, FloatArray]:
+        """Voltages that regulators hold, at some voltages of ``nodes``: see :meth:`RegulatorLaw.sensed`."""
+        return self._laws[0].sensed(voltage, np.array(state.taps)[self._places[0]])
+
+    def follows(self, state: ControlState) -> BoolArray:
+        """Which regulators are free to move their taps either way, shape (regulator,)."""
+        taps, backwards = np.array(state.taps), np.array(state.backwards, dtype=bool)
+        return self._laws[0].follows(taps[self._places[0]], backwards[self._places[0]])
+
+    def tap_currents(self, state: ControlState, voltage: ComplexArray) -> ComplexArray:
+        """Current that leaves ``switching_nodes`` more per change of each regulator's tap ratio.
+
+        Args:
+            state: where.
+            voltage: of ``switching_nodes``, volt.
+
+        Returns:
+            Shape (regulator, node), ampere.
+        """
+        linear, quadratic, _ = self._change_parts
+        taps = np.array(state.taps)
+        s = (np.array([winding.tap for winding in self.windings]) / taps)[:, None]
+        slope = (-s / taps[:, None]) * (linear + 2.0 * s * quadratic)
+        size = len(self.switching_nodes)
+        return np.asarray((slope.reshape(-1, size, size) @ voltage)[self._places[0]])
+
     def admittance_change(self, state: ControlState) -> ComplexArray:
         """What a state changes in the system admittance matrix against the state at reading.
 

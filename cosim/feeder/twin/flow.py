@@ -8,7 +8,8 @@ currents included (without it plans cost up to one percent more).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -225,14 +226,23 @@ class FlowSolver:
             weights: the functionals, ``df = Re(w dV)``.
             corrections: passes that bring in the slopes of the load currents; each is a solve.
         """
-        count = len(weights.period)
         parts = [
-            self._adjoint_block(slopes, weights, first, min(first + COLUMNS, count), corrections)
-            for first in range(0, count, COLUMNS)
+            self._to_devices(slopes.volts, period, y)
+            for period, y in self._adjoints(slopes, weights, corrections)
         ]
         if not parts:
             return np.zeros((0, self.devices)), np.zeros((0, self.devices))
         return np.concatenate([p for p, _ in parts]), np.concatenate([q for _, q in parts])
+
+    def adjoint_at(
+        self, slopes: Slopes, weights: Weights, corrections: int, rows: IntArray
+    ) -> ComplexArray:
+        """How functionals follow a current into some nodes, shape (functional, row): ``df = Re(y dI)``."""
+        parts = [
+            (y[rows, : len(period)] + 1j * y[rows, len(period) :]).T
+            for period, y in self._adjoints(slopes, weights, corrections)
+        ]
+        return np.concatenate([np.zeros((0, len(rows)), dtype=np.complex128), *parts])
 
     @property
     def sites(self) -> IntArray:
@@ -251,21 +261,25 @@ class FlowSolver:
         """Number of devices."""
         return int(self._owner[1].max(initial=-1)) + 1
 
-    def _adjoint_block(
-        self, slopes: Slopes, weights: Weights, first: int, last: int, corrections: int
-    ) -> tuple[FloatArray, FloatArray]:
-        period = weights.period[first:last]
-        state = slopes.volts.state[period]
-        w = weights.block(first, last, self._data.size + 1)
-        y = w.copy()
-        self.factor.solve(y, state)
-        for _ in range(corrections):
-            x = w.copy()
-            subtract_slopes(self._legs, slopes.direct, slopes.conjugate, period, y, x)
-            x[-1] = 0.0
-            self.factor.solve(x, state)
-            y = x
-        return self._to_devices(slopes.volts, period, y)
+    def _adjoints(
+        self, slopes: Slopes, weights: Weights, corrections: int
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Adjoint voltages, block by block, with the periods of each block's functionals."""
+        count = len(weights.period)
+        for first in range(0, count, COLUMNS):
+            last = min(first + COLUMNS, count)
+            period = weights.period[first:last]
+            state = slopes.volts.state[period]
+            w = weights.block(first, last, self._data.size + 1)
+            y = w.copy()
+            self.factor.solve(y, state)
+            for _ in range(corrections):
+                x = w.copy()
+                subtract_slopes(self._legs, slopes.direct, slopes.conjugate, period, y, x)
+                x[-1] = 0.0
+                self.factor.solve(x, state)
+                y = x
+            yield period, y
 
     def _to_devices(self, volts: Volts, period: IntArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         at_a, at_b = self._legs.a[self._loads :], self._legs.b[self._loads :]
@@ -354,6 +368,19 @@ class Weights:
         """Functionals over the same few rows; values of shape (row, functional)."""
         count = values.shape[1]
         return cls(np.repeat(rows, count), np.tile(np.arange(count), len(rows)), values.ravel(), period)
+
+    def scaled(self, factor: FloatArray) -> Weights:
+        """These, each functional times a factor, shape (functional,)."""
+        return replace(self, value=self.value * factor[self.column])
+
+    def joined(self, more: Weights) -> Weights:
+        """The sums of these functionals and others of the same periods."""
+        return Weights(
+            np.concatenate([self.row, more.row]),
+            np.concatenate([self.column, more.column]),
+            np.concatenate([self.value, more.value]),
+            self.period,
+        )
 
     def block(self, first: int, last: int, size: int) -> FloatArray:
         """Columns ``first .. last - 1`` in the kernels' layout."""

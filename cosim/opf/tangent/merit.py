@@ -8,7 +8,7 @@ import numpy as np
 
 from cosim.model.arrays import FloatArray
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Slope, Twin, TwinFlow
+from cosim.model.twin import Prices, Slope, Twin, TwinFlow
 from cosim.opf.tangent.qp.step_program import Peak, SoftRows, Tangent
 from cosim.opf.terms import Limits, Objective
 
@@ -21,11 +21,12 @@ class Slopes:
     """First order of a flow.
 
     Attributes:
-        import_kw: slope of the import, per kW and kvar, shape (period, device) each.
+        import_kw: slope of the import, per kW and kvar, shape (period, device) each; None where neither
+            a limit nor the peak asks for it.
         cost: slope of the cost of the network's terms.
     """
 
-    import_kw: Slope
+    import_kw: Slope | None
     cost: Slope
 
 
@@ -44,6 +45,7 @@ class NetworkCost:
         self._middle_pu = (limits.voltage_min_pu + limits.voltage_max_pu) / 2.0
         self._price = np.zeros(len(horizon))
         self._peak_so_far_kw = 0.0
+        self._worth, self._regulated = np.zeros((0, len(horizon))), np.zeros((0, len(horizon)))
 
     def update(self, price_per_kwh: FloatArray, peak_so_far_kw: float) -> None:
         """Set prices and the peak of the run so far."""
@@ -62,9 +64,29 @@ class NetworkCost:
         if objective.voltage_deviation_per_pu2_h:
             apart = ((flow.voltage_pu**2 - self._middle_pu**2) ** 2).sum(axis=0)
             cost += objective.voltage_deviation_per_pu2_h * float(self._hours @ apart)
-        cost += objective.peak_per_kw * max(float(imported.max()), self._peak_so_far_kw)
-        over = sum(np.maximum(sign * (imported - bound), 0.0) for sign, bound in self._import_bounds())
-        return cost + self._limits.power_penalty_per_kwh * float(np.sum(self._hours * over))
+        return cost + self._bounded(imported)
+
+    def _bounded(self, imported_kw: FloatArray) -> float:
+        """What peak and limits of the import cost."""
+        over = sum(np.maximum(sign * (imported_kw - bound), 0.0) for sign, bound in self._import_bounds())
+        peak = self._objective.peak_per_kw * max(float(imported_kw.max()), self._peak_so_far_kw)
+        return peak + self._limits.power_penalty_per_kwh * float(np.sum(self._hours * over))
+
+    def promised(
+        self, flow: TwinFlow, slopes: Slopes, tangent: Tangent, p_kw: FloatArray, q_kvar: FloatArray
+    ) -> float:
+        """Change of the cost that the tangent expects of other device powers, shape (period, device)."""
+        p, q = p_kw - tangent.centre_p_kw, q_kvar - tangent.centre_q_kvar
+        mode = p @ tangent.mode_p.T + q @ tangent.mode_q.T
+        change = (tangent.gradient_p * p + tangent.gradient_q * q).sum()
+        change += (
+            0.5 * (tangent.damping * (p**2 + q**2)).sum() + 0.5 * (tangent.mode_weight @ mode**2).sum()
+        )
+        if slopes.import_kw is not None:
+            there = flow.import_kva.real
+            moved = there + (slopes.import_kw[0] * p + slopes.import_kw[1] * q).sum(axis=1)
+            change += self._bounded(moved) - self._bounded(there)
+        return float(change)
 
     def turnover(self, flow: TwinFlow) -> float:
         """Sum of what all periods' imports cost or earn: what a difference in cost is measured by."""
@@ -81,23 +103,32 @@ class NetworkCost:
         bounds = ((1.0, self._limits.import_max_kw), (-1.0, self._limits.import_min_kw))
         return [(sign, bound) for sign, bound in bounds if bound is not None]
 
+    @property
+    def _prices(self) -> Prices:
+        objective = self._objective
+        return Prices(
+            import_kw=self._energy_rate,
+            losses_kw=objective.losses_per_kwh * self._hours,
+            deviation_pu2=objective.voltage_deviation_per_pu2_h * self._hours,
+            centre_pu=self._middle_pu,
+        )
+
+    def follow_taps(self, flow: TwinFlow) -> None:
+        """Charge regulated voltages from here on for what taps give back after this flow."""
+        self._worth = self._twin.tap_worth(flow, self._prices)
+        self._regulated = self._twin.regulated(flow)
+
+    def given_back(self, flow: TwinFlow) -> float:
+        """What a flow with held taps will cost more once the taps follow, to first order."""
+        if not self._worth.any():
+            return 0.0
+        return float((self._worth * (self._regulated - self._twin.regulated(flow))).sum())
+
     def slopes(self, flow: TwinFlow) -> Slopes:
-        """First order of the cost at a flow."""
-        objective, hours = self._objective, self._hours[:, None]
-        import_p, import_q = self._twin.import_slope(flow)
-        rate = self._energy_rate[:, None]
-        cost_p, cost_q = rate * import_p, rate * import_q
-        if objective.losses_per_kwh:
-            p, q = self._twin.losses_slope(flow)
-            cost_p, cost_q = (
-                cost_p + objective.losses_per_kwh * hours * p,
-                cost_q + objective.losses_per_kwh * hours * q,
-            )
-        if objective.voltage_deviation_per_pu2_h:
-            weight = objective.voltage_deviation_per_pu2_h * hours
-            _, (p, q) = self._twin.deviation_slope(flow, self._middle_pu)
-            cost_p, cost_q = cost_p + weight * p, cost_q + weight * q
-        return Slopes((import_p, import_q), (cost_p, cost_q))
+        """First order of the cost at a flow, taps following."""
+        cost = self._twin.cost_slope(flow, self._prices, self._worth)
+        bounded = self._import_bounds() or self._objective.peak_per_kw
+        return Slopes(self._twin.import_slope(flow) if bounded else None, cost)
 
     def tangent(self, flow: TwinFlow, slopes: Slopes, modes: int) -> Tangent:
         """The cost about a flow: exact slope, curvature of the losses.
@@ -127,6 +158,8 @@ class NetworkCost:
 
     def rows(self, flow: TwinFlow, slopes: Slopes) -> tuple[SoftRows, Peak | None]:
         """Limits of the import and the peak, as rows of the program."""
+        if slopes.import_kw is None:
+            return SoftRows.none(flow.device_kva.shape[1]), None
         periods, (slope_p, slope_q) = np.arange(len(self._hours)), slopes.import_kw
         imported = flow.import_kva.real
         # What the import would be without any device, by the tangent.
@@ -139,12 +172,6 @@ class NetworkCost:
         if self._objective.peak_per_kw:
             parts.append((slope_p, slope_q, -base, 0.0 * self._hours, True))
             peak = Peak(self._objective.peak_per_kw, self._peak_so_far_kw)
-        if not parts:
-            none = np.zeros((0, slope_p.shape[1]))
-            empty = np.zeros(0)
-            return SoftRows(
-                np.zeros(0, dtype=np.int64), none, none, empty, empty, np.zeros(0, dtype=bool)
-            ), None
         return SoftRows(
             period=np.tile(periods, len(parts)),
             p=np.concatenate([part[0] for part in parts]),

@@ -14,7 +14,7 @@ Devices are ordered batteries first, then PV systems: J = B + K. Positive power 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -135,6 +135,17 @@ class SoftRows:
     limit: FloatArray
     price: FloatArray
     of_peak: BoolArray
+
+    @classmethod
+    def none(cls, devices: int) -> SoftRows:
+        """No rows."""
+        slope, empty = np.zeros((0, devices)), np.zeros(0)
+        return cls(np.zeros(0, dtype=np.int64), slope, slope, empty, empty, np.zeros(0, dtype=bool))
+
+    def joined(self, more: SoftRows) -> SoftRows:
+        """These and more."""
+        pairs = [(getattr(self, part.name), getattr(more, part.name)) for part in fields(self)]
+        return SoftRows(*(np.concatenate(pair) for pair in pairs))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""What a flow is charged: its slope, and what the taps of regulators would give back of it.
+
+With taps held, a plan can lower the voltage, and with it what loads draw, by reactive power; once the
+voltage leaves a regulator's band the tap undoes it. The worth of a regulated voltage is what its tap
+earns per part of it: charged to whoever moves that voltage, it makes the slope with taps held the slope
+with taps that follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.feeder.twin.controls import Controls
+from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
+from cosim.feeder.twin.quantities import Quantities
+from cosim.feeder.twin.settling import InnerFlow
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
+from cosim.model.twin import Prices
+
+WORTH_CORRECTIONS = 3
+"""Passes of an adjoint for the worth of taps, which only guides a search."""
+
+
+@dataclass(frozen=True)
+class _Regulated:
+    """Voltages that regulators hold, in parts of their set voltage.
+
+    Attributes:
+        value: shape (regulator, period).
+        slope: by the sensed nodes, shape (regulator, node, period).
+        own: by the regulator's own tap at given voltages, shape (regulator, period).
+        follows: where the tap is free to follow, shape (regulator, period).
+    """
+
+    value: FloatArray
+    slope: ComplexArray
+    own: FloatArray
+    follows: BoolArray
+
+
+class Pricing:
+    """Slopes of the cost of one feeder's flows.
+
+    Args:
+        solver, controls, quantities: of the feeder.
+    """
+
+    def __init__(self, solver: FlowSolver, controls: Controls, quantities: Quantities) -> None:
+        self._solver, self._controls, self._quantities = solver, controls, quantities
+        self._sensed = solver.place[controls.nodes]
+        self._border = solver.place[controls.switching_nodes]
+
+    def weights(self, flow: InnerFlow, slopes: Slopes, prices: Prices) -> Weights:
+        """Weights of the cost, one functional per period.
+
+        Losses are import and injections less the loads' demand, which follows the voltage; the
+        injections themselves are not in here.
+        """
+        volts, solver = flow.volts, self._solver
+        weights = solver.import_weights(volts).scaled((prices.import_kw + prices.losses_kw) / 1e3)
+        if prices.losses_kw.any():
+            weights = weights.joined(solver.demand_weights(slopes).scaled(-prices.losses_kw / 1e3))
+        if prices.deviation_pu2.any():
+            apart = self._quantities.deviation_weights(volts, prices.centre_pu)
+            weights = weights.joined(apart.scaled(prices.deviation_pu2))
+        return weights
+
+    def regulated(self, flow: InnerFlow) -> FloatArray:
+        """Voltages that regulators hold, in parts of their set voltage, shape (regulator, period)."""
+        return self._regulated(flow).value
+
+    def charged(self, flow: InnerFlow, worth: FloatArray) -> Weights:
+        """Weights of the regulated voltages at what they are worth, one functional per period."""
+        slope = self._regulated(flow).slope
+        value = (worth[:, None, :] * slope).sum(axis=0)
+        return Weights.dense(self._sensed, value, np.arange(flow.volts.periods))
+
+    def tap_worth(self, flow: InnerFlow, slopes: Slopes, cost: Weights) -> FloatArray:
+        """What each regulated voltage is worth by the taps, shape (regulator, period).
+
+        With the taps free, ``dx`` moves cost and regulated voltages by ``c dx + g dr`` and
+        ``R dx + G dr``; taps that hold the voltages make that ``(c - w R) dx`` with ``w G = g``.
+        Regulators whose tap cannot follow are worth nothing.
+        """
+        regulated = self._regulated(flow)
+        worth = np.zeros_like(regulated.value)
+        which, period = np.nonzero(regulated.follows)
+        if not len(which):
+            return worth
+        rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
+        held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
+        paid = self._adjoint(slopes, cost)
+        at_border = flow.volts.complex(self._border)
+        for t in np.unique(period):
+            here = np.flatnonzero(period == t)
+            taps = which[here]
+            current = self._controls.tap_currents(flow.states[t], at_border[:, t])[taps]
+            gain = -np.real(held[here] @ current.T) + np.diag(regulated.own[taps, t])
+            earned = -np.real(current @ paid[t])
+            worth[taps, t] = np.linalg.lstsq(gain.T, earned, rcond=1e-6)[0]
+        return worth
+
+    def _adjoint(self, slopes: Slopes, weights: Weights) -> ComplexArray:
+        return self._solver.adjoint_at(slopes, weights, WORTH_CORRECTIONS, self._border)
+
+    def _regulated(self, flow: InnerFlow) -> _Regulated:
+        v = flow.volts.complex(self._sensed)
+        parts = [self._controls.regulated(state, v[:, t]) for t, state in enumerate(flow.states)]
+        follows = np.array([self._controls.follows(state) for state in flow.states], dtype=bool).T
+        value = np.stack([part[0] for part in parts], axis=-1)
+        slope = np.stack([part[1] for part in parts], axis=-1)
+        own = np.stack([part[2] for part in parts], axis=-1)
+        return _Regulated(value, slope, own, follows.reshape(value.shape))

@@ -1,0 +1,367 @@
+"""The search of the tangent planner: program after program until the tangent says what the flow says."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cosim.model.arrays import FloatArray
+from cosim.model.state import NoPlan
+from cosim.model.timegrid import Horizon
+from cosim.model.twin import Twin, TwinFlow
+from cosim.opf.tangent.fleet import Dispatch, Fleet
+from cosim.opf.tangent.limits import RowPool
+from cosim.opf.tangent.merit import NetworkCost, Slopes
+from cosim.opf.tangent.qp.solve import SolverName, solve
+from cosim.opf.tangent.qp.step_program import (
+    Batteries,
+    PvSystems,
+    SoftRows,
+    StepAnswer,
+    StepProgram,
+)
+
+COST_TOLERANCE = 3e-6
+"""A step is the last one when the exact cost is as the program said to this part of the cost."""
+CIRCLE_TOLERANCE = 1e-4
+"""Plans whose tap schedules take turns are told apart no further than this part of the cost."""
+STALLED_STEPS, STALLED_GAIN = 2, 3e-6
+"""A search stands still when so many steps brought less than this part of the cost."""
+MERIT_TOLERANCE = 1e-5
+"""A step may make cost and violations worse by this part of the cost."""
+LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
+"""Modes of the losses' curvature, fewer beyond so many periods: each is two dense rows per period."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A dispatch, its exact flow and what it costs.
+
+    Attributes:
+        dispatch: the plan.
+        flow: exact, regulators and capacitors at rest unless they were held.
+        cost: of devices and network, currency, without limits of voltages and lines.
+        given_back: what held taps will add to that once they follow, to first order.
+    """
+
+    dispatch: Dispatch
+    flow: TwinFlow
+    cost: float
+    given_back: float
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What the devices of a plan can do: see :class:`StepProgram`."""
+
+    batteries: Batteries
+    pvs: PvSystems
+
+
+@dataclass
+class Course:
+    """How the search for one plan went.
+
+    Attributes:
+        most_programs: at which it ends, whatever was found.
+        deadline: of ``time.perf_counter``, likewise; None for none.
+        parts_s: seconds by part.
+        programs, solvers, residual: of the quadratic programs.
+        converged: whether the last program said what the flow does, and no control moved after it.
+    """
+
+    most_programs: int
+    deadline: float | None
+    parts_s: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("flows", "slopes", "programs"), 0.0)
+    )
+    programs: int = 0
+    solvers: tuple[str, ...] = ()
+    residual: float = 0.0
+    converged: bool = False
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+
+@dataclass(frozen=True)
+class _TangentStep:
+    """A program about a point.
+
+    Attributes:
+        program: the quadratic program.
+        slopes: it was made of.
+        scale: of its rows, those of the pool first, kW per unit of the limit.
+    """
+
+    program: StepProgram
+    slopes: Slopes
+    scale: FloatArray
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step that was taken.
+
+    Attributes:
+        point: where it led.
+        last: the exact flow is as the program said: there is nothing left to do.
+    """
+
+    point: Point
+    last: bool
+
+
+class Search:
+    """Finds the best plan about an earlier one.
+
+    Args:
+        horizon: the periods.
+        twin, fleet, cost, pool: feeder, devices, cost and limits.
+        solver: of the programs.
+
+    Attributes:
+        warm: the solver's iterate, to start the next program from.
+    """
+
+    def __init__(
+        self,
+        horizon: Horizon,
+        twin: Twin,
+        fleet: Fleet,
+        cost: NetworkCost,
+        pool: RowPool,
+        solver: SolverName,
+    ) -> None:
+        self._horizon, self._twin = horizon, twin
+        self._fleet, self._cost, self._pool, self._solver = fleet, cost, pool, solver
+        self.warm: object | None = None
+
+    def evaluate(
+        self,
+        dispatch: Dispatch,
+        devices: Devices,
+        start: TwinFlow | None,
+        course: Course,
+        *,
+        held: bool = False,
+    ) -> Point:
+        """Exact flow and cost of a dispatch.
+
+        Args:
+            dispatch: the plan.
+            devices: what it may do.
+            start: a flow near by.
+            course: counts the time.
+            held: regulators and capacitors stay as in ``start``; else they react, and what their taps
+                are worth is taken anew.
+        """
+        began = time.perf_counter()
+        flow = self._twin.flow(self._fleet.injection_kva(dispatch), start, held=held)
+        if not held and flow.converged.all():
+            self._cost.follow_taps(flow)
+        cost = self._fleet.cost(dispatch, devices.batteries, devices.pvs) + self._cost.of(flow)
+        course.parts_s["flows"] += time.perf_counter() - began
+        return Point(dispatch, flow, cost, self._cost.given_back(flow))
+
+    def run(self, point: Point, devices: Devices, course: Course) -> Point | NoPlan:
+        """From a point to the best plan: step after step until the tangent says what the flow says."""
+        if not point.flow.converged.all():
+            period = int(np.flatnonzero(~point.flow.converged)[0])
+            reason = f"the feeder has no power flow in period {period} with its devices at rest"
+            return NoPlan("not_physical", reason)
+        # The start is no plan yet: the first step need not improve on it.
+        must_improve, course.converged = False, False
+        best: Point | None = None
+        progress: list[float] = []
+        for _ in range(course.most_programs):
+            tangent = self._tangent(point, devices, course)
+            answer = self._solve(tangent.program, course)
+            if answer.status not in {"optimal", "almost"}:
+                status = "infeasible" if answer.status == "infeasible" else "solver_error"
+                return NoPlan(status, f"the tangent program is {answer.status}: {answer.message}")
+            step = self._step(point, tangent, answer, devices, course, must_improve=must_improve)
+            if step is None:
+                return NoPlan("not_physical", "no step of the tangent program has a power flow")
+            point, must_improve = step.point, True
+            progress.append(self._guide(point))
+            if step.last or self._stalled(progress, point):
+                progress.clear()
+                settled = self._settled(point, devices, course)
+                if not settled.flow.converged.all():
+                    break
+                course.converged = step.last and _same_taps(settled.flow, point.flow)
+                done = self._nothing_gained(settled, point, best)
+                best, must_improve = self._better(settled, best), False
+                if done:
+                    return best
+                point = settled
+            if course.out_of_time:
+                break
+        # What regulators and capacitors really do is what the plan must answer for.
+        found = self._better(self._settled(point, devices, course), best)
+        if not found.flow.converged.all():
+            return NoPlan("not_physical", "the plan has no power flow once regulators and capacitors react")
+        return found
+
+    # --- when to stop -----------------------------------------------------------------------------
+
+    def _settled(self, point: Point, devices: Devices, course: Course) -> Point:
+        """The same dispatch with regulators and capacitors free to react."""
+        settled = self.evaluate(point.dispatch, devices, point.flow, course)
+        self._extend(settled.flow, course)
+        return settled
+
+    def _stalled(self, progress: list[float], point: Point) -> bool:
+        """Whether the last steps brought nothing: on the edge of a load's law they jump to and fro."""
+        if len(progress) <= STALLED_STEPS:
+            return False
+        gain = min(progress[:-STALLED_STEPS]) - min(progress[-STALLED_STEPS:])
+        return gain <= STALLED_GAIN * self._cost.turnover(point.flow)
+
+    def _nothing_gained(self, settled: Point, held: Point, best: Point | None) -> bool:
+        """Whether another round cannot pay: the controls stayed, or did no harm, or go in circles."""
+        if _same_taps(settled.flow, held.flow):
+            return True
+        tolerance = CIRCLE_TOLERANCE * self._cost.turnover(settled.flow)
+        merit = self._merit(settled)
+        return merit <= self._guide(held) + tolerance or (
+            best is not None and merit >= self._merit(best) - tolerance
+        )
+
+    def _better(self, point: Point, best: Point | None) -> Point:
+        if best is None or not best.flow.converged.all():
+            return point
+        worse = not point.flow.converged.all() or self._merit(point) > self._merit(best)
+        return best if worse else point
+
+    def _merit(self, point: Point) -> float:
+        """Cost with everything beyond a limit paid for."""
+        _, _, _, price = self._pool.stacked()
+        beyond = self._pool.values(point.flow) - self._pool.tolerances()
+        return point.cost + float(price @ np.maximum(beyond, 0.0))
+
+    def _guide(self, point: Point) -> float:
+        """The merit that a point with held taps will have once they follow."""
+        return self._merit(point) + point.given_back
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def _extend(self, flow: TwinFlow, course: Course) -> int:
+        began = time.perf_counter()
+        made = self._pool.extend(flow)
+        course.parts_s["slopes"] += time.perf_counter() - began
+        return made
+
+    def _tangent(self, point: Point, devices: Devices, course: Course) -> _TangentStep:
+        """The quadratic program about a point."""
+        if not len(self._pool):
+            self._extend(point.flow, course)
+        began = time.perf_counter()
+        self._pool.trim(point.flow)
+        self._pool.refresh(point.flow)
+        slopes = self._cost.slopes(point.flow)
+        modes = LOSS_MODES if len(self._horizon) <= LONG else LOSS_MODES_LONG
+        tangent = self._cost.tangent(point.flow, slopes, modes)
+        limits, scale = self._limit_rows(point.flow)
+        rows, peak = self._cost.rows(point.flow, slopes)
+        course.parts_s["slopes"] += time.perf_counter() - began
+        program = StepProgram(
+            self._horizon.hours, devices.batteries, devices.pvs, tangent, limits.joined(rows), peak
+        )
+        return _TangentStep(program, slopes, scale)
+
+    def _limit_rows(self, flow: TwinFlow) -> tuple[SoftRows, FloatArray]:
+        """Rows of the pool about a flow, and what each is scaled by: kW of the device it hears most."""
+        period, p, q, price = self._pool.stacked()
+        scale = 1.0 / np.maximum(np.abs(p).max(axis=1, initial=0.0), np.abs(q).max(axis=1, initial=0.0))
+        power = flow.device_kva[period]
+        there = (p * power.real + q * power.imag).sum(axis=1) - self._pool.values(flow)
+        rows = SoftRows(
+            period=period,
+            p=p * scale[:, None],
+            q=q * scale[:, None],
+            limit=there * scale,
+            price=price / scale,
+            of_peak=np.zeros(len(period), dtype=bool),
+        )
+        return rows, scale
+
+    def _solve(self, program: StepProgram, course: Course) -> StepAnswer:
+        began = time.perf_counter()
+        answer = solve(program, solver=self._solver, warm=self.warm)
+        self.warm = answer.warm
+        course.parts_s["programs"] += time.perf_counter() - began
+        course.programs += 1
+        course.residual = max(course.residual, answer.primal_residual)
+        if answer.solver not in course.solvers:
+            course.solvers = (*course.solvers, answer.solver)
+        return answer
+
+    def _step(
+        self,
+        point: Point,
+        tangent: _TangentStep,
+        answer: StepAnswer,
+        devices: Devices,
+        course: Course,
+        *,
+        must_improve: bool,
+    ) -> _Step | None:
+        """Go to the program's answer, or part of the way where the whole way makes things worse.
+
+        Args:
+            point: where the program was made.
+            tangent, answer: the program and its answer.
+            devices: what they may do.
+            course: counts the time.
+            must_improve: whether the point is a plan itself, which a worse one must not replace.
+        """
+        wanted = Dispatch.of(answer, devices.pvs.available_kw)
+        best: _Step | None = None
+        for part in (1.0, 0.5, 0.25):
+            dispatch = wanted if part == 1.0 else point.dispatch.towards(wanted, part)
+            new = self.evaluate(dispatch, devices, point.flow, course, held=True)
+            if not new.flow.converged.all():
+                continue
+            told = part == 1.0 and self._as_promised(point, new, tangent, answer)
+            made = self._extend(new.flow, course)
+            # Once half the way was gone, the new rows and slopes say more than another halving would.
+            if best is not None:
+                return _Step(new, last=False)
+            best = _Step(new, last=told and not made)
+            worse = self._guide(new) > self._guide(point) + MERIT_TOLERANCE * abs(point.cost)
+            if best.last or not (must_improve and worse):
+                return best
+        return best
+
+    def _as_promised(self, old: Point, new: Point, tangent: _TangentStep, answer: StepAnswer) -> bool:
+        """Whether the exact flow costs what the program said and keeps what it kept."""
+        promised = self._promised(old, tangent, answer)
+        scale = max(abs(new.cost), abs(self._cost.turnover(new.flow)))
+        if abs(new.cost + new.given_back - promised) > COST_TOLERANCE * scale:
+            return False
+        beyond = self._pool.values(new.flow)
+        allowed = np.maximum(answer.slack_kw[: len(beyond)], 0.0) / tangent.scale
+        return bool((beyond <= allowed + self._pool.tolerances()).all())
+
+    def _promised(self, old: Point, tangent: _TangentStep, answer: StepAnswer) -> float:
+        """What a program expects its answer to cost, limits of voltages and lines left out."""
+        program = tangent.program
+        wanted = Dispatch.of(answer, program.pvs.available_kw)
+        own = [
+            self._fleet.cost(dispatch, program.batteries, program.pvs)
+            for dispatch in (wanted, old.dispatch)
+        ]
+        change = self._cost.promised(old.flow, tangent.slopes, program.tangent, answer.p_kw, answer.q_kvar)
+        return old.cost + old.given_back + own[0] - own[1] + change
+
+
+def _same_taps(one: TwinFlow, other: TwinFlow) -> bool:
+    return np.array_equal(one.tap, other.tap) and np.array_equal(
+        one.capacitor_closed, other.capacitor_closed
+    )
