@@ -174,36 +174,39 @@ class RegulatorLaw:
     ) -> tuple[FloatArray, ComplexArray, FloatArray]:
         """What the controls hold by their taps while power flows forwards, as a part of the set voltage.
 
+        Args:
+            voltage: of the nodes the controls name in some periods, volt, shape (place, period).
+            taps: shape (control, period).
+
         Returns:
-            The value, shape (control,); its slope, the real part of slope times dV, shape (control,
-            place); and its slope in the control's own tap at given voltages, shape (control,).
+            The value, shape (control, period); its slope, the real part of slope times dV, shape
+            (control, place, period); and its slope in the control's own tap at given voltages, shape
+            (control, period).
         """
         rows = self._matrix.reshape(*self._shape, self._matrix.shape[1])
-        seen = rows @ voltage
-        chosen = (self._orientation * np.abs(seen[0])).argmax(axis=1)
-        rows, seen = rows[:, self._each, chosen], seen[:, self._each, chosen]
-        control, control_row = seen[0] / self.sensing_ratio, rows[0] / self.sensing_ratio[:, None]
-        if not self._compensates:
-            unit = np.conj(control) / np.maximum(np.abs(control), 1e-9)
-            return _of_set_voltage(self._forward, np.abs(control), unit[:, None] * control_row)
-        s = self._read_tap / taps
-        drop = self._forward.drop
-        current = (seen[1] + s * seen[2] + s * s * seen[3]) / self.ct_amps
-        current_row = (rows[1] + s[:, None] * rows[2] + (s * s)[:, None] * rows[3]) / self.ct_amps[:, None]
-        per_tap = -(s / taps) * (seen[2] + 2.0 * s * seen[3]) / self.ct_amps
-        far = control + drop * current
-        unit = np.conj(far) / np.maximum(np.abs(far), 1e-9)
-        return _of_set_voltage(
-            self._forward,
-            np.abs(far),
-            unit[:, None] * (control_row + drop[:, None] * current_row),
-            np.real(unit * drop * per_tap),
-        )
+        seen = np.tensordot(rows, voltage, axes=1)
+        each, period = np.ogrid[: taps.shape[0], : taps.shape[1]]
+        chosen = (self._orientation[:, :, None] * np.abs(seen[0])).argmax(axis=1)
+        seen, picked = seen[:, each, chosen, period], rows[:, each, chosen]
+        far, row = seen[0] / self.sensing_ratio[:, None], picked[0] / self.sensing_ratio[:, None, None]
+        per_tap = np.zeros_like(far)
+        if self._compensates:
+            s = self._read_tap[:, None] / taps
+            drop = (self._forward.drop / self.ct_amps)[:, None]
+            far = far + drop * (seen[1] + s * seen[2] + s * s * seen[3])
+            current = picked[1] + s[:, :, None] * picked[2] + (s * s)[:, :, None] * picked[3]
+            row = row + drop[:, :, None] * current
+            per_tap = -drop * (s / taps) * (seen[2] + 2.0 * s * seen[3])
+        set_voltage = self._forward.vreg[:, None]
+        unit = np.conj(far) / np.maximum(np.abs(far), 1e-9) / set_voltage
+        slope = np.moveaxis(unit[:, :, None] * row, 2, 1)
+        return np.abs(far) / set_voltage, slope, np.real(unit * per_tap)
 
     def follows(self, taps: FloatArray, backwards: BoolArray) -> BoolArray:
-        """Which taps are free to follow their voltage either way, shape (control,)."""
-        inside = (taps < self.highest - self.increment / 2) & (taps > self.lowest + self.increment / 2)
-        return np.asarray(self._free & inside & ~backwards & ~self._by_magnitude)
+        """Which taps are free to follow their voltage either way; all shapes (control, period)."""
+        lowest, highest = self.lowest + self.increment / 2, self.highest - self.increment / 2
+        inside = (taps < highest[:, None]) & (taps > lowest[:, None])
+        return np.asarray((self._free & ~self._by_magnitude)[:, None] & inside & ~backwards)
 
     def moved(self, taps: FloatArray, change: FloatArray, acting: BoolArray) -> FloatArray:
         """Tap ratios after the acting controls made their move, shape (control,)."""
@@ -367,13 +370,6 @@ def _power_factor(power: ComplexArray) -> FloatArray:
     factor: FloatArray = np.ones_like(apparent)
     np.divide(np.abs(power.real), apparent, out=factor, where=apparent != 0.0)
     return np.where(power.imag < 0.0, 2.0 - factor, factor)
-
-
-def _of_set_voltage(
-    aim: _Aim, value: FloatArray, slope: ComplexArray, per_tap: FloatArray | None = None
-) -> tuple[FloatArray, ComplexArray, FloatArray]:
-    own = np.zeros_like(value) if per_tap is None else per_tap
-    return value / aim.vreg, slope / aim.vreg[:, None], own / aim.vreg
 
 
 def _padded(pairs: Sequence[tuple[int, int]], width: int) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ controls with the shortest delay move, and look again, before any slower one mov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -177,15 +177,19 @@ class Controls:
         return self._laws[2].kvar_rest(voltage, np.array(state.closed, dtype=bool)[self._places[1]])
 
     def regulated(
-        self, state: ControlState, voltage: ComplexArray
+        self, states: Sequence[ControlState], voltage: ComplexArray
     ) -> tuple[FloatArray, ComplexArray, FloatArray]:
-        """Voltages that regulators hold, at some voltages of ``nodes``: see :meth:`RegulatorLaw.sensed`."""
-        return self._laws[0].sensed(voltage, np.array(state.taps)[self._places[0]])
+        """Voltages that regulators hold, in one state per period: see :meth:`RegulatorLaw.sensed`."""
+        return self._laws[0].sensed(voltage, self._taps(states))
 
-    def follows(self, state: ControlState) -> BoolArray:
-        """Which regulators are free to move their taps either way, shape (regulator,)."""
-        taps, backwards = np.array(state.taps), np.array(state.backwards, dtype=bool)
-        return self._laws[0].follows(taps[self._places[0]], backwards[self._places[0]])
+    def follows(self, states: Sequence[ControlState]) -> BoolArray:
+        """Which regulators are free to move their taps either way, shape (regulator, period)."""
+        backwards = np.array([state.backwards for state in states], dtype=bool).T
+        return self._laws[0].follows(self._taps(states), backwards[self._places[0]])
+
+    def _taps(self, states: Sequence[ControlState]) -> FloatArray:
+        taps: FloatArray = np.array([state.taps for state in states], dtype=float).T[self._places[0]]
+        return taps
 
     def tap_currents(self, state: ControlState, voltage: ComplexArray) -> ComplexArray:
         """Current that leaves ``switching_nodes`` more per change of each regulator's tap ratio.

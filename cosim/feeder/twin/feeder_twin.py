@@ -10,10 +10,10 @@ from cosim.errors import ContractError
 from cosim.feeder.twin.controls import Controls
 from cosim.feeder.twin.curvature import curvature_of
 from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.flow import FlowSolver, Slopes, Volts, Weights
+from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
 from cosim.feeder.twin.pricing import Pricing
 from cosim.feeder.twin.quantities import Quantities
-from cosim.feeder.twin.settling import InnerFlow, Restless, Settling, States
+from cosim.feeder.twin.settling import InnerFlow, Restless, Settling
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow
@@ -76,7 +76,7 @@ class FeederTwin:
         states = (self._settling.measured,) * periods
         self._settling.use_states(states)
         none = np.zeros((periods, self._solver.devices), dtype=np.complex128)
-        return self._describe(none, self._solver.at_reading(periods), states, frozenset())
+        return self._describe(none, InnerFlow(self._solver.at_reading(periods), states, frozenset()))
 
     def moved(self, flow: TwinFlow, period: IntArray) -> TwinFlow:
         """See :class:`cosim.model.twin.Twin`."""
@@ -111,23 +111,22 @@ class FeederTwin:
         if not held and not self._frozen:
             states, volts, restless = settling.settle(device_kva, states, volts, restless)
         volts = settling.solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
-        return self._describe(device_kva, volts, states, restless)
+        gains = {} if earlier is None else dict(earlier.gains)
+        return self._describe(device_kva, InnerFlow(volts, states, restless, gains))
 
-    def _describe(
-        self, device_kva: ComplexArray, volts: Volts, states: States, restless: Restless
-    ) -> TwinFlow:
+    def _describe(self, device_kva: ComplexArray, inner: InnerFlow) -> TwinFlow:
+        volts = inner.volts
         imported = self._solver.import_kva(volts)
         drawn_kw = self._solver.load_power(volts).real.sum(axis=0) / 1e3
-        inner = InnerFlow(volts, states, restless)
         return TwinFlow(
             device_kva=device_kva,
-            tap=np.array([state.taps for state in states]),
-            capacitor_closed=np.array([state.closed for state in states], dtype=bool),
+            tap=np.array([state.taps for state in inner.states]),
+            capacitor_closed=np.array([state.closed for state in inner.states], dtype=bool),
             voltage_pu=self._quantities.values(inner, Quantity.VOLTAGE),
             import_kva=imported,
             losses_kw=np.asarray(imported.real + device_kva.real.sum(axis=1) - drawn_kw),
             converged=volts.converged,
-            hunting=len(restless),
+            hunting=len(inner.restless),
             iterations=volts.iterations,
             inner=inner,
         )

@@ -21,6 +21,8 @@ from cosim.model.twin import Prices
 
 WORTH_CORRECTIONS = 3
 """Passes of an adjoint for the worth of taps, which only guides a search."""
+LEAST_GAIN = 1e-6
+"""Of a combination of taps on the regulated voltages, as a part of the largest."""
 
 
 @dataclass(frozen=True)
@@ -86,30 +88,38 @@ class Pricing:
         """
         regulated = self._regulated(flow)
         worth = np.zeros_like(regulated.value)
-        which, period = np.nonzero(regulated.follows)
-        if not len(which):
+        if not regulated.follows.any():
             return worth
-        rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
-        held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
+        self._take_gains(flow, slopes, regulated)
         paid = self._adjoint(slopes, cost)
         at_border = flow.volts.complex(self._border)
-        for t in np.unique(period):
+        for t, state in enumerate(flow.states):
+            taps = np.flatnonzero(regulated.follows[:, t])
+            current = self._controls.tap_currents(state, at_border[:, t])[taps]
+            earned = -np.real(current @ paid[t])
+            worth[taps, t] = np.linalg.lstsq(flow.gains[t][1].T, earned, rcond=LEAST_GAIN)[0]
+        return worth
+
+    def _take_gains(self, flow: InnerFlow, slopes: Slopes, regulated: _Regulated) -> None:
+        """How regulated voltages answer to taps, in periods whose state is not that of an earlier flow.
+
+        They depend on the powers only a little: what an earlier flow found in the same state will do.
+        """
+        known = [t in flow.gains and flow.gains[t][0] == state for t, state in enumerate(flow.states)]
+        which, period = np.nonzero(regulated.follows & ~np.array(known))
+        rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
+        held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
+        at_border = flow.volts.complex(self._border)
+        for t in np.flatnonzero(~np.array(known)):
             here = np.flatnonzero(period == t)
             taps = which[here]
             current = self._controls.tap_currents(flow.states[t], at_border[:, t])[taps]
             gain = -np.real(held[here] @ current.T) + np.diag(regulated.own[taps, t])
-            earned = -np.real(current @ paid[t])
-            worth[taps, t] = np.linalg.lstsq(gain.T, earned, rcond=1e-6)[0]
-        return worth
+            flow.gains[int(t)] = (flow.states[t], gain)
 
     def _adjoint(self, slopes: Slopes, weights: Weights) -> ComplexArray:
         return self._solver.adjoint_at(slopes, weights, WORTH_CORRECTIONS, self._border)
 
     def _regulated(self, flow: InnerFlow) -> _Regulated:
-        v = flow.volts.complex(self._sensed)
-        parts = [self._controls.regulated(state, v[:, t]) for t, state in enumerate(flow.states)]
-        follows = np.array([self._controls.follows(state) for state in flow.states], dtype=bool).T
-        value = np.stack([part[0] for part in parts], axis=-1)
-        slope = np.stack([part[1] for part in parts], axis=-1)
-        own = np.stack([part[2] for part in parts], axis=-1)
-        return _Regulated(value, slope, own, follows.reshape(value.shape))
+        value, slope, own = self._controls.regulated(flow.states, flow.volts.complex(self._sensed))
+        return _Regulated(value, slope, own, self._controls.follows(flow.states))

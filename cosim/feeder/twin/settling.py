@@ -12,21 +12,19 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
 
 SETTLING_TOLERANCE_PU = 2e-5
-MOST_PASSES = 12
-"""Flow and controls are repeated at most so often until the controls rest."""
-MOST_CHANGES = 3
-"""A period whose controls moved in more passes than this hunts."""
 CONTROL_ITERATIONS = 40
 """Of the controls of one period; twice what any rest has taken."""
 MOST_KEPT_STATES = 500
 """Admittances of so many switching states are kept: plans meet the same ones again and again."""
-TRIED_AGAIN = 4
+TRIED_AGAIN = 1
 """So many periods from now are given another chance to rest at every plan."""
 
 States = tuple[ControlState, ...]
 """One state per period."""
 Restless = frozenset[int]
 """Periods whose controls hunt; they are held."""
+Gain = tuple[ControlState, FloatArray]
+"""Change of regulated voltages per change of taps, of those that are free to follow in a state."""
 
 
 @dataclass
@@ -37,6 +35,7 @@ class InnerFlow:
         volts: voltages of all periods.
         states: of the controls.
         restless: periods that are held.
+        gains: how regulated voltages answer to taps, by period, with the state they were taken in.
         kept_slopes: of the leg currents, once they were asked for.
         kept_values: of limited quantities, likewise.
     """
@@ -44,6 +43,7 @@ class InnerFlow:
     volts: Volts
     states: States
     restless: Restless
+    gains: dict[int, Gain] = field(default_factory=dict)
     kept_slopes: list[Slopes] = field(default_factory=list)
     kept_values: dict[Quantity, FloatArray] = field(default_factory=dict)
 
@@ -51,7 +51,8 @@ class InnerFlow:
         """The given periods, in the given order; the nearest that hunted are tried again."""
         hunted = {new for new, old in enumerate(period) if int(old) in self.restless}
         restless = frozenset(new for new in hunted if new >= TRIED_AGAIN)
-        return InnerFlow(self.volts.moved(period), tuple(self.states[i] for i in period), restless)
+        gains = {new: self.gains[int(old)] for new, old in enumerate(period) if int(old) in self.gains}
+        return InnerFlow(self.volts.moved(period), tuple(self.states[i] for i in period), restless, gains)
 
 
 class Settling:
@@ -116,60 +117,37 @@ class Settling:
         return volts.complex(self._sensed)
 
     def settle(
-        self, device_kva: ComplexArray, states: States, volts: Volts | None, restless: Restless
-    ) -> tuple[States, Volts | None, Restless]:
-        """Flow and controls in turn until every period's controls rest in that period's flow.
+        self, device_kva: ComplexArray, states: States, start: Volts | None, restless: Restless
+    ) -> tuple[States, Volts, Restless]:
+        """Where the controls go, period after period, each from where the one before rests.
 
-        A period starts where the one before it rests, and its controls see the exact flow of every
-        state they go through. A period whose controls hunt is held from then on: it has no rest.
-        """
-        # Reached from the period before, or from the measured state: what the earlier flow settled.
-        origins: list[ControlState | None] = [None, *states[:-1]] if volts else [None] * len(states)
-        changes = np.zeros(len(states), dtype=np.int64)
-        for _ in range(MOST_PASSES):
-            volts = self.solve(device_kva, states, volts, SETTLING_TOLERANCE_PU)
-            if not volts.converged.all():
-                break
-            settled, overran = self._react(device_kva, volts, states, origins, restless)
-            moved = np.array([a != b for a, b in zip(settled, states, strict=True)])
-            changes += moved
-            hunting = overran | set(np.flatnonzero(changes > MOST_CHANGES).tolist())
-            states, restless = settled, restless | hunting
-            if not moved.any():
-                break
-        return states, volts, restless
-
-    def _react(
-        self,
-        device_kva: ComplexArray,
-        volts: Volts,
-        states: States,
-        origins: list[ControlState | None],
-        restless: Restless,
-    ) -> tuple[States, Restless]:
-        """Where the controls go from the states of a flow, and the periods in which they find no rest.
+        They see the exact flow of every state they pass through, as in the feeder: which rest is found
+        depends on the way there. A period whose controls hunt is held from then on: it has no rest.
 
         Args:
-            device_kva: of the flow.
-            volts: flow in the states.
-            states: of each period.
-            origins: state from which each period's was reached; kept up to date here.
-            restless: periods that are held.
+            device_kva: injections.
+            states: near which the rest is expected.
+            start: voltages to start from.
+            restless: periods that are held in their states.
+
+        Returns:
+            States, the flow in the expected ones to start from, and the periods that are held.
         """
+        volts = self.solve(device_kva, states, start, SETTLING_TOLERANCE_PU)
+        if not volts.converged.all():
+            return states, volts, restless
         before, settled, overran = self.measured, list[ControlState](), set[int]()
         for period, state in enumerate(states):
             if period in restless:
                 before = state
             else:
-                begin = state if origins[period] == before else before
-                origins[period] = before
                 here = _PeriodFlow(self, period, device_kva, volts, state)
-                rest = self._controls.settle(begin, here.sense, CONTROL_ITERATIONS)
+                rest = self._controls.settle(before, here.sense, CONTROL_ITERATIONS)
                 before = rest.state
                 if rest.overrun:
                     overran.add(period)
             settled.append(before)
-        return tuple(settled), frozenset(overran)
+        return tuple(settled), volts, restless | overran
 
 
 class _PeriodFlow:

@@ -259,6 +259,12 @@ class RowPool:
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
 
+    def exceeded(self, flow: TwinFlow, periods: int) -> bool:
+        """Whether rows of the first periods are beyond their limits."""
+        period = np.concatenate([rows.period for rows in self.rows])
+        beyond = self.values(flow) > self.tolerances()
+        return bool((beyond & (period < periods)).any())
+
     def penalty(self, flow: TwinFlow) -> float:
         """What a flow pays for being beyond the limits of the grid, by the rows, currency."""
         hours, total = self._horizon.hours, 0.0

@@ -29,6 +29,9 @@ CIRCLE_TOLERANCE = 1e-4
 """Plans whose tap schedules take turns are told apart no further than this part of the cost."""
 STALLED_STEPS, STALLED_GAIN = 2, 3e-6
 """A search stands still when so many steps brought less than this part of the cost."""
+NEAR_PERIODS = 2
+"""Of a plan that will be made anew in a step, controls and limits are brought to agree in so many first
+periods; further away they have time."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -66,6 +69,7 @@ class Course:
 
     Attributes:
         most_programs: at which it ends, whatever was found.
+        soon_again: another plan follows in a step, and mends what is far away.
         deadline: of ``time.perf_counter``, likewise; None for none.
         parts_s: seconds by part.
         programs, solvers, residual: of the quadratic programs.
@@ -73,6 +77,7 @@ class Course:
     """
 
     most_programs: int
+    soon_again: bool
     deadline: float | None
     parts_s: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("flows", "slopes", "programs"), 0.0)
@@ -196,6 +201,7 @@ class Search:
                     break
                 course.converged = step.last and _same_taps(settled.flow, point.flow)
                 done = self._nothing_gained(settled, point, best)
+                done = done or (course.soon_again and self._near_stays(settled, point))
                 best, must_improve = self._better(settled, best), False
                 if done:
                     return best
@@ -232,6 +238,13 @@ class Search:
         return merit <= self._guide(held) + tolerance or (
             best is not None and merit >= self._merit(best) - tolerance
         )
+
+    def _near_stays(self, settled: Point, held: Point) -> bool:
+        """Whether what will be carried out before the next plans is as the search left it."""
+        near = slice(0, NEAR_PERIODS)
+        moved = not np.array_equal(settled.flow.tap[near], held.flow.tap[near])
+        switched = not np.array_equal(settled.flow.capacitor_closed[near], held.flow.capacitor_closed[near])
+        return not (moved or switched) and not self._pool.exceeded(settled.flow, NEAR_PERIODS)
 
     def _better(self, point: Point, best: Point | None) -> Point:
         if best is None or not best.flow.converged.all():
