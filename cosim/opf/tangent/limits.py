@@ -168,13 +168,13 @@ class RowPool:
                 beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
                 self.rows[i] = rows.only(beyond > -FORGET_BEYOND)
 
-    def extend(self, flow: TwinFlow) -> int:
+    def extend(self, flow: TwinFlow) -> FloatArray:
         """Make rows for what a flow has near or beyond a limit and no row stands for yet.
 
         Returns:
-            How many were made for places beyond their limit.
+            How far the new rows are beyond their limits, at most, in tolerances, shape (period,).
         """
-        made = 0
+        beyond_by = np.zeros(len(self._horizon))
         for i, bound in enumerate(self.bounds):
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
             picked = self._pick(i, bound, beyond, flow)
@@ -186,8 +186,9 @@ class RowPool:
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
                 self.rows[i] = self.rows[i].joined(Rows(place, period, p, q).only(useful))
-                made += int((beyond[place, period] > 0.0)[useful].sum())
-        return made
+                worst = beyond[place, period][useful] / TOLERANCE[bound.quantity]
+                np.maximum.at(beyond_by, period[useful], worst)
+        return beyond_by
 
     def _pick(self, index: int, bound: Bound, beyond: FloatArray, flow: TwinFlow) -> list[tuple[int, int]]:
         """The worst places of each period, those left out that move like one with a row already."""
@@ -259,11 +260,17 @@ class RowPool:
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
 
-    def exceeded(self, flow: TwinFlow, periods: int) -> bool:
-        """Whether rows of the first periods are beyond their limits."""
+    def beyond_by(self, flow: TwinFlow, allowed: FloatArray) -> FloatArray:
+        """How far rows are beyond what is allowed of them, at most, in tolerances, shape (period,).
+
+        Args:
+            flow: where.
+            allowed: distance beyond its limit of every row.
+        """
+        worst = np.zeros(len(self._horizon))
         period = np.concatenate([rows.period for rows in self.rows])
-        beyond = self.values(flow) > self.tolerances()
-        return bool((beyond & (period < periods)).any())
+        np.maximum.at(worst, period, (self.values(flow) - allowed) / self.tolerances())
+        return worst
 
     def penalty(self, flow: TwinFlow) -> float:
         """What a flow pays for being beyond the limits of the grid, by the rows, currency."""

@@ -30,8 +30,11 @@ CIRCLE_TOLERANCE = 1e-4
 STALLED_STEPS, STALLED_GAIN = 2, 3e-6
 """A search stands still when so many steps brought less than this part of the cost."""
 NEAR_PERIODS = 2
-"""Of a plan that will be made anew in a step, controls and limits are brought to agree in so many first
-periods; further away they have time."""
+"""Where another plan follows in a step, limits and controls are brought to agree in so many first
+periods; what is further away has time: the next plans begin where this one ends."""
+FAR_TOLERANCES, HURRIED = 20.0, 4.0
+"""A limit further away may be exceeded by so many tolerances then, and the cost differ from what the
+program said by so many."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -114,10 +117,12 @@ class _Step:
 
     Attributes:
         point: where it led.
-        last: the exact flow is as the program said: there is nothing left to do.
+        told: the exact flow is as the program said: there is nothing left to do.
+        last: it is near enough to that.
     """
 
     point: Point
+    told: bool
     last: bool
 
 
@@ -199,7 +204,7 @@ class Search:
                 settled = self._settled(point, devices, course)
                 if not settled.flow.converged.all():
                     break
-                course.converged = step.last and _same_taps(settled.flow, point.flow)
+                course.converged = step.told and _same_taps(settled.flow, point.flow)
                 done = self._nothing_gained(settled, point, best)
                 done = done or (course.soon_again and self._near_stays(settled, point))
                 best, must_improve = self._better(settled, best), False
@@ -241,10 +246,10 @@ class Search:
 
     def _near_stays(self, settled: Point, held: Point) -> bool:
         """Whether what will be carried out before the next plans is as the search left it."""
-        near = slice(0, NEAR_PERIODS)
-        moved = not np.array_equal(settled.flow.tap[near], held.flow.tap[near])
-        switched = not np.array_equal(settled.flow.capacitor_closed[near], held.flow.capacitor_closed[near])
-        return not (moved or switched) and not self._pool.exceeded(settled.flow, NEAR_PERIODS)
+        if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
+            return False
+        none_allowed = np.zeros(len(self._pool))
+        return bool((self._pool.beyond_by(settled.flow, none_allowed)[:NEAR_PERIODS] <= 1.0).all())
 
     def _better(self, point: Point, best: Point | None) -> Point:
         if best is None or not best.flow.converged.all():
@@ -264,7 +269,7 @@ class Search:
 
     # --- one step ---------------------------------------------------------------------------------
 
-    def _extend(self, flow: TwinFlow, course: Course) -> int:
+    def _extend(self, flow: TwinFlow, course: Course) -> FloatArray:
         began = time.perf_counter()
         made = self._pool.extend(flow)
         course.parts_s["slopes"] += time.perf_counter() - began
@@ -341,26 +346,30 @@ class Search:
             new = self.evaluate(dispatch, devices, point.flow, course, held=True)
             if not new.flow.converged.all():
                 continue
-            told = part == 1.0 and self._as_promised(point, new, tangent, answer)
-            made = self._extend(new.flow, course)
-            # Once half the way was gone, the new rows and slopes say more than another halving would.
             if best is not None:
-                return _Step(new, last=False)
-            best = _Step(new, last=told and not made)
+                # Once half the way was gone, the new rows say more than another halving would.
+                self._extend(new.flow, course)
+                return _Step(new, told=False, last=False)
+            error, beyond = self._not_as_promised(point, new, tangent, answer)
+            beyond = np.maximum(beyond, self._extend(new.flow, course))
+            told = part == 1.0 and error <= 1.0 and bool((beyond <= 1.0).all())
+            hurried = part == 1.0 and course.soon_again and _near_enough(error, beyond)
+            best = _Step(new, told, last=told or hurried)
             worse = self._guide(new) > self._guide(point) + MERIT_TOLERANCE * abs(point.cost)
             if best.last or not (must_improve and worse):
                 return best
         return best
 
-    def _as_promised(self, old: Point, new: Point, tangent: _TangentStep, answer: StepAnswer) -> bool:
-        """Whether the exact flow costs what the program said and keeps what it kept."""
+    def _not_as_promised(
+        self, old: Point, new: Point, tangent: _TangentStep, answer: StepAnswer
+    ) -> tuple[float, FloatArray]:
+        """How far the flow is from what the program said, in tolerances: cost, and rows by period."""
         promised = self._promised(old, tangent, answer)
         scale = max(abs(new.cost), abs(self._cost.turnover(new.flow)))
-        if abs(new.cost + new.given_back - promised) > COST_TOLERANCE * scale:
-            return False
-        beyond = self._pool.values(new.flow)
-        allowed = np.maximum(answer.slack_kw[: len(beyond)], 0.0) / tangent.scale
-        return bool((beyond <= allowed + self._pool.tolerances()).all())
+        error = abs(new.cost + new.given_back - promised) / (COST_TOLERANCE * scale)
+        slack = answer.slack_kw[: len(tangent.scale)]
+        allowed = np.maximum(slack, 0.0) / tangent.scale
+        return error, self._pool.beyond_by(new.flow, allowed)
 
     def _promised(self, old: Point, tangent: _TangentStep, answer: StepAnswer) -> float:
         """What a program expects its answer to cost, limits of voltages and lines left out."""
@@ -374,7 +383,15 @@ class Search:
         return old.cost + old.given_back + own[0] - own[1] + change
 
 
-def _same_taps(one: TwinFlow, other: TwinFlow) -> bool:
-    return np.array_equal(one.tap, other.tap) and np.array_equal(
-        one.capacitor_closed, other.capacitor_closed
+def _near_enough(error: float, beyond: FloatArray) -> bool:
+    """Whether a plan that the next one follows soon differs little enough from what was promised."""
+    near, far = beyond[:NEAR_PERIODS], beyond[NEAR_PERIODS:]
+    return error <= HURRIED and bool((near <= 1.0).all() and (far <= FAR_TOLERANCES).all())
+
+
+def _same_taps(one: TwinFlow, other: TwinFlow, periods: int | None = None) -> bool:
+    """Whether regulators and capacitors stand alike in the first periods, or in all."""
+    here = slice(0, periods)
+    return np.array_equal(one.tap[here], other.tap[here]) and np.array_equal(
+        one.capacitor_closed[here], other.capacitor_closed[here]
     )
