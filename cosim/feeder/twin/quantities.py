@@ -7,7 +7,7 @@ import numpy as np
 from cosim.feeder.twin.controls import Controls
 from cosim.feeder.twin.data import TwinData
 from cosim.feeder.twin.flow import FlowSolver, Volts, Weights
-from cosim.feeder.twin.settling import InnerFlow
+from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
 
@@ -131,14 +131,14 @@ class Quantities:
     def _rest(self, flow: InnerFlow) -> tuple[FloatArray, ComplexArray]:
         """How near capacitor controls are to switching, shape (control, period), and slopes by node.
 
-        Where the controls hunt there is no rest to keep, and the distance counts as none.
+        Where the controls hunt, far away, there is no rest to keep yet, and the distance counts as none.
         """
         v = flow.volts.complex(self._sensed)
         slope = np.empty((len(self._controls.capacitors), *v.shape), dtype=np.complex128)
         apart = np.zeros((slope.shape[0], slope.shape[2]))
         for period, state in enumerate(flow.states):
             distance, slope[:, :, period] = self._controls.bank_rest(state, v[:, period])
-            if period not in flow.restless:
+            if period < TRIED_AGAIN or period not in flow.restless:
                 apart[:, period] = distance
         return apart, slope
 

@@ -32,7 +32,7 @@ INSIDE_PU = 5e-6
 default, and a plan on that edge would jump between two laws."""
 NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
-AT_REST = 0.98
+AT_REST = 0.9
 """Capacitor controls are kept this far from switching: a plan that made them switch would meet other
 voltages than it was made for, and there are powers between which they never rest."""
 REST_SHARE = 0.002

@@ -29,7 +29,7 @@ CIRCLE_TOLERANCE = 1e-4
 """Plans whose tap schedules take turns are told apart no further than this part of the cost."""
 STALLED_STEPS, STALLED_GAIN = 2, 3e-6
 """A search stands still when so many steps brought less than this part of the cost."""
-NEAR_PERIODS = 2
+NEAR_PERIODS = 1
 """Where another plan follows in a step, limits and controls are brought to agree in so many first
 periods; what is further away has time: the next plans begin where this one ends."""
 FAR_TOLERANCES, HURRIED = 20.0, 4.0
