@@ -13,9 +13,9 @@ from benchmarks.opf.planned import PlannedDay, as_long_as_plan, certificate, pla
 from benchmarks.opf.planners import maker
 from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import first_plan
+from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy import roll_out, within_window
-from cosim.opf.devices.inverter import back_into_circle
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.run.policy import planner_options
 
 if TYPE_CHECKING:

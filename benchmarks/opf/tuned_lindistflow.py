@@ -22,10 +22,11 @@ from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import active_tree
+from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy import roll_out, within_window
-from cosim.opf.devices.inverter import back_into_circle
+from cosim.opf.expected import Expected
 from cosim.opf.formulations.lindistflow import FAR_AWAY, VOLTAGE_UNIT_PU2
-from cosim.opf.formulations.network_block import Expected, radial_network
+from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import LinearFlow
 from cosim.opf.options import PlannerOptions
 

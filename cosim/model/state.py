@@ -111,7 +111,7 @@ class Certificate:
 
     Attributes:
         planner: who made it.
-        status: the solver's word, e.g. ``optimal``.
+        status: the solver's word, e.g. ``optimal``; ``settled`` is an end without proof, ``stopped`` none.
         objective: value of the objective in currency.
         primal_residual: largest violation of any constraint, recomputed from the solution, in the
             per-unit quantities of the program.

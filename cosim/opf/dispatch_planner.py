@@ -17,7 +17,8 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.devices.energy import roll_out
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
-from cosim.opf.formulations.network_block import Expected, Formulation
+from cosim.opf.expected import Expected
+from cosim.opf.formulations.network_block import Formulation
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program import Program

@@ -5,12 +5,107 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cosim.opf.devices.inverter import Capability
-from cosim.opf.devices.storage import Complementarity, Terminal
-from cosim.opf.terms import Limits, Objective
+import numpy as np
+
+from cosim.errors import FormulationRefused
+from cosim.model.arrays import FloatArray
+from cosim.model.ratings import StorageRating
 
 ONLY_ON_EXACT_FLOWS = ("limits.transformers", "limits.unbalance_max_percent")
 """Wishes that no formulation on a tree can fulfil."""
+
+Capability = Literal["polygon", "cone"]
+"""Shape of the inverter limit."""
+Complementarity = Literal["relaxed", "binary", "repair"]
+"""How charging and discharging at once is ruled out: by cost alone, by a binary per battery and
+period, or by fixing the direction where a relaxed solution does both and solving again."""
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What the end of the horizon asks of stored energy.
+
+    Attributes:
+        kind: ``hard`` (equal to the target), ``soft`` (deviation costs), ``value`` (energy left is
+            worth something), ``free``.
+        soc: target as a share of the full cell; None is the start of the run.
+        per_kwh: cost of deviation, or value of stored energy, in currency.
+    """
+
+    kind: Literal["hard", "soft", "value", "free"] = "free"
+    soc: float | None = None
+    per_kwh: float = 0.0
+
+    def target_kwh(self, ratings: tuple[StorageRating, ...]) -> FloatArray:
+        """Energy that each battery aims at, shape (battery,).
+
+        Raises:
+            FormulationRefused: the target is hard and outside a battery's window.
+        """
+        soc = [r.initial_kwh / r.kwh if self.soc is None else self.soc for r in ratings]
+        if self.kind == "hard":
+            for rating, share in zip(ratings, soc, strict=True):
+                if not rating.min_kwh - 1e-9 <= share * rating.kwh <= rating.max_kwh + 1e-9:
+                    raise FormulationRefused(
+                        f"terminal.soc {share:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
+                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
+                    )
+        return np.array([share * r.kwh for share, r in zip(soc, ratings, strict=True)])
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the objective; zero leaves a term out.
+
+    Attributes:
+        energy_cost: weight of import times price.
+        losses_per_kwh: price of network losses, by the flows of the model.
+        losses_at_price: share of the energy price that losses are charged with. A lossless model is
+            then no longer indifferent to reactive power: with 1 it pays for losses what they cost.
+            Models whose import counts its losses ignore it.
+        peak_per_kw: demand charge on the highest import of the run.
+        voltage_deviation_per_pu2_h: cost of squared-voltage deviation from the middle of the band.
+    """
+
+    energy_cost: float = 1.0
+    losses_per_kwh: float = 0.0
+    losses_at_price: float = 0.0
+    peak_per_kw: float = 0.0
+    voltage_deviation_per_pu2_h: float = 0.0
+
+    @property
+    def prices_losses(self) -> bool:
+        """Whether losses cost anything by themselves."""
+        return bool(self.losses_per_kwh or self.losses_at_price)
+
+    def loss_rate(self, price_per_kwh: FloatArray) -> FloatArray:
+        """Cost of losses per kWh in each period, shape (period,); never negative, even where energy is."""
+        return np.maximum(self.losses_per_kwh + self.losses_at_price * price_per_kwh, 0.0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the network. All are soft: exceeding them costs, and is reported.
+
+    Attributes:
+        voltage_min_pu, voltage_max_pu: band of every node.
+        voltage_penalty_per_pu_h: cost per unit and hour outside the band, for each group of nodes whose
+            voltages the devices move in step.
+        import_max_kw, import_min_kw: at the substation; None is no limit.
+        lines, transformers: whether their ratings hold; only some planners know transformers.
+        unbalance_max_percent: negative over positive sequence voltage; only some planners know it.
+        power_penalty_per_kwh: cost of energy over a power limit.
+    """
+
+    voltage_min_pu: float = 0.95
+    voltage_max_pu: float = 1.05
+    voltage_penalty_per_pu_h: float = 2e4
+    import_max_kw: float | None = None
+    import_min_kw: float | None = None
+    lines: bool = False
+    transformers: bool = False
+    unbalance_max_percent: float | None = None
+    power_penalty_per_kwh: float = 100.0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,32 @@
 """The planners that come with the package.
 
 Each takes the site, the horizon, the options and a function that opens the controller's own model of
-the feeder, which most have no use for.
+the feeder, which most have no use for. Each imports what it needs when it is asked for: cvxpy and its
+solvers take 70 MB that planner tangent does without.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from cosim.model.site import Site
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
-from cosim.opf.dispatch_planner import DispatchPlanner
-from cosim.opf.formulations.branch_flow import BranchFlowNetwork
-from cosim.opf.formulations.copper_plate import CopperPlate
-from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 from cosim.opf.options import PlannerOptions
-from cosim.opf.tangent.planner import TangentPlanner
+
+if TYPE_CHECKING:
+    from cosim.opf.dispatch_planner import DispatchPlanner
+    from cosim.opf.tangent.planner import TangentPlanner
 
 
 def lindistflow(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
     """Linear, multi-phase, for every radial feeder."""
+    from cosim.opf.dispatch_planner import DispatchPlanner
+    from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
+
     return DispatchPlanner("lindistflow", LinDistFlowNetwork, site, horizon, options)
 
 
@@ -30,25 +34,37 @@ def branch_flow_soc(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
     """Second-order cone relaxation, with a certificate of global optimality, for balanced feeders."""
-    relaxed = partial(BranchFlowNetwork, tight=False)
-    return DispatchPlanner("branch_flow_soc", relaxed, site, horizon, options)
+    return _branch_flow("branch_flow_soc", site, horizon, options, tight=False)
 
 
 def branch_flow_nl(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
     """The exact nonlinear program, for balanced feeders."""
-    exact = partial(BranchFlowNetwork, tight=True)
-    return DispatchPlanner("branch_flow_nl", exact, site, horizon, options)
+    return _branch_flow("branch_flow_nl", site, horizon, options, tight=True)
+
+
+def _branch_flow(
+    name: str, site: Site, horizon: Horizon, options: PlannerOptions, *, tight: bool
+) -> DispatchPlanner:
+    from cosim.opf.dispatch_planner import DispatchPlanner
+    from cosim.opf.formulations.branch_flow import BranchFlowNetwork
+
+    return DispatchPlanner(name, partial(BranchFlowNetwork, tight=tight), site, horizon, options)
 
 
 def copper_plate(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
     """No network, for every feeder."""
+    from cosim.opf.dispatch_planner import DispatchPlanner
+    from cosim.opf.formulations.copper_plate import CopperPlate
+
     return DispatchPlanner("copper_plate", CopperPlate, site, horizon, options)
 
 
 def tangent(site: Site, horizon: Horizon, options: PlannerOptions, twin: OpenTwin) -> TangentPlanner:
     """On exact flows, for every feeder the twin covers, unbalanced or meshed."""
+    from cosim.opf.tangent.planner import TangentPlanner
+
     return TangentPlanner(site, horizon, options, twin())

@@ -108,7 +108,7 @@ def _remarks(report: Report) -> tuple[str, ...]:
             (control.fallback_decisions, "decisions that did not come from the plan due"),
             (control.safe_state_steps, "steps in the safe state"),
             (control.setpoints_cut, f"set-points cut, {control.not_delivered_kwh:.2f} kWh not delivered"),
-            (control.inexact_plans, "plans whose solver did not report an optimum"),
+            (control.inexact_plans, "plans that ended before their solver was done"),
         ]
     remarks = [f"{count} {text}" for count, text in found if count]
     if report.baseline is None and report.baseline_note != "no baseline was run":

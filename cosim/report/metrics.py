@@ -24,6 +24,8 @@ CUT_TOLERANCE_KW = 1e-6
 """Set-points that miss by less than a milliwatt are the solver's rounding, not a cut."""
 
 
+ENDED_BY_THEMSELVES = ("optimal", "settled")
+"""Status of plans whose planner had nothing left to do."""
 NEGLIGIBLE = 1e-4
 """A baseline below this, in its unit, is the power flow's tolerance; nothing is measured against it."""
 
@@ -98,7 +100,7 @@ class ControlMetrics:
         highest_simultaneous_kw: largest charging and discharging at once in a plan.
         worst_primal_residual: largest constraint violation of a plan, in per unit.
         highest_slack_pu: largest voltage violation that a plan itself expected.
-        inexact_plans: plans whose solver status is not ``optimal``.
+        inexact_plans: plans that ended early: their status is neither ``optimal`` nor ``settled``.
         lead_errors: plan against outcome, by lead time.
     """
 
@@ -345,7 +347,7 @@ def control_metrics(record: Record) -> ControlMetrics | None:
         highest_simultaneous_kw=_highest(plans["plan_simultaneous_kw"]),
         worst_primal_residual=_highest(plans["plan_primal_residual"]),
         highest_slack_pu=_highest(plans["plan_slack_pu"]),
-        inexact_plans=int((plans["plan_status"] != "optimal").sum()),
+        inexact_plans=int((~plans["plan_status"].isin(ENDED_BY_THEMSELVES)).sum()),
         lead_errors=lead_errors(record),
     )
 

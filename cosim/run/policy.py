@@ -15,9 +15,7 @@ from cosim.feeder.twin.opening import Mismatch
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.site import Site
 from cosim.model.twin import Twin
-from cosim.opf.devices.storage import Terminal
-from cosim.opf.options import PlannerOptions
-from cosim.opf.terms import Limits, Objective
+from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
 from cosim.run.plant import open_feeder
 from cosim.run.scenario import PlannerConfig, Scenario

@@ -16,7 +16,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan
-from cosim.opf.formulations.network_block import ExpectingPlanner
+from cosim.opf.expected import ExpectingPlanner
 from cosim.run.inputs import Problems, compile_feeder
 from cosim.run.plant import open_feeder
 from cosim.run.policy import make_forecaster, make_planner

@@ -13,13 +13,11 @@ from cosim.model.forecast import Forecast
 from cosim.model.ratings import PvRating
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.storage import Terminal
 from cosim.opf.dispatch_planner import DispatchPlanner
-from cosim.opf.options import PlannerOptions
+from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.opf.planners import lindistflow
 from cosim.opf.problem import DispatchProblem
 from cosim.opf.program import Program, Squares
-from cosim.opf.terms import Limits, Objective
 from tests.conftest import a_feeder, a_storage, shipped_master
 
 HOURS = 6

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import cvxpy as cp
 import numpy as np
 
 from cosim.model.arrays import FloatArray
+from cosim.opf.devices.circle import POLYGON_SIDES
+from cosim.opf.options import Capability
 from cosim.opf.program import RotatedCones
-
-Capability = Literal["polygon", "cone"]
-POLYGON_SIDES = 16
-ROUNDING = 1e-4
-"""Up to this part of the rating a step outside the circle counts as the solver's rounding."""
 
 
 def within_circle(
@@ -38,16 +33,3 @@ def within_circle(
     angles = (2 * np.arange(POLYGON_SIDES) + 1) * np.pi / POLYGON_SIDES
     apothem = np.cos(np.pi / POLYGON_SIDES)
     return [np.cos(a) * p + np.sin(a) * q <= apothem for a in angles], []
-
-
-def back_into_circle(kw: FloatArray, kvar: FloatArray, kva: FloatArray) -> FloatArray:
-    """Reactive power without what a solver's tolerance puts outside the circle.
-
-    Args:
-        kw, kvar: planned, shape (period, device).
-        kva: shape (device,).
-    """
-    room = np.sqrt(np.maximum(kva**2 - kw**2, 0.0))
-    over = np.abs(kvar) - room
-    rounding = (over > 0) & (over <= ROUNDING * kva)
-    return np.where(rounding, np.copysign(room, kvar), kvar)

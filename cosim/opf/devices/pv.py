@@ -8,7 +8,9 @@ import numpy as np
 from cosim.model.arrays import FloatArray
 from cosim.model.ratings import PvRating
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.inverter import Capability, back_into_circle, within_circle
+from cosim.opf.devices.circle import back_into_circle
+from cosim.opf.devices.inverter import within_circle
+from cosim.opf.options import Capability
 from cosim.opf.program import EmptyBlock
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
-from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.ratings import StorageRating
 from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
+from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy import expected_drain_kwh, within_window
-from cosim.opf.devices.inverter import Capability, back_into_circle, within_circle
+from cosim.opf.devices.inverter import within_circle
+from cosim.opf.options import Capability, Complementarity, Terminal
 from cosim.opf.program import EmptyBlock
 
 SIMULTANEOUS_TOLERANCE = 1e-3
@@ -22,43 +22,6 @@ SIMULTANEOUS_TOLERANCE = 1e-3
 
 Bound = Any
 """A number, a parameter or an expression; cvxpy has no name for what it takes."""
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """What the end of the horizon asks of stored energy.
-
-    Attributes:
-        kind: ``hard`` (equal to the target), ``soft`` (deviation costs), ``value`` (energy left is
-            worth something), ``free``.
-        soc: target as a share of the full cell; None is the start of the run.
-        per_kwh: cost of deviation, or value of stored energy, in currency.
-    """
-
-    kind: Literal["hard", "soft", "value", "free"] = "free"
-    soc: float | None = None
-    per_kwh: float = 0.0
-
-    def target_kwh(self, ratings: tuple[StorageRating, ...]) -> FloatArray:
-        """Energy that each battery aims at, shape (battery,).
-
-        Raises:
-            FormulationRefused: the target is hard and outside a battery's window.
-        """
-        soc = [r.initial_kwh / r.kwh if self.soc is None else self.soc for r in ratings]
-        if self.kind == "hard":
-            for rating, share in zip(ratings, soc, strict=True):
-                if not rating.min_kwh - 1e-9 <= share * rating.kwh <= rating.max_kwh + 1e-9:
-                    raise FormulationRefused(
-                        f"terminal.soc {share:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
-                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
-                    )
-        return np.array([share * r.kwh for share, r in zip(soc, ratings, strict=True)])
-
-
-Complementarity = Literal["relaxed", "binary", "repair"]
-"""How charging and discharging at once is ruled out: by cost alone, by a binary per battery and
-period, or by fixing the direction where a relaxed solution does both and solving again."""
 
 
 class StorageBlock(EmptyBlock):

@@ -19,7 +19,8 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.balanced_tree import BalancedTree, BranchFlow
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
-from cosim.opf.formulations.network_block import Expected, radial_network
+from cosim.opf.expected import Expected
+from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import real_matrix
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock, RotatedCones, Squares

@@ -16,7 +16,7 @@ from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock
 

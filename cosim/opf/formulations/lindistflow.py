@@ -22,11 +22,11 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import ActiveTree, active_tree
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
-from cosim.opf.formulations.network_block import Expected, radial_network
+from cosim.opf.expected import Expected
+from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
-from cosim.opf.options import PlannerOptions
+from cosim.opf.options import Objective, PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
-from cosim.opf.terms import Objective
 
 VOLTAGE_UNIT_PU2 = 0.01
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import cvxpy as cp
 
@@ -17,36 +16,9 @@ from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.pv import PvBlock
 from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import Block
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a formulation's own model says the grid will do under a plan.
-
-    Attributes:
-        import_kva: complex power drawn from the source, shape (period,).
-        losses_kw: shape (period,).
-        voltage_pu: shape (node, period).
-    """
-
-    import_kva: ComplexArray
-    losses_kw: FloatArray
-    voltage_pu: FloatArray
-
-
-@runtime_checkable
-class ExpectingPlanner(Protocol):
-    """A planner that says what it expects of the grid.
-
-    Attributes:
-        expected: of its last plan; None before the first.
-        relaxation_gap: of its last plan, see :class:`NetworkBlock`; None if nothing is relaxed.
-    """
-
-    expected: Expected | None
-    relaxation_gap: FloatArray | None
 
 
 class NetworkBlock(Block, Protocol):

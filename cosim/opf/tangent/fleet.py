@@ -11,8 +11,8 @@ from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Plan
 from cosim.model.timegrid import Horizon
+from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy import expected_drain_kwh, roll_out, within_window
-from cosim.opf.devices.inverter import back_into_circle
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
 

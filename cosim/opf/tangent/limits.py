@@ -9,7 +9,7 @@ import numpy as np
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin, TwinFlow
-from cosim.opf.terms import Limits
+from cosim.opf.options import Limits
 
 MARGIN = {
     Quantity.VOLTAGE: 0.001,

@@ -22,7 +22,7 @@ from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin
-from cosim.opf.formulations.network_block import Expected
+from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.fleet import Fleet
 from cosim.opf.tangent.limits import RowPool, bounds_of
@@ -173,7 +173,7 @@ class TangentPlanner:
         ]
         return Certificate(
             planner="tangent",
-            status="optimal" if course.converged else "stopped",
+            status=course.end,
             objective=point.cost + self._pool.penalty(point.flow),
             primal_residual=course.residual,
             simultaneous_kw=float(fleet.both_kw(dispatch).max(initial=0.0)),
@@ -200,9 +200,14 @@ class TangentPlanner:
             said.append(f"regulators or capacitors find no rest in {point.flow.hunting} periods")
         exceeded = [f"{quantity} by {value:.2g}" for quantity, value in worst.items() if value > KEPT]
         if exceeded:
-            verdict = "unattainable, best found" if course.converged else "best found"
+            verdict = "unattainable, best found" if course.end == "optimal" else "best found"
             said.append(f"{verdict}: {', '.join(exceeded)} (pu or share of rating) beyond a limit")
-        if not course.converged:
+        if course.end == "settled":
+            said.append(
+                f"ended after {course.programs} programs where another would gain little, "
+                "not proven to be optimal"
+            )
+        if course.end == "stopped":
             said.append(f"stopped after {course.programs} programs, not proven to be optimal")
         return "; ".join(said) if said else "locally optimal on the exact power flow"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -41,6 +42,10 @@ LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
 """Modes of the losses' curvature, fewer beyond so many periods: each is two dense rows per period."""
 
 
+End = Literal["optimal", "settled", "stopped"]
+"""How a search ended: see :class:`Course`."""
+
+
 @dataclass(frozen=True)
 class Point:
     """A dispatch, its exact flow and what it costs.
@@ -76,7 +81,8 @@ class Course:
         deadline: of ``time.perf_counter``, likewise; None for none.
         parts_s: seconds by part.
         programs, solvers, residual: of the quadratic programs.
-        converged: whether the last program said what the flow does, and no control moved after it.
+        end: ``optimal`` if the last program said what the flow does and no control moved after it,
+            ``settled`` if another program would have gained little, ``stopped`` if none was left.
     """
 
     most_programs: int
@@ -88,7 +94,7 @@ class Course:
     programs: int = 0
     solvers: tuple[str, ...] = ()
     residual: float = 0.0
-    converged: bool = False
+    end: End = "stopped"
 
     @property
     def out_of_time(self) -> bool:
@@ -185,7 +191,7 @@ class Search:
             reason = f"the feeder has no power flow in period {period} with its devices at rest"
             return NoPlan("not_physical", reason)
         # The start is no plan yet: the first step need not improve on it.
-        must_improve, course.converged = False, False
+        must_improve, course.end = False, "stopped"
         best: Point | None = None
         progress: list[float] = []
         for _ in range(course.most_programs):
@@ -204,11 +210,12 @@ class Search:
                 settled = self._settled(point, devices, course)
                 if not settled.flow.converged.all():
                     break
-                course.converged = step.told and _same_taps(settled.flow, point.flow)
+                proven = step.told and _same_taps(settled.flow, point.flow)
                 done = self._nothing_gained(settled, point, best)
                 done = done or (course.soon_again and self._near_stays(settled, point))
                 best, must_improve = self._better(settled, best), False
                 if done:
+                    course.end = "optimal" if proven and best is settled else "settled"
                     return best
                 point = settled
             if course.out_of_time:

@@ -1,0 +1,24 @@
+"""The circle that an inverter stays within, as numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cosim.model.arrays import FloatArray
+
+POLYGON_SIDES = 16
+ROUNDING = 1e-4
+"""Up to this part of the rating a step outside the circle counts as the solver's rounding."""
+
+
+def back_into_circle(kw: FloatArray, kvar: FloatArray, kva: FloatArray) -> FloatArray:
+    """Reactive power without what a solver's tolerance puts outside the circle.
+
+    Args:
+        kw, kvar: planned, shape (period, device).
+        kva: shape (device,).
+    """
+    room = np.sqrt(np.maximum(kva**2 - kw**2, 0.0))
+    over = np.abs(kvar) - room
+    rounding = (over > 0) & (over <= ROUNDING * kva)
+    return np.where(rounding, np.copysign(room, kvar), kvar)
