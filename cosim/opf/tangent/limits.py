@@ -27,6 +27,14 @@ TOLERANCE = {
     Quantity.SWITCHING: 0.01,
 }
 """A limit counts as kept, and as what a program said, to this distance."""
+ONE_TAP = {
+    Quantity.VOLTAGE: 3e-3,
+    Quantity.LINE: 0.02,
+    Quantity.TRANSFORMER: 0.02,
+    Quantity.UNBALANCE: 5e-4,
+    Quantity.SWITCHING: 0.2,
+}
+"""About what half a tap more or less changes: where taps still follow, no search does better."""
 INSIDE_PU = 5e-6
 """Voltages are planned this far inside their limits: loads change their law at 0.95 and 1.05 pu by
 default, and a plan on that edge would jump between two laws."""
@@ -172,9 +180,9 @@ class RowPool:
         """Make rows for what a flow has near or beyond a limit and no row stands for yet.
 
         Returns:
-            How far the new rows are beyond their limits, at most, in tolerances, shape (period,).
+            How far the new rows are beyond their limits: see :meth:`beyond_by`.
         """
-        beyond_by = np.zeros(len(self._horizon))
+        beyond_by = np.zeros((2, len(self._horizon)))
         for i, bound in enumerate(self.bounds):
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
             picked = self._pick(i, bound, beyond, flow)
@@ -186,8 +194,9 @@ class RowPool:
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
                 self.rows[i] = self.rows[i].joined(Rows(place, period, p, q).only(useful))
-                worst = beyond[place, period][useful] / TOLERANCE[bound.quantity]
-                np.maximum.at(beyond_by, period[useful], worst)
+                for of, unit in zip(beyond_by, (TOLERANCE, ONE_TAP), strict=True):
+                    worst = beyond[place, period][useful] / unit[bound.quantity]
+                    np.maximum.at(of, period[useful], worst)
         return beyond_by
 
     def _pick(self, index: int, bound: Bound, beyond: FloatArray, flow: TwinFlow) -> list[tuple[int, int]]:
@@ -224,8 +233,7 @@ class RowPool:
         """Drop the rows furthest inside their limits, measured in margins, where there are too many."""
         if len(self) <= MOST_ROWS:
             return
-        margin = [np.full(len(r), MARGIN[b.quantity]) for b, r in zip(self.bounds, self.rows, strict=True)]
-        nearness = self.values(flow) / np.concatenate(margin)
+        nearness = self.values(flow) / self._each(MARGIN)
         keep = np.zeros(len(nearness), dtype=bool)
         keep[np.argsort(-nearness, kind="stable")[:MOST_ROWS]] = True
         first = 0
@@ -261,15 +269,18 @@ class RowPool:
         return found
 
     def beyond_by(self, flow: TwinFlow, allowed: FloatArray) -> FloatArray:
-        """How far rows are beyond what is allowed of them, at most, in tolerances, shape (period,).
+        """How far rows are beyond what is allowed of them, at most, shape (2, period).
+
+        In tolerances first, then in what one tap may change.
 
         Args:
             flow: where.
             allowed: distance beyond its limit of every row.
         """
-        worst = np.zeros(len(self._horizon))
-        period = np.concatenate([rows.period for rows in self.rows])
-        np.maximum.at(worst, period, (self.values(flow) - allowed) / self.tolerances())
+        worst = np.zeros((2, len(self._horizon)))
+        period, beyond = np.concatenate([rows.period for rows in self.rows]), self.values(flow) - allowed
+        for of, unit in zip(worst, (TOLERANCE, ONE_TAP), strict=True):
+            np.maximum.at(of, period, beyond / self._each(unit))
         return worst
 
     def penalty(self, flow: TwinFlow) -> float:
@@ -283,12 +294,12 @@ class RowPool:
 
     def tolerances(self) -> FloatArray:
         """What distance beyond the limit of every row counts as none, shape (row,)."""
-        return np.concatenate(
-            [
-                np.full(len(rows), TOLERANCE[bound.quantity])
-                for bound, rows in zip(self.bounds, self.rows, strict=True)
-            ]
-        )
+        return self._each(TOLERANCE)
+
+    def _each(self, of: dict[Quantity, float]) -> FloatArray:
+        """A number of each row's quantity, shape (row,)."""
+        pairs = zip(self.bounds, self.rows, strict=True)
+        return np.concatenate([np.full(len(rows), of[bound.quantity]) for bound, rows in pairs])
 
     def values(self, flow: TwinFlow) -> FloatArray:
         """Distance beyond the limit of every row, all bounds in turn, shape (row,)."""

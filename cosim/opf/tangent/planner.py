@@ -32,7 +32,7 @@ from cosim.opf.tangent.qp.starting_point import Warm
 from cosim.opf.tangent.qp.step_program import PvSystems
 from cosim.opf.tangent.search import Course, Devices, Point, Search
 
-MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 5
+MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
 """Quadratic programs per plan; fewer where an earlier plan is at hand, and the next one soon."""
 KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""

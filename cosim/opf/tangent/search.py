@@ -33,9 +33,9 @@ STALLED_STEPS, STALLED_GAIN = 2, 3e-6
 NEAR_PERIODS = 1
 """Where another plan follows in a step, limits and controls are brought to agree in so many first
 periods; what is further away has time: the next plans begin where this one ends."""
-FAR_TOLERANCES, HURRIED = 20.0, 4.0
-"""A limit further away may be exceeded by so many tolerances then, and the cost differ from what the
-program said by so many."""
+HURRIED = 4.0
+"""The cost may differ then from what the program said by so many tolerances, and limits further away be
+exceeded by what one tap changes."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -256,7 +256,7 @@ class Search:
         if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
             return False
         none_allowed = np.zeros(len(self._pool))
-        return bool((self._pool.beyond_by(settled.flow, none_allowed)[:NEAR_PERIODS] <= 1.0).all())
+        return _near_enough(0.0, self._pool.beyond_by(settled.flow, none_allowed))
 
     def _better(self, point: Point, best: Point | None) -> Point:
         if best is None or not best.flow.converged.all():
@@ -359,7 +359,7 @@ class Search:
                 return _Step(new, told=False, last=False)
             error, beyond = self._not_as_promised(point, new, tangent, answer)
             beyond = np.maximum(beyond, self._extend(new.flow, course))
-            told = part == 1.0 and error <= 1.0 and bool((beyond <= 1.0).all())
+            told = part == 1.0 and error <= 1.0 and bool((beyond[0] <= 1.0).all())
             hurried = part == 1.0 and course.soon_again and _near_enough(error, beyond)
             best = _Step(new, told, last=told or hurried)
             worse = self._guide(new) > self._guide(point) + MERIT_TOLERANCE * abs(point.cost)
@@ -392,8 +392,8 @@ class Search:
 
 def _near_enough(error: float, beyond: FloatArray) -> bool:
     """Whether a plan that the next one follows soon differs little enough from what was promised."""
-    near, far = beyond[:NEAR_PERIODS], beyond[NEAR_PERIODS:]
-    return error <= HURRIED and bool((near <= 1.0).all() and (far <= FAR_TOLERANCES).all())
+    near, far = beyond[0, :NEAR_PERIODS], beyond[1, NEAR_PERIODS:]
+    return error <= HURRIED and bool((near <= 1.0).all() and (far <= 1.0).all())
 
 
 def _same_taps(one: TwinFlow, other: TwinFlow, periods: int | None = None) -> bool:
