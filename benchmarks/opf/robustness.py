@@ -132,9 +132,8 @@ def _unflagged(row: dict[str, Any]) -> bool:
 def _kind(row: dict[str, Any]) -> str:
     if "exception" in row:
         return "exception"
-    claim = str(row["claim"])
-    for word in ("locally optimal", "unattainable", "find no rest", "stopped", "not realisable"):
-        if word in claim:
+    for word in ("not realisable", "unattainable", "find no rest"):
+        if word in str(row["claim"]):
             return word
     return str(row["status"])
 

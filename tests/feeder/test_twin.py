@@ -216,6 +216,25 @@ def test_worth_of_taps_is_what_they_give_back() -> None:
     assert not twin.tap_worth(at_the_end, prices).any(), "taps at their end follow nothing"
 
 
+def test_what_taps_give_back_is_foreseen() -> None:
+    """Reactive power moves 77 taps; to first order, and but for their steps, that costs what was foreseen."""
+    storages, pvs = three_devices()
+    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+        twin, measured = twin_of(feeder)
+        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+    prices = PRICES[0]
+    start = twin.flow(np.zeros((PERIODS, 3), dtype=np.complex128))
+    worth, rest = twin.tap_worth(start, prices), twin.regulated(start)
+    absorbing = np.full((PERIODS, 3), -250j)
+    held = twin.flow(absorbing, start, held=True)
+    reacted = twin.flow(absorbing, held)
+    assert np.abs(reacted.tap - start.tap).sum() > 10 * 0.00625
+    paid = charged(reacted, prices).sum() - charged(held, prices).sum()
+    foreseen = float((worth * (rest - twin.regulated(held))).sum())
+    assert abs(paid) > 5.0
+    assert foreseen == pytest.approx(paid, rel=0.25)
+
+
 LIMITS = [quantity for quantity in Quantity if quantity is not Quantity.SWITCHING]
 
 
