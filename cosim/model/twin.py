@@ -157,6 +157,10 @@ class Twin(Protocol):
         """How nearly voltages at other places follow the devices as one does: cosines, shape (other,)."""
         ...
 
+    def near_jump(self, flow: TwinFlow) -> int:
+        """Loads so near a voltage where their law jumps that there may be another flow."""
+        ...
+
     def loss_curvature(self, flow: TwinFlow, period: int, modes: int) -> LossCurvature:
         """Curvature of the losses at one period."""
         ...

@@ -11,7 +11,7 @@ import pytest
 from cosim.errors import FeederError
 from cosim.feeder.plant import Feeder
 from cosim.feeder.twin.feeder_twin import FeederTwin
-from cosim.feeder.twin.load_law import LoadLaw
+from cosim.feeder.twin.load_law import LoadLaw, LoadLaws
 from cosim.feeder.twin.opening import Mismatch
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.state import Measurement, Setpoints
@@ -233,6 +233,13 @@ def test_what_taps_give_back_is_foreseen() -> None:
     foreseen = float((worth * (rest - twin.regulated(held))).sum())
     assert abs(paid) > 5.0
     assert foreseen == pytest.approx(paid, rel=0.25)
+
+
+def test_laws_that_jump_are_known() -> None:
+    """Exponents and fixed reactive power leave a step at vmin and vmax; power, current, impedance none."""
+    models = {1: False, 2: False, 3: True, 4: True, 5: False, 6: True, 7: False}
+    laws = LoadLaws.of([LoadLaw(model, 0.5, 0.95, 1.05, (0.8, 3.0)) for model in models])
+    assert laws.jumps()[:, 1:].any(axis=1).tolist() == list(models.values())
 
 
 LIMITS = [quantity for quantity in Quantity if quantity is not Quantity.SWITCHING]

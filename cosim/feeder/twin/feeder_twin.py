@@ -191,6 +191,10 @@ class FeederTwin:
             )
         return self._curvature[modes]
 
+    def near_jump(self, flow: TwinFlow) -> int:
+        """See :class:`cosim.model.twin.Twin`."""
+        return self._solver.near_jump(_inner(flow).volts)
+
     # --- limits -----------------------------------------------------------------------------------
 
     def rating_kva(self, quantity: Quantity) -> FloatArray:

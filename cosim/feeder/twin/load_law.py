@@ -20,10 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.errors import FeederError
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import BoolArray, FloatArray
 
 CONSTANT_POWER, CONSTANT_IMPEDANCE, MOTOR, EXPONENTS, CONSTANT_CURRENT, FIXED_Q, FIXED_X, ZIPV = range(1, 9)
 REGIONS, PARTS, TERMS = 4, 2, 5
+HIGHEST_EDGE, LEAST_JUMP = 10.0, 1e-4
+"""Edges of laws beyond this voltage are none; smaller steps of the factor are rounding."""
 Polynomial = tuple[float, float, float, float, float]
 Factor = tuple[Polynomial, Polynomial, Polynomial, Polynomial]
 
@@ -149,6 +151,27 @@ class LoadLaws:
             terms,
             np.array([law.drops_out_at for law in laws], dtype=np.float64),
         )
+
+    def jumps(self) -> BoolArray:
+        """Which edges the power of a law jumps at, shape (law, 3).
+
+        Below vmin and above vmax the engine goes on as if the power at the edge were the rated one,
+        which it is not where the model has exponents or a fixed reactive power.
+        """
+        apart = np.zeros_like(self.edges, dtype=bool)
+        for law, edge in np.ndindex(*self.edges.shape):
+            m = float(self.edges[law, edge])
+            if 0.0 < m < HIGHEST_EDGE:
+                below, above = (_value(self.terms[law, region], m) for region in (edge, edge + 1))
+                apart[law, edge] = np.abs(below - above).max() > LEAST_JUMP
+        return apart
+
+
+def _value(terms: FloatArray, m: float) -> FloatArray:
+    """Factors of active and reactive power by one region's law."""
+    a, b, c, d, exponent = terms.T
+    value: FloatArray = a * m**2 + b * m + c + d * m**exponent
+    return value
 
 
 INVERTER = LoadLaw(CONSTANT_POWER, 0.0, 0.0, 1e9)

@@ -198,6 +198,12 @@ class TangentPlanner:
             )
         if point.flow.hunting:
             said.append(f"regulators or capacitors find no rest in {point.flow.hunting} periods")
+        near_jump = self._twin.near_jump(point.flow)
+        if near_jump:
+            said.append(
+                f"{near_jump} loads are so near a voltage where their law jumps that there may be "
+                "another flow"
+            )
         exceeded = [f"{quantity} by {value:.2g}" for quantity, value in worst.items() if value > KEPT]
         if exceeded:
             verdict = "unattainable, best found" if course.end == "optimal" else "best found"
