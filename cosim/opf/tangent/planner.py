@@ -209,10 +209,7 @@ class TangentPlanner:
             verdict = "unattainable, best found" if course.end == "optimal" else "best found"
             said.append(f"{verdict}: {', '.join(exceeded)} (pu or share of rating) beyond a limit")
         if course.end == "settled":
-            said.append(
-                f"ended after {course.programs} programs where another would gain little, "
-                "not proven to be optimal"
-            )
+            said.append(f"settled after {course.programs} programs, not proven to be optimal")
         if course.end == "stopped":
             said.append(f"stopped after {course.programs} programs, not proven to be optimal")
         return "; ".join(said) if said else "locally optimal on the exact power flow"

@@ -82,7 +82,8 @@ class Course:
         parts_s: seconds by part.
         programs, solvers, residual: of the quadratic programs.
         end: ``optimal`` if the last program said what the flow does and no control moved after it,
-            ``settled`` if another program would have gained little, ``stopped`` if none was left.
+            ``settled`` if another program would have gained little, or what is left to gain is left to
+            the next plan, ``stopped`` otherwise.
     """
 
     most_programs: int
@@ -224,6 +225,8 @@ class Search:
         found = self._better(self._settled(point, devices, course), best)
         if not found.flow.converged.all():
             return NoPlan("not_physical", "the plan has no power flow once regulators and capacitors react")
+        if course.soon_again and _near_enough(0.0, self._pool.beyond_by(found.flow, self._none_allowed())):
+            course.end = "settled"
         return found
 
     # --- when to stop -----------------------------------------------------------------------------
@@ -255,8 +258,10 @@ class Search:
         """Whether what will be carried out before the next plans is as the search left it."""
         if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
             return False
-        none_allowed = np.zeros(len(self._pool))
-        return _near_enough(0.0, self._pool.beyond_by(settled.flow, none_allowed))
+        return _near_enough(0.0, self._pool.beyond_by(settled.flow, self._none_allowed()))
+
+    def _none_allowed(self) -> FloatArray:
+        return np.zeros(len(self._pool))
 
     def _better(self, point: Point, best: Point | None) -> Point:
         if best is None or not best.flow.converged.all():
