@@ -221,7 +221,15 @@ class Search:
                 point = settled
             if course.out_of_time:
                 break
-        # What regulators and capacitors really do is what the plan must answer for.
+        return self._given_up(point, best, devices, course)
+
+    def _given_up(
+        self, point: Point, best: Point | None, devices: Devices, course: Course
+    ) -> Point | NoPlan:
+        """The best that was found once no program is left.
+
+        What regulators and capacitors really do is what the plan must answer for.
+        """
         found = self._better(self._settled(point, devices, course), best)
         if not found.flow.converged.all():
             return NoPlan("not_physical", "the plan has no power flow once regulators and capacitors react")
