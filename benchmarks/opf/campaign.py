@@ -103,13 +103,23 @@ def all_rows(feeders: Path | None, grown: Path, steps: int) -> Iterator[RowSpec]
 
 
 def grown_feeder(folder: Path, buses: int) -> Path:
-    """Master of a synthetic feeder without devices, written if it is not there."""
-    home = folder / f"synthetic{buses}"
-    if not (home / "master.dss").is_file():
-        words = ["feeder", "synthetic", "--buses", str(buses), "--seed", str(GROWING_SEED)]
-        words += ["--pv-share", "0", "--storage-share", "0", "--out", str(home)]
-        subprocess.run([Path(sys.executable).with_name("cosim"), *words], check=True, capture_output=True)
-    return home / "master.dss"
+    """Master of a synthetic feeder without devices: see :func:`grow`."""
+    return folder / f"synthetic{buses}" / "master.dss"
+
+
+def grow(master: Path) -> None:
+    """Write a synthetic feeder that a row needs, if it is not there; an interrupted one never is."""
+    home = master.parent
+    if not home.name.startswith("synthetic") or home.is_dir():
+        return
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent) as unfinished:
+        words = ["feeder", "synthetic", "--buses", home.name.removeprefix("synthetic")]
+        words += ["--seed", str(GROWING_SEED), "--pv-share", "0", "--storage-share", "0"]
+        there = Path(unfinished) / home.name
+        made = [Path(sys.executable).with_name("cosim"), *words, "--out", str(there)]
+        subprocess.run(made, check=True, capture_output=True)
+        there.rename(home)
 
 
 def read_rows(path: Path) -> list[dict[str, object]]:
@@ -168,6 +178,7 @@ def run_missing(missing: list[RowSpec], rows: Path, seconds: float) -> int:
         task = progress.add_task("", total=len(missing))
         for spec in missing:
             progress.update(task, description=spec.key)
+            grow(Path(spec.case.feeder))
             row = run_row(spec, seconds)
             wrong += bool(row["error"])
             with rows.open("a", encoding="utf-8") as file:

@@ -137,7 +137,8 @@ class Twin(Protocol):
     def tap_worth(self, flow: TwinFlow, prices: Prices) -> FloatArray:
         """Cost per part of each regulated voltage that its tap gives back, shape (regulator, period).
 
-        Zero where taps cannot follow, or are believed not to.
+        Zero where taps cannot follow, or no control is believed to react. Periods in which controls hunt
+        are held in flows, but their taps do move in the feeder, and count.
         """
         ...
 

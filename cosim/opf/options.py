@@ -121,7 +121,8 @@ class PlannerOptions:
         storage_loss_cost_per_kwh, throughput_cost_per_kwh, curtailment_cost_per_kwh,
             reactive_cost_per_kvarh: small costs, see the device blocks.
         solver: name of the solver, or ``auto``.
-        solver_seconds: a solve is stopped after this, and there is no plan; None is no limit.
+        solver_seconds: a solve is stopped after this, and there is no plan, or the best one found so far
+            (planner tangent); None is no limit.
     """
 
     objective: Objective = field(default_factory=Objective)

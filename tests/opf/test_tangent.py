@@ -90,6 +90,30 @@ def test_limits_that_cannot_be_kept_are_said(scenario_file) -> None:
     assert "unattainable, best found: voltage" in plan.plan.certificate.claim
 
 
+def test_a_plan_for_limits_alone_needs_no_cost(scenario_file) -> None:
+    free = {
+        "objective": {"energy_cost": 0.0},
+        "throughput_cost_per_kwh": 0.0,
+        "reactive_cost_per_kvarh": 0.0,
+    }
+    control = {**SMALL["control"], "planner": {"type": "tangent", "terminal": {"type": "free"}, **free}}
+    asked = tight(voltage_min_pu=0.8, voltage_max_pu=1.2)
+    plan = plan_day(open_study(scenario_file(**{**asked, "control": control})))
+    assert not isinstance(plan, NoPlan)
+    assert plan.plan.certificate.objective == pytest.approx(0.0, abs=1e-6)
+
+
+def test_out_of_time_is_said(scenario_file) -> None:
+    planner = {**SMALL["control"]["planner"], "solver_seconds": 1e-6}
+    asked = tight(voltage_min_pu=0.999, voltage_max_pu=1.001)
+    study = open_study(scenario_file(**{**asked, "control": {**SMALL["control"], "planner": planner}}))
+    with open_day(study) as day:
+        made = make_planner(study, day.feeder.site)
+        claims = [made.plan(day.measurement, day.forecast).certificate for _ in range(2)]
+    assert [claim.status for claim in claims] == ["stopped", "stopped"]
+    assert [claim.iterations for claim in claims] == [1, 1]
+
+
 @pytest.mark.parametrize("quantity", ["lines", "transformers", "unbalance", "import"])
 def test_other_limits_are_kept(scenario_file, quantity: str) -> None:
     """Each limit, set a little inside what the free plan reaches, is kept and costs something."""

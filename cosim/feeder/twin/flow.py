@@ -208,7 +208,7 @@ class FlowSolver:
         near = np.zeros(len(m), dtype=bool)
         for edge, jumps in zip(self._data.laws.edges.T, self._data.laws.jumps().T, strict=True):
             near |= jumps[law] & (np.abs(m - edge[law, None]) < NEAR_JUMP_PU).any(axis=1)
-        return int(near.sum())
+        return len(np.unique(self._owner[0][near]))
 
     # --- adjoints ---------------------------------------------------------------------------------
 

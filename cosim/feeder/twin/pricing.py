@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.feeder.twin.controls import Controls
+from cosim.feeder.twin.controls import Controls, ControlState
 from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
 from cosim.feeder.twin.quantities import Quantities
 from cosim.feeder.twin.settling import InnerFlow
@@ -103,9 +103,10 @@ class Pricing:
     def _take_gains(self, flow: InnerFlow, slopes: Slopes, regulated: _Regulated) -> None:
         """How regulated voltages answer to taps, in periods whose state is not that of an earlier flow.
 
-        They depend on the powers only a little: what an earlier flow found in the same state will do.
+        They depend on the powers only a little: what an earlier flow found in the same state will do,
+        of this plan or of an earlier one.
         """
-        known = [t in flow.gains and flow.gains[t][0] == state for t, state in enumerate(flow.states)]
+        known = [t in flow.gains and _same(flow.gains[t][0], state) for t, state in enumerate(flow.states)]
         which, period = np.nonzero(regulated.follows & ~np.array(known))
         rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
         held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
@@ -123,3 +124,8 @@ class Pricing:
     def _regulated(self, flow: InnerFlow) -> _Regulated:
         value, slope, own = self._controls.regulated(flow.states, flow.volts.complex(self._sensed))
         return _Regulated(value, slope, own, self._controls.follows(flow.states))
+
+
+def _same(kept: ControlState, state: ControlState) -> bool:
+    """Whether the same taps follow, from the same positions, in two states."""
+    return kept == state and kept.backwards == state.backwards

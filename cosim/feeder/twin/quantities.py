@@ -23,9 +23,6 @@ class Quantities:
         data: the feeder.
         solver: knows the order of its nodes.
         controls: its capacitors' controls.
-
-    Attributes:
-        rating_kva: current rating of each conductor times its rated voltage, shape (conductor,).
     """
 
     def __init__(self, data: TwinData, solver: FlowSolver, controls: Controls) -> None:

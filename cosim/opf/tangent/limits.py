@@ -27,7 +27,7 @@ TOLERANCE = {
     Quantity.SWITCHING: 0.01,
 }
 """A limit counts as kept, and as what a program said, to this distance."""
-ONE_TAP = {
+HALF_A_TAP = {
     Quantity.VOLTAGE: 3e-3,
     Quantity.LINE: 0.02,
     Quantity.TRANSFORMER: 0.02,
@@ -194,7 +194,7 @@ class RowPool:
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
                 self.rows[i] = self.rows[i].joined(Rows(place, period, p, q).only(useful))
-                for of, unit in zip(beyond_by, (TOLERANCE, ONE_TAP), strict=True):
+                for of, unit in zip(beyond_by, (TOLERANCE, HALF_A_TAP), strict=True):
                     worst = beyond[place, period][useful] / unit[bound.quantity]
                     np.maximum.at(of, period[useful], worst)
         return beyond_by
@@ -271,7 +271,7 @@ class RowPool:
     def beyond_by(self, flow: TwinFlow, allowed: FloatArray) -> FloatArray:
         """How far rows are beyond what is allowed of them, at most, shape (2, period).
 
-        In tolerances first, then in what one tap may change.
+        In tolerances first, then in what half a tap may change.
 
         Args:
             flow: where.
@@ -279,7 +279,7 @@ class RowPool:
         """
         worst = np.zeros((2, len(self._horizon)))
         period, beyond = np.concatenate([rows.period for rows in self.rows]), self.values(flow) - allowed
-        for of, unit in zip(worst, (TOLERANCE, ONE_TAP), strict=True):
+        for of, unit in zip(worst, (TOLERANCE, HALF_A_TAP), strict=True):
             np.maximum.at(of, period, beyond / self._each(unit))
         return worst
 

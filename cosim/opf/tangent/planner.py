@@ -79,14 +79,17 @@ class TangentPlanner:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
         # The matrices are small: more threads only wait for each other (measured: six times the CPU).
         with self._threads.limit(limits=1, user_api="blas"):
-            return self._plan(measurement, forecast)
+            return self._plan(
+                measurement, forecast, time.perf_counter(), soon_again=self._earlier is not None
+            )
 
-    def _plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
-        started = time.perf_counter()
+    def _plan(
+        self, measurement: Measurement, forecast: Forecast, started: float, *, soon_again: bool
+    ) -> Plan | NoPlan:
         most_s = self._options.solver_seconds
         course = Course(
-            MOST_PROGRAMS if self._earlier is None else MOST_WARM_PROGRAMS,
-            self._earlier is not None,
+            MOST_WARM_PROGRAMS if soon_again else MOST_PROGRAMS,
+            soon_again,
             None if most_s is None else started + most_s,
         )
         self._twin.look_ahead(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
@@ -99,6 +102,7 @@ class TangentPlanner:
                 break
             if not self._fleet.fix_directions(outcome.dispatch):
                 break
+            self._cost.follow_taps(outcome.flow)
             outcome = self._search.run(outcome, self._devices(measurement, pvs), course)
         self._fleet.free_directions()
         seconds = time.perf_counter() - started
@@ -110,7 +114,9 @@ class TangentPlanner:
         plan = self._adopt(outcome, measurement, course, seconds)
         first, self._earlier, self._last = self._earlier is None, plan, outcome
         # Where a battery's idling loss falls is only known once there is a plan.
-        return self._plan(measurement, forecast) if first and self._fleet.idles else plan
+        if first and self._fleet.idles:
+            return self._plan(measurement, forecast, started, soon_again=False)
+        return plan
 
     def _devices(self, measurement: Measurement, pvs: PvSystems) -> Devices:
         batteries = self._fleet.batteries(measurement.stored_kwh, self._earlier, measurement.time_s)

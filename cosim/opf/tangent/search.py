@@ -26,6 +26,8 @@ from cosim.opf.tangent.qp.step_program import (
 
 COST_TOLERANCE = 3e-6
 """A step is the last one when the exact cost is as the program said to this part of the cost."""
+LEAST_COST = 1e-6
+"""What tolerances of the cost are parts of, at least: a plan may be for limits alone."""
 CIRCLE_TOLERANCE = 1e-4
 """Plans whose tap schedules take turns are told apart no further than this part of the cost."""
 STALLED_STEPS, STALLED_GAIN = 2, 3e-6
@@ -35,7 +37,7 @@ NEAR_PERIODS = 1
 periods; what is further away has time: the next plans begin where this one ends."""
 HURRIED = 4.0
 """The cost may differ then from what the program said by so many tolerances, and limits further away be
-exceeded by what one tap changes."""
+exceeded by what half a tap changes."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -230,11 +232,12 @@ class Search:
 
         What regulators and capacitors really do is what the plan must answer for.
         """
-        found = self._better(self._settled(point, devices, course), best)
+        settled = self._settled(point, devices, course)
+        found = self._better(settled, best)
         if not found.flow.converged.all():
             return NoPlan("not_physical", "the plan has no power flow once regulators and capacitors react")
-        if course.soon_again and _near_enough(0.0, self._pool.beyond_by(found.flow, self._none_allowed())):
-            course.end = "settled"
+        if course.soon_again and found is settled and not course.out_of_time:
+            course.end = "settled" if self._near_stays(settled, point) else "stopped"
         return found
 
     # --- when to stop -----------------------------------------------------------------------------
@@ -385,7 +388,7 @@ class Search:
     ) -> tuple[float, FloatArray]:
         """How far the flow is from what the program said, in tolerances: cost, and rows by period."""
         promised = self._promised(old, tangent, answer)
-        scale = max(abs(new.cost), abs(self._cost.turnover(new.flow)))
+        scale = max(abs(new.cost), abs(self._cost.turnover(new.flow)), LEAST_COST)
         error = abs(new.cost + new.given_back - promised) / (COST_TOLERANCE * scale)
         slack = answer.slack_kw[: len(tangent.scale)]
         allowed = np.maximum(slack, 0.0) / tangent.scale
