@@ -108,10 +108,10 @@ def test_out_of_time_is_said(scenario_file) -> None:
     asked = tight(voltage_min_pu=0.999, voltage_max_pu=1.001)
     study = open_study(scenario_file(**{**asked, "control": {**SMALL["control"], "planner": planner}}))
     with open_day(study) as day:
-        made = make_planner(study, day.feeder.site)
-        claims = [made.plan(day.measurement, day.forecast).certificate for _ in range(2)]
-    assert [claim.status for claim in claims] == ["stopped", "stopped"]
-    assert [claim.iterations for claim in claims] == [1, 1]
+        proof = plan_of(study, day).certificate
+    assert proof.status == "stopped"
+    assert proof.iterations == 1
+    assert "stopped after 1 programs" in proof.claim
 
 
 @pytest.mark.parametrize("quantity", ["lines", "transformers", "unbalance", "import"])
