@@ -13,6 +13,7 @@ from benchmarks.opf.campaign_summary import Row, case_key, cost_gap, planner_nam
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 TIMES = (("cold_cpu_s", "first plan"), ("warm_cpu_median_s", "control step, median"))
 SIZES = (("nodes", "nodes of the feeder"), ("der", "sites with DER"), ("periods", "periods of a plan"))
@@ -62,8 +63,10 @@ def _write_scaling(rows: list[Row], size: str, label: str, folder: Path) -> Path
         for name, own in series.items():
             points = [(row[size], row[time]) for row in own if row.get(time)]
             if points:
-                _draw_line(axis, points, name, COLOURS(names.index(name) % 10))
+                feeder = "" if size == "nodes" else f" on {own[0]['feeder']}"
+                _draw_line(axis, points, name + feeder, COLOURS(names.index(name) % 10))
         axis.set(xscale="log", yscale="log", xlabel=label, title=title)
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(which="both", alpha=0.3)
         axis.legend(fontsize=7)
     axes[0].set_ylabel("CPU time, s")
