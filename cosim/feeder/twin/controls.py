@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cosim.errors import ContractError
 from cosim.feeder.engine import Engine
+from cosim.feeder.twin.capacitor_law import Banks, CapacitorLaw
 from cosim.feeder.twin.capacitor_reading import read_banks, read_capacitors
-from cosim.feeder.twin.control_laws import Banks, CapacitorLaw, RegulatorLaw, Wishes
 from cosim.feeder.twin.controlled import (
     GROUND,
     CapacitorControl,
@@ -28,6 +28,7 @@ from cosim.feeder.twin.controlled import (
     tap_parts,
     tap_scaled,
 )
+from cosim.feeder.twin.regulator_law import RegulatorLaw, Wishes
 from cosim.feeder.twin.regulator_reading import look_backwards, read_regulators, read_windings
 from cosim.feeder.twin.reversal import ReversalLaw
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray

@@ -10,10 +10,11 @@ from cosim.errors import ContractError
 from cosim.feeder.twin.controls import Controls
 from cosim.feeder.twin.curvature import curvature_of
 from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
+from cosim.feeder.twin.flow import FlowSolver, Slopes
 from cosim.feeder.twin.pricing import Pricing
 from cosim.feeder.twin.quantities import Quantities
 from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow, Restless, Settling
+from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow

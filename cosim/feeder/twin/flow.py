@@ -9,7 +9,7 @@ currents included (without it plans cost up to one percent more).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,7 @@ from cosim.feeder.twin.kernels import (
     leg_slopes,
     subtract_slopes,
 )
+from cosim.feeder.twin.weights import Weights, as_parts
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
 MOST_ITERATIONS = 100
@@ -154,11 +155,11 @@ class FlowSolver:
         watt, var = self.consumption(demand_kva, device_kva)
         periods = len(state)
         v = (
-            _parts(np.repeat(self._start[:, None], periods, axis=1))
+            as_parts(np.repeat(self._start[:, None], periods, axis=1))
             if start is None
             else start.parts.copy()
         )
-        source = _parts(np.repeat(self._source[:, None], periods, axis=1))
+        source = as_parts(np.repeat(self._source[:, None], periods, axis=1))
         change, before = np.full(periods, np.inf), v
         iterations, rate, weight = 0, 0.0, 1.0
         for iterations in range(1, MOST_ITERATIONS + 1):
@@ -181,7 +182,7 @@ class FlowSolver:
     def at_reading(self, periods: int) -> Volts:
         """Voltages of the reading with no power drawn yet, as a start."""
         none = np.zeros((len(self._legs.a), periods))
-        v = _parts(np.repeat(self._start[:, None], periods, axis=1))
+        v = as_parts(np.repeat(self._start[:, None], periods, axis=1))
         return Volts(v, np.zeros(periods, dtype=np.int64), none, none, np.ones(periods, dtype=bool), 0)
 
     def import_kva(self, volts: Volts) -> ComplexArray:
@@ -356,7 +357,7 @@ class FlowSolver:
         np.add.at(current, at_a, leg_current)
         np.add.at(current, at_b, -leg_current)
         current[-1] = 0.0
-        y = _parts(current)
+        y = as_parts(current)
         self.factor.solve(y, np.full(columns, volts.state[period], dtype=np.int64))
         return y
 
@@ -368,53 +369,6 @@ class Slopes:
     volts: Volts
     direct: ComplexArray
     conjugate: ComplexArray
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Functionals of the voltages, ``df = Re(w dV)``, as sparse columns.
-
-    Attributes:
-        row, column: place of each weight: node row and functional.
-        value: the weights.
-        period: of each functional, shape (functional,).
-    """
-
-    row: IntArray
-    column: IntArray
-    value: ComplexArray
-    period: IntArray
-
-    @classmethod
-    def dense(cls, rows: IntArray, values: ComplexArray, period: IntArray) -> Weights:
-        """Functionals over the same few rows; values of shape (row, functional)."""
-        count = values.shape[1]
-        return cls(np.repeat(rows, count), np.tile(np.arange(count), len(rows)), values.ravel(), period)
-
-    def scaled(self, factor: FloatArray) -> Weights:
-        """These, each functional times a factor, shape (functional,)."""
-        return replace(self, value=self.value * factor[self.column])
-
-    def joined(self, more: Weights) -> Weights:
-        """The sums of these functionals and others of the same periods."""
-        return Weights(
-            np.concatenate([self.row, more.row]),
-            np.concatenate([self.column, more.column]),
-            np.concatenate([self.value, more.value]),
-            self.period,
-        )
-
-    def block(self, first: int, last: int, size: int) -> FloatArray:
-        """Columns ``first .. last - 1`` in the kernels' layout."""
-        here = (self.column >= first) & (self.column < last)
-        block = np.zeros((size, last - first), dtype=np.complex128)
-        np.add.at(block, (self.row[here], self.column[here] - first), self.value[here])
-        block[-1] = 0.0
-        return _parts(block)
-
-
-def _parts(values: ComplexArray) -> FloatArray:
-    return np.concatenate([values.real, values.imag], axis=1)
 
 
 def _between(a: IntArray, b: IntArray, y: ComplexArray, size: int) -> sp.csc_matrix:

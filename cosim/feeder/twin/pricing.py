@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.feeder.twin.controls import Controls, ControlState
-from cosim.feeder.twin.flow import FlowSolver, Slopes, Weights
+from cosim.feeder.twin.flow import FlowSolver, Slopes
 from cosim.feeder.twin.quantities import Quantities
 from cosim.feeder.twin.settling import InnerFlow
+from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
 from cosim.model.twin import Prices
 

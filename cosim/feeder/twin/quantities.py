@@ -6,8 +6,9 @@ import numpy as np
 
 from cosim.feeder.twin.controls import Controls
 from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.flow import FlowSolver, Volts, Weights
+from cosim.feeder.twin.flow import FlowSolver, Volts
 from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow
+from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cosim.feeder.twin.control_laws import Wishes, difference_rows, on_places
 from cosim.feeder.twin.controlled import GROUND, RegulatorControl, tap_parts
+from cosim.feeder.twin.regulator_law import Wishes, difference_rows, on_places
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
 
 NEAR_NEUTRAL = 1e-12

@@ -24,13 +24,14 @@ from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
+from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Fleet
 from cosim.opf.tangent.limits import RowPool, bounds_of
 from cosim.opf.tangent.merit import NetworkCost
 from cosim.opf.tangent.qp.solve import ROUTES, SolverName
 from cosim.opf.tangent.qp.starting_point import Warm
 from cosim.opf.tangent.qp.step_program import PvSystems
-from cosim.opf.tangent.search import Course, Devices, Point, Search
+from cosim.opf.tangent.search import Search
 
 MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
 """Quadratic programs per plan; fewer where an earlier plan is at hand, and the next one soon."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,13 +11,12 @@ from cosim.model.arrays import FloatArray
 from cosim.model.state import NoPlan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Twin, TwinFlow
+from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Dispatch, Fleet
 from cosim.opf.tangent.limits import RowPool
 from cosim.opf.tangent.merit import NetworkCost, Slopes
 from cosim.opf.tangent.qp.solve import SolverName, solve
 from cosim.opf.tangent.qp.step_program import (
-    Batteries,
-    PvSystems,
     SoftRows,
     StepAnswer,
     StepProgram,
@@ -42,67 +40,6 @@ MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
 """Modes of the losses' curvature, fewer beyond so many periods: each is two dense rows per period."""
-
-
-End = Literal["optimal", "settled", "stopped"]
-"""How a search ended: see :class:`Course`."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A dispatch, its exact flow and what it costs.
-
-    Attributes:
-        dispatch: the plan.
-        flow: exact, regulators and capacitors at rest unless they were held.
-        cost: of devices and network, currency, without limits of voltages and lines.
-        given_back: what held taps will add to that once they follow, to first order.
-    """
-
-    dispatch: Dispatch
-    flow: TwinFlow
-    cost: float
-    given_back: float
-
-
-@dataclass(frozen=True)
-class Devices:
-    """What the devices of a plan can do: see :class:`StepProgram`."""
-
-    batteries: Batteries
-    pvs: PvSystems
-
-
-@dataclass
-class Course:
-    """How the search for one plan went.
-
-    Attributes:
-        most_programs: at which it ends, whatever was found.
-        soon_again: another plan follows in a step, and mends what is far away.
-        deadline: of ``time.perf_counter``, likewise; None for none.
-        parts_s: seconds by part.
-        programs, solvers, residual: of the quadratic programs.
-        end: ``optimal`` if the last program said what the flow does and no control moved after it,
-            ``settled`` if another program would have gained little, or what is left to gain is left to
-            the next plan, ``stopped`` otherwise.
-    """
-
-    most_programs: int
-    soon_again: bool
-    deadline: float | None
-    parts_s: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("flows", "slopes", "programs"), 0.0)
-    )
-    programs: int = 0
-    solvers: tuple[str, ...] = ()
-    residual: float = 0.0
-    end: End = "stopped"
-
-    @property
-    def out_of_time(self) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline is not None and time.perf_counter() > self.deadline
 
 
 @dataclass(frozen=True)
@@ -266,7 +203,7 @@ class Search:
         )
 
     def _near_stays(self, settled: Point, held: Point) -> bool:
-        """Whether what will be carried out before the next plans is as the search left it."""
+        """Whether what is carried out before the next plan is as the search left it, the rest nearly."""
         if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
             return False
         return _near_enough(0.0, self._pool.beyond_by(settled.flow, self._none_allowed()))
