@@ -30,9 +30,9 @@ from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 MOST_ITERATIONS = 100
 PLAIN_PASSES, GROWING, WORTH_ACCELERATING = 3, 1.2, 0.15
 """After so many passes their rate of convergence is taken, times the second number because slow parts
-show last; from the third number on passes are accelerated. Load currents answer to the conjugate voltage, so
-errors shrink alike in both directions, which is what Chebyshev's second-order iteration asks for
-(Golub and Varga 1961). Measured: a quarter fewer passes on 8500 nodes."""
+show last; from the third number on passes are accelerated. Load currents answer to the conjugate
+voltage, so errors shrink alike in both directions, which is what Chebyshev's second-order iteration asks
+for (Golub and Varga 1961). Measured: a quarter fewer passes on 8500 nodes."""
 NEAR_JUMP_PU = 1e-3
 """What a jump of one load may move its own voltage by."""
 COLUMNS = 32
