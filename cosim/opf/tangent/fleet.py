@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Plan
@@ -197,22 +197,26 @@ class Fleet:
 
     # --- from and to plans ----------------------------------------------------------------------------
 
-    def start(self, earlier: Plan | None, time_s: float, available_kw: FloatArray) -> Dispatch:
-        """Where to start from: the earlier plan as far as it reaches, else rest and sun."""
+    def at_rest(self, available_kw: FloatArray) -> Dispatch:
+        """Batteries idle, all sun taken."""
         periods, count = len(self._horizon), len(self.storages)
-        kw, kvar = np.zeros((periods, count)), np.zeros((periods, count + len(self.pvs)))
-        limit = np.repeat(self._pv_kw[None, :], periods, axis=0)
-        for period, offset_s in enumerate(self._horizon.starts_s):
-            then = None if earlier is None else earlier.period_at(time_s + float(offset_s))
-            if earlier is not None and then is not None:
-                kw[period] = earlier.storage_kw[then]
-                kvar[period] = np.concatenate([earlier.storage_kvar[then], earlier.pv_kvar[then]])
-                limit[period] = earlier.pv_kw_limit[then]
+        none = np.zeros((periods, count))
+        return Dispatch(
+            charge_kw=none,
+            discharge_kw=none,
+            curtailed_kw=np.zeros_like(available_kw),
+            reactive_kvar=np.zeros((periods, count + len(self.pvs))),
+            available_kw=np.maximum(available_kw, 0.0),
+        )
+
+    def as_planned(self, earlier: Plan, period: IntArray, available_kw: FloatArray) -> Dispatch:
+        """What an earlier plan wants in its periods ``period``, under the sun of now."""
+        kw, limit = earlier.storage_kw[period], earlier.pv_kw_limit[period]
         return Dispatch(
             charge_kw=np.maximum(-kw, 0.0),
             discharge_kw=np.maximum(kw, 0.0),
             curtailed_kw=np.maximum(available_kw - np.maximum(limit, 0.0), 0.0),
-            reactive_kvar=kvar,
+            reactive_kvar=np.concatenate([earlier.storage_kvar, earlier.pv_kvar], axis=1)[period],
             available_kw=np.maximum(available_kw, 0.0),
         )
 

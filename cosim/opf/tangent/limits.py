@@ -157,16 +157,13 @@ class RowPool:
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.rows)
 
-    def advance(self, seconds: float) -> None:
-        """Move all rows to the periods of a horizon that starts later; what has passed is dropped."""
-        starts = self._horizon.starts_s
-        now = [self._horizon.period_at(int(start - seconds)) for start in starts]
+    def move(self, origin: IntArray) -> None:
+        """Give every period the rows that one of the present periods has, shape (period,)."""
         for i, rows in enumerate(self.rows):
-            period = np.array([-1 if now[t] is None else now[t] for t in rows.period], dtype=np.int64)
-            moved = Rows(rows.place, period, rows.p, rows.q)
-            key = moved.place * len(starts) + period
-            _, first = np.unique(key, return_index=True)
-            self.rows[i] = moved.only(np.sort(first[period[first] >= 0]))
+            own = [np.flatnonzero(rows.period == there) for there in origin]
+            moved = rows.only(np.concatenate(own))
+            period = np.repeat(np.arange(len(origin)), [len(at) for at in own])
+            self.rows[i] = Rows(moved.place, period, moved.p, moved.q)
             self._hopeless[i][:] = False
 
     def forget_slack(self, flow: TwinFlow) -> None:

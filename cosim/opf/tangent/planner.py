@@ -26,6 +26,7 @@ from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Fleet
+from cosim.opf.tangent.inheritance import ancestors
 from cosim.opf.tangent.limits import RowPool, bounds_of
 from cosim.opf.tangent.merit import NetworkCost
 from cosim.opf.tangent.qp.solve import ROUTES, SolverName
@@ -71,7 +72,9 @@ class TangentPlanner:
         self._search = Search(horizon, twin, self._fleet, self._cost, self._pool, solver)
         self._earlier: Plan | None = None
         self._last: Point | None = None
-        self._carried_s = 0.0
+        self._foreseen: Forecast | None = None
+        self._foreseen_s = 0.0
+        self._since_plan: IntArray = np.arange(len(horizon))
         self.expected: Expected | None = None
         self.relaxation_gap: FloatArray | None = None
         self.parts_s: dict[str, float] = {}
@@ -96,7 +99,7 @@ class TangentPlanner:
         self._twin.look_ahead(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
         pvs = self._fleet.pv_systems(forecast.pv_available_kw)
-        point = self._start(measurement, self._devices(measurement, pvs), course)
+        point = self._start(measurement, forecast, self._devices(measurement, pvs), course)
         outcome = self._search.run(point, self._devices(measurement, pvs), course)
         for _ in range(MOST_REPAIRS):
             if isinstance(outcome, NoPlan) or self._options.complementarity != "repair":
@@ -114,6 +117,7 @@ class TangentPlanner:
         self._pool.forget_slack(outcome.flow)
         plan = self._adopt(outcome, measurement, course, seconds)
         first, self._earlier, self._last = self._earlier is None, plan, outcome
+        self._since_plan = np.arange(len(self._horizon))
         # Where a battery's idling loss falls is only known once there is a plan.
         if first and self._fleet.idles:
             return self._plan(measurement, forecast, started, soon_again=False)
@@ -123,30 +127,31 @@ class TangentPlanner:
         batteries = self._fleet.batteries(measurement.stored_kwh, self._earlier, measurement.time_s)
         return Devices(batteries, pvs)
 
-    def _start(self, measurement: Measurement, devices: Devices, course: Course) -> Point:
+    def _start(
+        self, measurement: Measurement, forecast: Forecast, devices: Devices, course: Course
+    ) -> Point:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
-        start = None
-        if self._last is not None and self._earlier is not None:
-            period = self._periods_after(measurement.time_s - self._earlier.time_s)
-            start = self._twin.moved(self._last.flow, period)
-        # A plan that failed in between has moved rows and iterate already, but left no flow.
-        passed = measurement.time_s - self._carried_s
-        self._pool.advance(passed)
-        warm = self._search.warm
-        self._search.warm = warm.moved(self._periods_after(passed)) if isinstance(warm, Warm) else None
-        self._carried_s = measurement.time_s
+        self._inherit(measurement.time_s, forecast)
         available_kw = devices.pvs.available_kw
-        dispatch = self._fleet.start(self._earlier, measurement.time_s, available_kw)
-        point = self._search.evaluate(dispatch, devices, start, course)
+        dispatch, flow = self._fleet.at_rest(available_kw), None
+        if self._last is not None and self._earlier is not None:
+            dispatch = self._fleet.as_planned(self._earlier, self._since_plan, available_kw)
+            flow = self._twin.moved(self._last.flow, self._since_plan)
+        point = self._search.evaluate(dispatch, devices, flow, course)
         if point.flow.converged.all():
             return point
-        return self._search.evaluate(self._fleet.start(None, 0.0, available_kw), devices, None, course)
+        return self._search.evaluate(self._fleet.at_rest(available_kw), devices, None, course)
 
-    def _periods_after(self, seconds: float) -> IntArray:
-        """Period of an earlier horizon that each period of one begun later lies in; the last beyond it."""
-        last = len(self._horizon) - 1
-        then = [self._horizon.period_at(int(offset + seconds)) for offset in self._horizon.starts_s]
-        return np.array([last if t is None else t for t in then], dtype=np.int64)
+    def _inherit(self, time_s: float, forecast: Forecast) -> None:
+        """Move rows and iterate to the periods of a new horizon, and remember which plan's they were."""
+        if self._foreseen is not None:
+            origin = ancestors(forecast, self._foreseen, time_s - self._foreseen_s)
+            self._pool.move(origin)
+            warm = self._search.warm
+            self._search.warm = warm.moved(origin) if isinstance(warm, Warm) else None
+            # A plan that fails moves rows and iterate, but leaves no flow: the next is two moves away.
+            self._since_plan = self._since_plan[origin]
+        self._foreseen, self._foreseen_s = forecast, time_s
 
     # --- the plan ---------------------------------------------------------------------------------
 
