@@ -21,7 +21,7 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Quantity, Twin
+from cosim.model.twin import Quantity, Twin, TwinFlow
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.course import Course, Devices, Point
@@ -106,7 +106,6 @@ class TangentPlanner:
                 break
             if not self._fleet.fix_directions(outcome.dispatch):
                 break
-            self._cost.follow_taps(outcome.flow)
             outcome = self._search.run(outcome, self._devices(measurement, pvs), course)
         self._fleet.free_directions()
         seconds = time.perf_counter() - started
@@ -133,14 +132,22 @@ class TangentPlanner:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         self._inherit(measurement.time_s, forecast)
         available_kw = devices.pvs.available_kw
-        dispatch, flow = self._fleet.at_rest(available_kw), None
         if self._last is not None and self._earlier is not None:
             dispatch = self._fleet.as_planned(self._earlier, self._since_plan, available_kw)
             flow = self._twin.moved(self._last.flow, self._since_plan)
-        point = self._search.evaluate(dispatch, devices, flow, course)
-        if point.flow.converged.all():
-            return point
+            # Where controls stand as foreseen, the earlier plan's states are those of this start.
+            foreseen = self._stand_as_foreseen(measurement, self._last.flow)
+            point = self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
+            if point.flow.converged.all():
+                return point
         return self._search.evaluate(self._fleet.at_rest(available_kw), devices, None, course)
+
+    def _stand_as_foreseen(self, measurement: Measurement, flow: TwinFlow) -> bool:
+        """Whether regulators and capacitors were measured where the earlier plan left them for now."""
+        period = max(int(self._since_plan[0]) - 1, 0)
+        return np.array_equal(measurement.tap, flow.tap[period]) and np.array_equal(
+            measurement.capacitor_closed, flow.capacitor_closed[period]
+        )
 
     def _inherit(self, time_s: float, forecast: Forecast) -> None:
         """Move rows and iterate to the periods of a new horizon, and remember which plan's they were."""

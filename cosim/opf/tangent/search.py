@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -113,16 +113,21 @@ class Search:
             devices: what it may do.
             start: a flow near by.
             course: counts the time.
-            held: regulators and capacitors stay as in ``start``; else they react, and what their taps
-                are worth is taken anew.
+            held: regulators and capacitors stay as in ``start``; else they react.
         """
         began = time.perf_counter()
         flow = self._twin.flow(self._fleet.injection_kva(dispatch), start, held=held)
-        if not held and flow.converged.all():
-            self._cost.follow_taps(flow)
         cost = self._fleet.cost(dispatch, devices.batteries, devices.pvs) + self._cost.of(flow)
+        given_back = self._cost.given_back(flow) if held else 0.0
         course.parts_s["flows"] += time.perf_counter() - began
-        return Point(dispatch, flow, cost, self._cost.given_back(flow))
+        return Point(dispatch, flow, cost, given_back)
+
+    def _followed(self, point: Point, course: Course) -> Point:
+        """A point that taps are taken to follow from: from here on they give back what is moved."""
+        began = time.perf_counter()
+        self._cost.follow_taps(point.flow)
+        course.parts_s["flows"] += time.perf_counter() - began
+        return replace(point, given_back=0.0)
 
     def run(self, point: Point, devices: Devices, course: Course) -> Point | NoPlan:
         """From a point to the best plan: step after step until the tangent says what the flow says."""
@@ -130,6 +135,7 @@ class Search:
             period = int(np.flatnonzero(~point.flow.converged)[0])
             reason = f"the feeder has no power flow in period {period} with its devices at rest"
             return NoPlan("not_physical", reason)
+        point = self._followed(point, course)
         # The start is no plan yet: the first step need not improve on it.
         must_improve, course.end = False, "stopped"
         best: Point | None = None
@@ -157,7 +163,7 @@ class Search:
                 if done:
                     course.end = "optimal" if proven and best is settled else "settled"
                     return best
-                point = settled
+                point = self._followed(settled, course)
             if course.out_of_time:
                 break
         return self._given_up(point, best, devices, course)
