@@ -19,6 +19,7 @@ from cosim.feeder.twin.factor import BorderedFactor
 from cosim.feeder.twin.kernels import (
     LegArrays,
     add_leg_currents,
+    extrapolate,
     largest_change,
     leg_powers,
     leg_slopes,
@@ -169,7 +170,7 @@ class FlowSolver:
             self.factor.solve(x, state)
             if rate > WORTH_ACCELERATING:
                 weight = 1.0 / (1.0 - rate * rate * weight / (2.0 if weight == 1.0 else 4.0))
-                x = weight * x + (1.0 - weight) * before
+                extrapolate(weight, before, x)
             slowest = float(change.max())
             largest_change(v, x, self._scale, change)
             before, v = v, x

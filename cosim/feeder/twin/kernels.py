@@ -46,6 +46,16 @@ def subtract_rows(matrix: Rows, first: int, last: int, step: int, x: FloatArray)
     start, column, real, imaginary = matrix
     width = x.shape[1] // 2
     for i in range(first, last, step):
+        if width == 1:
+            # Sums in registers: three times as fast as by way of x.
+            p, q = x[i, 0], x[i, 1]
+            for k in range(start[i], start[i + 1]):
+                j = column[k]
+                a, b = real[k], imaginary[k]
+                p -= a * x[j, 0] - b * x[j, 1]
+                q -= a * x[j, 1] + b * x[j, 0]
+            x[i, 0], x[i, 1] = p, q
+            continue
         for k in range(start[i], start[i + 1]):
             j = column[k]
             a, b = real[k], imaginary[k]
@@ -147,20 +157,34 @@ def add_leg_currents(
         v, x: voltages and currents, shape (node + 1, 2 column).
     """
     width = v.shape[1] // 2
+    re, im, square, m = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
+    fp, fq = np.empty(width), np.empty(width)
     for leg in range(len(watt)):
         i, j, k = legs.a[leg], legs.b[leg], legs.law[leg]
         g, h = legs.balance[leg].real, legs.balance[leg].imag
+        base, low, high = legs.base_v[leg], legs.edges[k, 1], legs.edges[k, 2]
+        outside = 0
         for t in range(width):
-            re = v[i, t] - v[j, t]
-            im = v[i, width + t] - v[j, width + t]
-            square = re * re + im * im
-            fp, fq, _, _ = load_factor(
-                math.sqrt(square) / legs.base_v[leg], legs.edges[k], legs.terms[k], legs.drop_out[k]
-            )
-            p, q = watt[leg, t] * fp / square, var[leg, t] * fq / square
+            re[t] = v[i, t] - v[j, t]
+            im[t] = v[i, width + t] - v[j, width + t]
+            square[t] = re[t] * re[t] + im[t] * im[t]
+            m[t] = math.sqrt(square[t]) / base
+            # Written so that a voltage that is not a number is outside as well.
+            outside += not (low < m[t] <= high)
+        p, q = legs.terms[k, 2, 0], legs.terms[k, 2, 1]
+        # Nearly all legs are in the middle of their law, where it is a polynomial: three times as fast.
+        if outside == 0 and p[3] == 0.0 and q[3] == 0.0 and legs.drop_out[k] == 0.0:
+            for t in range(width):
+                fp[t] = (p[0] * m[t] + p[1]) * m[t] + p[2]
+                fq[t] = (q[0] * m[t] + q[1]) * m[t] + q[2]
+        else:
+            for t in range(width):
+                fp[t], fq[t], _, _ = load_factor(m[t], legs.edges[k], legs.terms[k], legs.drop_out[k])
+        for t in range(width):
+            drawn, turned = watt[leg, t] * fp[t] / square[t], var[leg, t] * fq[t] / square[t]
             # conj(S / u) = (P - jQ) u / |u|²
-            cr = g * re - h * im - (p * re + q * im)
-            ci = g * im + h * re - (p * im - q * re)
+            cr = g * re[t] - h * im[t] - (drawn * re[t] + turned * im[t])
+            ci = g * im[t] + h * re[t] - (drawn * im[t] - turned * re[t])
             x[i, t] += cr
             x[i, width + t] += ci
             x[j, t] -= cr
@@ -237,6 +261,14 @@ def subtract_slopes(
             x[i, width + t] -= c.imag
             x[j, t] += c.real
             x[j, width + t] += c.imag
+
+
+@numba.njit(cache=True, error_model="numpy")
+def extrapolate(weight: float, before: FloatArray, x: FloatArray) -> None:
+    """``x = weight x + (1 - weight) before``, in place."""
+    for i in range(len(x)):
+        for t in range(x.shape[1]):
+            x[i, t] = weight * x[i, t] + (1.0 - weight) * before[i, t]
 
 
 @numba.njit(cache=True, error_model="numpy")
