@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -40,6 +40,9 @@ INSIDE_PU = 5e-6
 default, and a plan on that edge would jump between two laws."""
 NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
+TURNED_PU = 2e-3
+"""Slopes of voltages turn by about what the voltages move, relatively: where none of a period has moved
+further since, and no tap or bank, they will do."""
 AT_REST = 0.9
 """Capacitor controls are kept this far from switching: a plan that made them switch would meet other
 voltages than it was made for, and there are powers between which they never rest."""
@@ -106,34 +109,32 @@ class Rows:
     Attributes:
         place, period: of each row, shape (row,).
         p, q: slope of the quantity per kW and kvar of each device, shape (row, device).
+        fresh: whether the slope is that of the present flow, nearly, shape (row,).
     """
 
     place: IntArray
     period: IntArray
     p: FloatArray
     q: FloatArray
+    fresh: BoolArray
 
     @classmethod
     def none(cls, devices: int) -> Rows:
         """No rows yet."""
         index, slope = np.zeros(0, dtype=np.int64), np.zeros((0, devices))
-        return cls(index, index, slope, slope)
+        return cls(index, index, slope, slope, np.zeros(0, dtype=bool))
 
     def __len__(self) -> int:
         return len(self.place)
 
     def only(self, keep: IntArray | BoolArray) -> Rows:
         """Some of the rows."""
-        return Rows(self.place[keep], self.period[keep], self.p[keep], self.q[keep])
+        return Rows(*(getattr(self, part.name)[keep] for part in fields(self)))
 
     def joined(self, more: Rows) -> Rows:
         """These and more."""
-        return Rows(
-            np.concatenate([self.place, more.place]),
-            np.concatenate([self.period, more.period]),
-            np.concatenate([self.p, more.p]),
-            np.concatenate([self.q, more.q]),
-        )
+        pairs = [(getattr(self, part.name), getattr(more, part.name)) for part in fields(self)]
+        return Rows(*(np.concatenate(pair) for pair in pairs))
 
 
 class RowPool:
@@ -153,6 +154,9 @@ class RowPool:
         self._hopeless: list[BoolArray] = [
             np.zeros((twin.places(bound.quantity), len(horizon)), dtype=bool) for bound in bounds
         ]
+        # The flow of each period that fresh slopes are of.
+        self._voltage_pu: FloatArray = np.full((len(twin.nodes), len(horizon)), np.nan)
+        self._controls: FloatArray = np.zeros((len(horizon), 0))
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.rows)
@@ -163,8 +167,9 @@ class RowPool:
             own = [np.flatnonzero(rows.period == there) for there in origin]
             moved = rows.only(np.concatenate(own))
             period = np.repeat(np.arange(len(origin)), [len(at) for at in own])
-            self.rows[i] = Rows(moved.place, period, moved.p, moved.q)
+            self.rows[i] = replace(moved, period=period)
             self._hopeless[i][:] = False
+        self._voltage_pu, self._controls = self._voltage_pu[:, origin], self._controls[origin]
 
     def forget_slack(self, flow: TwinFlow) -> None:
         """Drop rows that are far from their limits."""
@@ -190,7 +195,7 @@ class RowPool:
                 reach = np.maximum(np.abs(p).max(axis=1), np.abs(q).max(axis=1))
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
-                self.rows[i] = self.rows[i].joined(Rows(place, period, p, q).only(useful))
+                self.rows[i] = self.rows[i].joined(Rows(place, period, p, q, useful).only(useful))
                 for of, unit in zip(beyond_by, (TOLERANCE, HALF_A_TAP), strict=True):
                     worst = beyond[place, period][useful] / unit[bound.quantity]
                     np.maximum.at(of, period[useful], worst)
@@ -239,18 +244,36 @@ class RowPool:
             first += len(rows)
 
     def refresh(self, flow: TwinFlow) -> None:
-        """Take the slopes of rows anew where they may bind: far inside a limit an old slope will do."""
+        """Take the slopes of rows anew where they may bind and have turned; others will do."""
+        turned = self._turned(flow)
         for i, (bound, rows) in enumerate(zip(self.bounds, self.rows, strict=True)):
             if not len(rows):
                 continue
+            # Currents turn with the powers behind them, wherever voltages stay.
+            of_voltage = bound.quantity in {Quantity.VOLTAGE, Quantity.UNBALANCE}
+            fresh = rows.fresh & ~turned[rows.period] if of_voltage else np.zeros(len(rows), dtype=bool)
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
-            near = np.flatnonzero(beyond > -NEAR * MARGIN[bound.quantity])
+            near = np.flatnonzero((beyond > -NEAR * MARGIN[bound.quantity]) & ~fresh)
             if len(near):
                 p, q = rows.p.copy(), rows.q.copy()
                 p[near], q[near] = self._twin.slope(
                     flow, bound.quantity, rows.place[near], rows.period[near]
                 )
-                self.rows[i] = Rows(rows.place, rows.period, p, q)
+                fresh[near] = True
+                self.rows[i] = replace(rows, p=p, q=q, fresh=fresh)
+            else:
+                self.rows[i] = replace(rows, fresh=fresh)
+
+    def _turned(self, flow: TwinFlow) -> BoolArray:
+        """Periods whose slopes are no longer those of this flow, shape (period,); it is remembered."""
+        controls = np.concatenate([flow.tap, flow.capacitor_closed], axis=1)
+        moved = np.abs(flow.voltage_pu - self._voltage_pu).max(axis=0, initial=0.0)
+        turned: BoolArray = ~(moved <= TURNED_PU)
+        if controls.shape == self._controls.shape:
+            turned |= (controls != self._controls).any(axis=1)
+        self._voltage_pu[:, turned] = flow.voltage_pu[:, turned]
+        self._controls = controls
+        return turned
 
     def worst(self, flow: TwinFlow) -> dict[Quantity, float]:
         """Largest distance beyond a limit of each quantity; 0 where all is kept."""
