@@ -15,13 +15,15 @@ import numpy as np
 from cosim.feeder.twin.controls import Controls, ControlState
 from cosim.feeder.twin.flow import FlowSolver, Slopes
 from cosim.feeder.twin.quantities import Quantities
-from cosim.feeder.twin.settling import InnerFlow
+from cosim.feeder.twin.settling import Gain, InnerFlow
 from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
 from cosim.model.twin import Prices
 
 WORTH_CORRECTIONS = 3
 """Passes of an adjoint for the worth of taps, which only guides a search."""
+ALIKE_TAPS = 0.02
+"""Gains of taps are taken anew once one has moved by more: about three taps, which change them as much."""
 LEAST_GAIN = 1e-6
 """Of a combination of taps on the regulated voltages, as a part of the largest."""
 
@@ -98,16 +100,21 @@ class Pricing:
             taps = np.flatnonzero(regulated.follows[:, t])
             current = self._controls.tap_currents(state, at_border[:, t])[taps]
             earned = -np.real(current @ paid[t])
-            worth[taps, t] = np.linalg.lstsq(flow.gains[t][1].T, earned, rcond=LEAST_GAIN)[0]
+            worth[taps, t] = np.linalg.lstsq(flow.gains[t].of_taps.T, earned, rcond=LEAST_GAIN)[0]
         return worth
 
     def _take_gains(self, flow: InnerFlow, slopes: Slopes, regulated: _Regulated) -> None:
-        """How regulated voltages answer to taps, in periods whose state is not that of an earlier flow.
+        """How regulated voltages answer to taps, in periods whose state is not about that of a flow before.
 
-        They depend on the powers only a little: what an earlier flow found in the same state will do,
-        of this plan or of an earlier one.
+        They depend on powers and taps only a little: what a flow before found in a state like it will
+        do, of this plan or of an earlier one.
         """
-        known = [t in flow.gains and _same(flow.gains[t][0], state) for t, state in enumerate(flow.states)]
+        known = [
+            t in flow.gains
+            and np.array_equal(flow.gains[t].taps, np.flatnonzero(regulated.follows[:, t]))
+            and _alike(flow.gains[t].state, state)
+            for t, state in enumerate(flow.states)
+        ]
         which, period = np.nonzero(regulated.follows & ~np.array(known))
         rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
         held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
@@ -117,7 +124,7 @@ class Pricing:
             taps = which[here]
             current = self._controls.tap_currents(flow.states[t], at_border[:, t])[taps]
             gain = -np.real(held[here] @ current.T) + np.diag(regulated.own[taps, t])
-            flow.gains[int(t)] = (flow.states[t], gain)
+            flow.gains[int(t)] = Gain(flow.states[t], taps, gain)
 
     def _adjoint(self, slopes: Slopes, weights: Weights) -> ComplexArray:
         return self._solver.adjoint_at(slopes, weights, WORTH_CORRECTIONS, self._border)
@@ -127,6 +134,7 @@ class Pricing:
         return _Regulated(value, slope, own, self._controls.follows(flow.states))
 
 
-def _same(kept: ControlState, state: ControlState) -> bool:
-    """Whether the same taps follow, from the same positions, in two states."""
-    return kept == state and kept.backwards == state.backwards
+def _alike(kept: ControlState, state: ControlState) -> bool:
+    """Whether taps stand about the same in two states, and all else alike."""
+    apart = np.abs(np.subtract(kept.taps, state.taps)).max(initial=0.0)
+    return kept.closed == state.closed and kept.backwards == state.backwards and bool(apart <= ALIKE_TAPS)

@@ -23,8 +23,21 @@ States = tuple[ControlState, ...]
 """One state per period."""
 Restless = frozenset[int]
 """Periods whose controls hunt; they are held."""
-Gain = tuple[ControlState, FloatArray]
-"""Change of regulated voltages per change of taps, of those that are free to follow in a state."""
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How regulated voltages answer to taps in one period.
+
+    Attributes:
+        state: in which it was found.
+        taps: regulators that are free to follow, ascending.
+        of_taps: change of the voltages of these per change of their taps, shape (regulator, tap).
+    """
+
+    state: ControlState
+    taps: IntArray
+    of_taps: FloatArray
 
 
 @dataclass
@@ -35,7 +48,7 @@ class InnerFlow:
         volts: voltages of all periods.
         states: of the controls.
         restless: periods that are held.
-        gains: how regulated voltages answer to taps, by period, with the state they were taken in.
+        gains: how regulated voltages answer to taps, by period, see :class:`Gain`.
         kept_slopes: of the leg currents, once they were asked for.
         kept_values: of limited quantities, likewise.
     """
