@@ -70,7 +70,7 @@ FEEDERS = (
         "8500-Node/Master.dss",
         ((25, 24), (50, 24), (100, 24), (200, 24), (400, 24), (100, 48), (100, 96)),
         ((100, 24),),
-        (("lindistflow", "tuned-highs"), ("lindistflow", "clarabel")),
+        (("lindistflow", "tuned-highs"), ("lindistflow", "clarabel"), ("lindistflow", "full-piqp")),
         most_steps=2,
     ),
     Planned("8500-Node/Master-unbal.dss", ((100, 24),)),

