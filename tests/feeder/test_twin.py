@@ -140,6 +140,19 @@ def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
     return twin, power
 
 
+def test_one_period_alone_flows_as_among_others() -> None:
+    """The loops over nodes have a way of their own for a single column."""
+    twin, power = a_loaded_twin()
+    settling = twin._settling
+    states = (settling.measured,) * PERIODS
+    among = settling.solve(power, states, None, 1e-11)
+    for period in range(PERIODS):
+        start = settling._solver.at_reading(1)
+        alone = settling.solve_period(power, period, settling.measured, start)
+        apart = alone.parts - among.parts[:, [period, PERIODS + period]]
+        assert np.abs(apart[:-1] * settling._solver._scale[:, None]).max() < 1e-4
+
+
 def central_difference(twin: FeederTwin, power: np.ndarray, device: int, unit: complex, what):
     base = twin.flow(power)
     step = np.zeros_like(power)

@@ -147,6 +147,46 @@ def test_the_second_plan_needs_fewer_programs(scenario_file) -> None:
         assert second.certificate.objective == pytest.approx(first.certificate.objective, rel=1e-5)
 
 
+def test_taps_that_stand_elsewhere_than_foreseen_are_taken_as_measured(scenario_file) -> None:
+    """A warm start keeps the earlier plan's taps only where the measurement confirms them."""
+    study = open_study(scenario_file(**SMALL))
+    with open_day(study) as day:
+        planner = make_planner(study, day.feeder.site)
+        assert isinstance(planner, TangentPlanner)
+        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        foreseen = planner._last.flow
+        surprised = replace(day.measurement, tap=day.measurement.tap - 4 * 0.00625)
+        assert planner._stand_as_foreseen(replace(surprised, tap=foreseen.tap[0]), foreseen)
+        assert not planner._stand_as_foreseen(surprised, foreseen)
+        again = planner.plan(surprised, day.forecast)
+        fresh = plan_of(study, replace(day, measurement=surprised))
+        assert isinstance(again, Plan)
+        assert again.certificate.objective == pytest.approx(fresh.certificate.objective, rel=1e-4)
+        assert again.next_voltage_pu == pytest.approx(fresh.next_voltage_pu, abs=1e-3)
+
+
+def test_slopes_of_voltage_rows_last_while_nothing_moves(scenario_file) -> None:
+    study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
+    with open_day(study) as day:
+        planner = make_planner(study, day.feeder.site)
+        assert isinstance(planner, TangentPlanner)
+        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        pool, flow, twin = planner._pool, planner._last.flow, planner._twin
+        pool.refresh(flow)
+        true = [rows.p.copy() for rows in pool.rows]
+        pool.rows = [replace(rows, p=0.0 * rows.p) for rows in pool.rows]
+        pool.refresh(flow)
+        assert not any(rows.p.any() for rows in pool.rows), "nothing had moved"
+        moved = twin.flow(flow.device_kva + 40.0, flow, held=True)
+        assert np.abs(moved.voltage_pu - flow.voltage_pu).max() > limits.TURNED_PU
+        pool.refresh(moved)
+        turned = np.abs(moved.voltage_pu - flow.voltage_pu).max(axis=0) > limits.TURNED_PU
+        for rows, p in zip(pool.rows, true, strict=True):
+            anew = turned[rows.period]
+            assert rows.p[anew] == pytest.approx(p[anew], rel=0.05, abs=1e-6)
+            assert not rows.p[~anew].any()
+
+
 def test_a_plan_that_cannot_be_is_a_result(scenario_file) -> None:
     """A battery that must end full within an hour cannot."""
     changed = {**SMALL, "control": {**SMALL["control"], "horizon_s": 3600}}
