@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
+HOURS = 24
 HEAD = (
     "| feeder | nodes | DER | T | planner | cold, CPU s | warm median / p95, CPU s | peak, MB | "
     "live cost | gap, % | live violation, pu | held violation, pu | model error held, pu / kW |\n"
@@ -19,6 +20,17 @@ and the small charges for throughput and reactive power, violations not included
 and capacitors act from the measured start. *Held*: they stand where the plan expects them. *Gap*: live cost
 above that of planner tangent in the same case; distopf solves another problem. A gap only says something
 where violations are alike.
+
+"""
+PLANT_HEAD = (
+    "| feeder | DER | planner | energy cost, less what was stored | voltage outside, pu h | at most, pu |\n"
+    "|---|---|---|---|---|---|\n"
+)
+PLANT_INTRO = """
+## A day in the plant
+
+Horizons of 24 hours in steps of one, {steps} steps after the first, the plant with its regulators and
+capacitors answering each. Energy at its price, less what was only put into the batteries at the mean price.
 
 """
 EXACT_HEAD = (
@@ -71,6 +83,10 @@ def write_summary(rows: list[Row], path: Path) -> None:
     steps = max((row.get("warm_steps", 0) for row in good), default=0)
     text = INTRO.format(steps=steps) + HEAD
     text += "".join(_line(row, good) for row in sorted(good, key=_order) if "live" in row)
+    day = [row for row in good if row.get("warm_steps") == steps and row["periods"] == HOURS]
+    if day:
+        text += PLANT_INTRO.format(steps=steps) + PLANT_HEAD
+        text += "".join(map(_plant_line, sorted(day, key=_order)))
     exact = [row for row in good if row["planner"] == "nlp" and "tangent" in row]
     if exact:
         text += EXACT_INTRO + EXACT_HEAD + "".join(map(_exact_line, sorted(exact, key=_order)))
@@ -86,6 +102,13 @@ def write_summary(rows: list[Row], path: Path) -> None:
 
 def _order(row: Row) -> tuple[Any, ...]:
     return (row.get("nodes", 0), row["feeder"], row["der"], row["periods"], row["planner"], row["solver"])
+
+
+def _plant_line(row: Row) -> str:
+    return (
+        f"| {row['feeder']} | {row['der']} | {planner_name(row)} | {row['plant_cost']:.2f} | "
+        f"{row['plant_violation_pu_h']:.4f} | {row['plant_violation_max_pu']:.5f} |\n"
+    )
 
 
 def _line(row: Row, rows: list[Row]) -> str:
