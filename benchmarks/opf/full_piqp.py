@@ -1,6 +1,6 @@
 """The whole program of planner lindistflow, with every node, by PIQP, which keeps its set-up between steps.
 
-cvxpy's own interface to PIQP makes the matrices dense, which 130 000 rows do not survive.
+On its way to a solver of quadratic programs cvxpy makes a matrix dense that 130 000 rows do not allow.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ from cosim.opf.solvers.route import Answer
 ACCURACY = 1e-7
 FREE = 1e30
 """A bound that is none."""
+STATUS = {
+    piqp.PIQP_SOLVED: "Solved",
+    piqp.PIQP_PRIMAL_INFEASIBLE: "PrimalInfeasible",
+    piqp.PIQP_DUAL_INFEASIBLE: "DualInfeasible",
+}
+"""In the words of Clarabel."""
 
 
 class FullPiqpRoute:
@@ -57,11 +63,11 @@ class FullPiqpRoute:
             self._solver.setup(P=no_curvature, h_l=lower, **matrices, **vectors)
         else:
             self._solver.update(**matrices, **vectors)
-        solved = self._solver.solve() == piqp.PIQP_SOLVED
+        status = STATUS.get(self._solver.solve(), "NumericalError")
         result = self._solver.result
         # In the words of Clarabel, whose form the program has, so that cvxpy takes it apart.
         answer = SimpleNamespace(
-            status="Solved" if solved else "NumericalError",
+            status=status,
             obj_val=float(data["c"] @ result.x),
             x=result.x,
             z=scale * np.concatenate([result.y, result.z_u]),
@@ -69,8 +75,7 @@ class FullPiqpRoute:
             iterations=int(result.info.iter),
         )
         self._affine.unpack_results(answer, chain, inverse)
-        offset = float(inverse[-1][cp.settings.OFFSET])
-        return Answer(str(self._affine.status), answer.iterations, answer.obj_val + offset)
+        return Answer(str(self._affine.status), answer.iterations, float("nan"))
 
 
 def use_piqp(planner: DispatchPlanner) -> DispatchPlanner:

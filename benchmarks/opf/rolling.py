@@ -34,7 +34,8 @@ class PlantStep:
     Attributes:
         cost: of the imported energy.
         stored_kwh: in all batteries at its end.
-        violation_pu, violation_pu_h: largest distance of a voltage beyond a limit; sum over nodes.
+        violation_pu: largest distance of a voltage beyond a limit.
+        violation_pu_h: their sum over nodes, times hours.
     """
 
     cost: float = 0.0

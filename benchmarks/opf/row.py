@@ -132,6 +132,7 @@ def _measure_rolling(spec: RowSpec, case: Case) -> dict[str, object]:
         "peak_before_mb": before,
         **_warm_figures(warm),
         "plant_cost": rolled.cost,
+        "plant_violation_max_pu": max(step.plant.violation_pu for step in rolled.steps),
         "plant_violation_pu_h": sum(step.plant.violation_pu_h for step in rolled.steps),
         **judged(rolled.first),
     }
@@ -161,7 +162,6 @@ def _warm_figures(warm: list[StepTime]) -> dict[str, object]:
         "warm_without_plan": sum(step.status.startswith(NO_PLAN) for step in warm),
         "warm_not_optimal": sum(step.status != "optimal" for step in warm),
         "warm_slack_max_pu": max(step.slack_pu for step in warm),
-        "plant_violation_max_pu": max(step.plant.violation_pu for step in warm),
     }
 
 

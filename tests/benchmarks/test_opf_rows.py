@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("benchmarks.opf.row", reason="benchmarks are not part of an installed package")
+pytest.importorskip("benchmarks", reason="benchmarks are not part of an installed package")
 
 from benchmarks.opf.cases import CaseSpec
 from benchmarks.opf.row import RowSpec, measure

@@ -46,6 +46,24 @@ def test_of_periods_alike_the_last_is_taken() -> None:
     assert ancestors(flat, flat, HOUR).tolist() == [1, 2, 3, 3]
 
 
+def test_sun_that_was_never_seen_hides_no_load() -> None:
+    """A night says nothing about sun; a first ray must not make all its hours alike."""
+
+    def night(last_kw: float, sun_kw: float) -> Forecast:
+        kw, sun = np.array([[2.0], [5.0], [last_kw]]), np.array([[0.0], [0.0], [sun_kw]])
+        return Forecast(Horizon((HOUR,) * 3), kw, 0.3 * kw, sun, np.full(3, 0.2))
+
+    assert ancestors(night(4.9, 1e-3), night(8.0, 0.0), HOUR)[-1] == 1
+
+
+def test_periods_of_unequal_length_follow_the_clock() -> None:
+    horizon = Horizon((900, 900, HOUR, HOUR))
+    kw = np.array([[1.0], [2.0], [3.0], [4.0]])
+    then = Forecast(horizon, kw, 0.0 * kw, np.zeros((4, 0)), np.full(4, 0.2))
+    assert ancestors(then, then, 900.0).tolist() == [1, 2, 2, 3]
+    assert ancestors(then, then, HOUR).tolist() == [2, 2, 3, 3]
+
+
 @pytest.mark.parametrize(("load_kw", "like"), [(2.1, 0), (4.8, 1), (9.0, 2)])
 def test_a_new_period_is_like_the_one_with_the_nearest_load(load_kw: float, like: int) -> None:
     def three(last: float) -> Forecast:

@@ -154,10 +154,12 @@ def test_taps_that_stand_elsewhere_than_foreseen_are_taken_as_measured(scenario_
         planner = make_planner(study, day.feeder.site)
         assert isinstance(planner, TangentPlanner)
         assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
-        foreseen = planner._last.flow
+        plan, foreseen = planner._earlier, planner._last.flow
         surprised = replace(day.measurement, tap=day.measurement.tap - 4 * 0.00625)
-        assert planner._stand_as_foreseen(replace(surprised, tap=foreseen.tap[0]), foreseen)
-        assert not planner._stand_as_foreseen(surprised, foreseen)
+        assert planner._stand_as_foreseen(replace(surprised, tap=foreseen.tap[0]), plan, foreseen)
+        assert not planner._stand_as_foreseen(surprised, plan, foreseen)
+        later = replace(surprised, time_s=surprised.time_s + 7200.0, tap=foreseen.tap[1])
+        assert planner._stand_as_foreseen(later, plan, foreseen)
         again = planner.plan(surprised, day.forecast)
         fresh = plan_of(study, replace(day, measurement=surprised))
         assert isinstance(again, Plan)
@@ -177,14 +179,35 @@ def test_slopes_of_voltage_rows_last_while_nothing_moves(scenario_file) -> None:
         pool.rows = [replace(rows, p=0.0 * rows.p) for rows in pool.rows]
         pool.refresh(flow)
         assert not any(rows.p.any() for rows in pool.rows), "nothing had moved"
-        moved = twin.flow(flow.device_kva + 40.0, flow, held=True)
-        assert np.abs(moved.voltage_pu - flow.voltage_pu).max() > limits.TURNED_PU
+        later = np.arange(len(study.horizon)) >= 3
+        moved = twin.flow(flow.device_kva + 40.0 * later[:, None], flow, held=True)
         pool.refresh(moved)
         turned = np.abs(moved.voltage_pu - flow.voltage_pu).max(axis=0) > limits.TURNED_PU
+        assert turned.tolist() == later.tolist()
         for rows, p in zip(pool.rows, true, strict=True):
             anew = turned[rows.period]
             assert rows.p[anew] == pytest.approx(p[anew], rel=0.05, abs=1e-6)
             assert not rows.p[~anew].any()
+
+
+def test_after_plans_that_failed_the_last_one_is_taken_at_its_time(scenario_file) -> None:
+    """Plans fail in between: the one that follows starts from the periods of now, not of then."""
+    study = open_study(scenario_file(**SMALL))
+    with open_day(study) as day:
+        planner = make_planner(study, day.feeder.site)
+        assert isinstance(planner, TangentPlanner)
+        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        held = planner._last.flow
+        for quarter in range(1, 8):
+            planner._inherit(day.measurement.time_s + 900.0 * quarter, day.forecast)
+        seen = []
+        planner._twin.moved, moved = (
+            lambda flow, origin: seen.append(origin) or moved(flow, origin),
+            planner._twin.moved,
+        )
+        now = replace(day.measurement, time_s=day.measurement.time_s + 7200.0, tap=held.tap[1])
+        assert isinstance(planner.plan(now, day.forecast), Plan)
+        assert seen[0][:4].tolist() == [2, 3, 4, 5]
 
 
 def test_a_plan_that_cannot_be_is_a_result(scenario_file) -> None:

@@ -162,7 +162,8 @@ def add_leg_currents(
     for leg in range(len(watt)):
         i, j, k = legs.a[leg], legs.b[leg], legs.law[leg]
         g, h = legs.balance[leg].real, legs.balance[leg].imag
-        base, low, high = legs.base_v[leg], legs.edges[k, 1], legs.edges[k, 2]
+        base, high = legs.base_v[leg], legs.edges[k, 2]
+        low = max(legs.edges[k, 0], legs.edges[k, 1])
         outside = 0
         for t in range(width):
             re[t] = v[i, t] - v[j, t]

@@ -21,9 +21,9 @@ from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
 from cosim.model.twin import Prices
 
 WORTH_CORRECTIONS = 3
-"""Passes of an adjoint for the worth of taps, which only guides a search."""
+"""Passes of an adjoint for the worth of taps, an estimate of what they will do."""
 ALIKE_TAPS = 0.02
-"""Gains of taps are taken anew once one has moved by more: about three taps, which change them as much."""
+"""Gains of taps are taken anew once one has moved by more, about three steps: they change by 2 % then."""
 LEAST_GAIN = 1e-6
 """Of a combination of taps on the regulated voltages, as a part of the largest."""
 
@@ -104,10 +104,10 @@ class Pricing:
         return worth
 
     def _take_gains(self, flow: InnerFlow, slopes: Slopes, regulated: _Regulated) -> None:
-        """How regulated voltages answer to taps, in periods whose state is not about that of a flow before.
+        """How regulated voltages answer to taps, taken anew where taps or banks have moved far.
 
-        They depend on powers and taps only a little: what a flow before found in a state like it will
-        do, of this plan or of an earlier one.
+        They depend on powers and taps only a little: what was found in a state like it will do, for
+        this plan or an earlier one.
         """
         known = [
             t in flow.gains

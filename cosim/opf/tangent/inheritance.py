@@ -22,7 +22,9 @@ def ancestors(now: Forecast, before: Forecast, passed_s: float) -> IntArray:
     """
     overlap = [before.horizon.period_at(int(start + passed_s)) for start in now.horizon.starts_s]
     then, here = _expectation(before), _expectation(now)
-    scale = np.maximum(np.ptp(then, axis=0), 1e-9 * np.abs(then).max(axis=0) + 1e-12)
+    spread = np.ptp(then, axis=0)
+    # What is the same in all periods, like the sun of a night, tells none of them apart.
+    scale = np.where(spread > 1e-9 * np.abs(then).max(axis=0), spread, np.inf)
     last = len(then) - 1
     found = np.empty(len(here), dtype=np.int64)
     for period, same_time in enumerate(overlap):

@@ -42,7 +42,7 @@ NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
 TURNED_PU = 2e-3
 """Slopes of voltages turn by about what the voltages move, relatively: where none of a period has moved
-further since, and no tap or bank, they will do."""
+further since they were taken, and no tap or bank at all, they will do."""
 AT_REST = 0.9
 """Capacitor controls are kept this far from switching: a plan that made them switch would meet other
 voltages than it was made for, and there are powers between which they never rest."""
@@ -185,6 +185,8 @@ class RowPool:
             How far the new rows are beyond their limits: see :meth:`beyond_by`.
         """
         beyond_by = np.zeros((2, len(self._horizon)))
+        # A flow that is only tried is not the one that fresh slopes are of.
+        remembered = ~self._turned(flow)
         for i, bound in enumerate(self.bounds):
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
             picked = self._pick(i, bound, beyond, flow)
@@ -195,7 +197,9 @@ class RowPool:
                 reach = np.maximum(np.abs(p).max(axis=1), np.abs(q).max(axis=1))
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
-                self.rows[i] = self.rows[i].joined(Rows(place, period, p, q, useful).only(useful))
+                self.rows[i] = self.rows[i].joined(
+                    Rows(place, period, p, q, remembered[period]).only(useful)
+                )
                 for of, unit in zip(beyond_by, (TOLERANCE, HALF_A_TAP), strict=True):
                     worst = beyond[place, period][useful] / unit[bound.quantity]
                     np.maximum.at(of, period[useful], worst)
@@ -246,12 +250,14 @@ class RowPool:
     def refresh(self, flow: TwinFlow) -> None:
         """Take the slopes of rows anew where they may bind and have turned; others will do."""
         turned = self._turned(flow)
+        self._remember(flow, turned)
         for i, (bound, rows) in enumerate(zip(self.bounds, self.rows, strict=True)):
             if not len(rows):
                 continue
-            # Currents turn with the powers behind them, wherever voltages stay.
-            of_voltage = bound.quantity in {Quantity.VOLTAGE, Quantity.UNBALANCE}
-            fresh = rows.fresh & ~turned[rows.period] if of_voltage else np.zeros(len(rows), dtype=bool)
+            # Currents turn with the powers behind them, and the small negative sequence with hardly
+            # anything, wherever voltages stay.
+            lasting = bound.quantity is Quantity.VOLTAGE
+            fresh = rows.fresh & ~turned[rows.period] if lasting else np.zeros(len(rows), dtype=bool)
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
             near = np.flatnonzero((beyond > -NEAR * MARGIN[bound.quantity]) & ~fresh)
             if len(near):
@@ -265,15 +271,18 @@ class RowPool:
                 self.rows[i] = replace(rows, fresh=fresh)
 
     def _turned(self, flow: TwinFlow) -> BoolArray:
-        """Periods whose slopes are no longer those of this flow, shape (period,); it is remembered."""
-        controls = np.concatenate([flow.tap, flow.capacitor_closed], axis=1)
+        """Periods whose slopes are no longer those of this flow, shape (period,)."""
         moved = np.abs(flow.voltage_pu - self._voltage_pu).max(axis=0, initial=0.0)
         turned: BoolArray = ~(moved <= TURNED_PU)
+        controls = _positions(flow)
         if controls.shape == self._controls.shape:
             turned |= (controls != self._controls).any(axis=1)
-        self._voltage_pu[:, turned] = flow.voltage_pu[:, turned]
-        self._controls = controls
         return turned
+
+    def _remember(self, flow: TwinFlow, turned: BoolArray) -> None:
+        """From here on slopes of these periods are those of this flow."""
+        self._voltage_pu[:, turned] = flow.voltage_pu[:, turned]
+        self._controls = _positions(flow)
 
     def worst(self, flow: TwinFlow) -> dict[Quantity, float]:
         """Largest distance beyond a limit of each quantity; 0 where all is kept."""
@@ -339,3 +348,8 @@ class RowPool:
             [b.price[rows.place] for b, rows in zip(self.bounds, self.rows, strict=True)]
         )
         return period, p, q, price * hours[period]
+
+
+def _positions(flow: TwinFlow) -> FloatArray:
+    """Where all taps and banks stand, shape (period, control)."""
+    return np.concatenate([flow.tap, flow.capacitor_closed], axis=1)

@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
-from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
@@ -39,6 +39,7 @@ MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
 KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""
 MOST_REPAIRS = 5
+JUST_BEFORE_S = 1.0
 
 
 class TangentPlanner:
@@ -74,7 +75,7 @@ class TangentPlanner:
         self._last: Point | None = None
         self._foreseen: Forecast | None = None
         self._foreseen_s = 0.0
-        self._since_plan: IntArray = np.arange(len(horizon))
+        self._planned: Forecast | None = None
         self.expected: Expected | None = None
         self.relaxation_gap: FloatArray | None = None
         self.parts_s: dict[str, float] = {}
@@ -116,7 +117,7 @@ class TangentPlanner:
         self._pool.forget_slack(outcome.flow)
         plan = self._adopt(outcome, measurement, course, seconds)
         first, self._earlier, self._last = self._earlier is None, plan, outcome
-        self._since_plan = np.arange(len(self._horizon))
+        self._planned = forecast
         # Where a battery's idling loss falls is only known once there is a plan.
         if first and self._fleet.idles:
             return self._plan(measurement, forecast, started, soon_again=False)
@@ -132,32 +133,32 @@ class TangentPlanner:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         self._inherit(measurement.time_s, forecast)
         available_kw = devices.pvs.available_kw
-        if self._last is not None and self._earlier is not None:
-            dispatch = self._fleet.as_planned(self._earlier, self._since_plan, available_kw)
-            flow = self._twin.moved(self._last.flow, self._since_plan)
+        if self._last is not None and self._earlier is not None and self._planned is not None:
+            passed_s = measurement.time_s - self._earlier.time_s
+            origin = ancestors(forecast, self._planned, passed_s)
+            dispatch = self._fleet.as_planned(self._earlier, origin, available_kw)
+            flow = self._twin.moved(self._last.flow, origin)
             # Where controls stand as foreseen, the earlier plan's states are those of this start.
-            foreseen = self._stand_as_foreseen(measurement, self._last.flow)
+            foreseen = self._stand_as_foreseen(measurement, self._earlier, self._last.flow)
             point = self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
             if point.flow.converged.all():
                 return point
         return self._search.evaluate(self._fleet.at_rest(available_kw), devices, None, course)
 
-    def _stand_as_foreseen(self, measurement: Measurement, flow: TwinFlow) -> bool:
+    def _stand_as_foreseen(self, measurement: Measurement, earlier: Plan, flow: TwinFlow) -> bool:
         """Whether regulators and capacitors were measured where the earlier plan left them for now."""
-        period = max(int(self._since_plan[0]) - 1, 0)
+        period = earlier.period_at(measurement.time_s - JUST_BEFORE_S) or 0
         return np.array_equal(measurement.tap, flow.tap[period]) and np.array_equal(
             measurement.capacitor_closed, flow.capacitor_closed[period]
         )
 
     def _inherit(self, time_s: float, forecast: Forecast) -> None:
-        """Move rows and iterate to the periods of a new horizon, and remember which plan's they were."""
+        """Move rows and iterate to the periods of a new horizon: also where no plan is found for it."""
         if self._foreseen is not None:
             origin = ancestors(forecast, self._foreseen, time_s - self._foreseen_s)
             self._pool.move(origin)
             warm = self._search.warm
             self._search.warm = warm.moved(origin) if isinstance(warm, Warm) else None
-            # A plan that fails moves rows and iterate, but leaves no flow: the next is two moves away.
-            self._since_plan = self._since_plan[origin]
         self._foreseen, self._foreseen_s = forecast, time_s
 
     # --- the plan ---------------------------------------------------------------------------------
