@@ -14,7 +14,7 @@ from cosim.model.twin import Quantity
 SETTLING_TOLERANCE_PU = 2e-5
 CONTROL_ITERATIONS = 40
 """Of the controls of one period; twice what any rest has taken."""
-MOST_KEPT_STATES = 500
+MOST_KEPT_STATES = 200
 """Admittances of so many switching states are kept: plans meet the same ones again and again."""
 TRIED_AGAIN = 3
 """So many periods from now are given another chance to rest at every plan."""
