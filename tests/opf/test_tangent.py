@@ -31,6 +31,13 @@ def plan_of(study: Study, day: Day) -> Plan:
     return outcome
 
 
+def planner_with_a_plan(study: Study, day: Day) -> TangentPlanner:
+    planner = make_planner(study, day.feeder.site)
+    assert isinstance(planner, TangentPlanner)
+    assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+    return planner
+
+
 @pytest.mark.parametrize("name", ["ads10_1ph", "ieee123_1ph"])
 def test_the_optimum_is_that_of_the_exact_program(name: str) -> None:
     """On balanced feeders IPOPT solves the branch-flow equations; both planners know the same physics."""
@@ -151,9 +158,7 @@ def test_taps_that_stand_elsewhere_than_foreseen_are_taken_as_measured(scenario_
     """A warm start keeps the earlier plan's taps only where the measurement confirms them."""
     study = open_study(scenario_file(**SMALL))
     with open_day(study) as day:
-        planner = make_planner(study, day.feeder.site)
-        assert isinstance(planner, TangentPlanner)
-        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        planner = planner_with_a_plan(study, day)
         plan, foreseen = planner._earlier, planner._last.flow
         surprised = replace(day.measurement, tap=day.measurement.tap - 4 * 0.00625)
         assert planner._stand_as_foreseen(replace(surprised, tap=foreseen.tap[0]), plan, foreseen)
@@ -170,9 +175,7 @@ def test_taps_that_stand_elsewhere_than_foreseen_are_taken_as_measured(scenario_
 def test_slopes_of_voltage_rows_last_while_nothing_moves(scenario_file) -> None:
     study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
     with open_day(study) as day:
-        planner = make_planner(study, day.feeder.site)
-        assert isinstance(planner, TangentPlanner)
-        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        planner = planner_with_a_plan(study, day)
         pool, flow, twin = planner._pool, planner._last.flow, planner._twin
         pool.refresh(flow)
         true = [rows.p.copy() for rows in pool.rows]
@@ -194,9 +197,7 @@ def test_after_plans_that_failed_the_last_one_is_taken_at_its_time(scenario_file
     """Plans fail in between: the one that follows starts from the periods of now, not of then."""
     study = open_study(scenario_file(**SMALL))
     with open_day(study) as day:
-        planner = make_planner(study, day.feeder.site)
-        assert isinstance(planner, TangentPlanner)
-        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        planner = planner_with_a_plan(study, day)
         held = planner._last.flow
         for quarter in range(1, 8):
             planner._inherit(day.measurement.time_s + 900.0 * quarter, day.forecast)
@@ -305,9 +306,7 @@ def test_too_many_rows_lose_the_slackest(scenario_file, monkeypatch) -> None:
     study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
     monkeypatch.setattr(limits, "MOST_ROWS", 5)
     with open_day(study) as day:
-        planner = make_planner(study, day.feeder.site)
-        assert isinstance(planner, TangentPlanner)
-        assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
+        planner = planner_with_a_plan(study, day)
         flow = planner._last.flow
         before = planner._pool.values(flow)
         assert len(before) > 5

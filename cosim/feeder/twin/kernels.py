@@ -46,16 +46,6 @@ def subtract_rows(matrix: Rows, first: int, last: int, step: int, x: FloatArray)
     start, column, real, imaginary = matrix
     width = x.shape[1] // 2
     for i in range(first, last, step):
-        if width == 1:
-            # Sums in registers: three times as fast as by way of x.
-            p, q = x[i, 0], x[i, 1]
-            for k in range(start[i], start[i + 1]):
-                j = column[k]
-                a, b = real[k], imaginary[k]
-                p -= a * x[j, 0] - b * x[j, 1]
-                q -= a * x[j, 1] + b * x[j, 0]
-            x[i, 0], x[i, 1] = p, q
-            continue
         for k in range(start[i], start[i + 1]):
             j = column[k]
             a, b = real[k], imaginary[k]
@@ -173,7 +163,8 @@ def add_leg_currents(
             # Written so that a voltage that is not a number is outside as well.
             outside += not (low < m[t] <= high)
         p, q = legs.terms[k, 2, 0], legs.terms[k, 2, 1]
-        # Nearly all legs are in the middle of their law, where it is a polynomial: three times as fast.
+        # Nearly all legs are in the middle of their law, where it is a polynomial. Measured on 8500
+        # nodes: 0.24 instead of 1.5 ms for 24 columns, 0.05 instead of 0.09 for one.
         if outside == 0 and p[3] == 0.0 and q[3] == 0.0 and legs.drop_out[k] == 0.0:
             for t in range(width):
                 fp[t] = (p[0] * m[t] + p[1]) * m[t] + p[2]

@@ -198,13 +198,13 @@ class Fleet:
     # --- from and to plans ----------------------------------------------------------------------------
 
     def at_rest(self, available_kw: FloatArray) -> Dispatch:
-        """Batteries idle, all sun taken."""
+        """Batteries idle, all sun taken that the panels' rating allows."""
         periods, count = len(self._horizon), len(self.storages)
         none = np.zeros((periods, count))
         return Dispatch(
             charge_kw=none,
             discharge_kw=none,
-            curtailed_kw=np.zeros_like(available_kw),
+            curtailed_kw=np.maximum(available_kw - self._pv_kw, 0.0),
             reactive_kvar=np.zeros((periods, count + len(self.pvs))),
             available_kw=np.maximum(available_kw, 0.0),
         )

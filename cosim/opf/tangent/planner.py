@@ -40,6 +40,7 @@ KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""
 MOST_REPAIRS = 5
 JUST_BEFORE_S = 1.0
+"""So long before a decision the earlier plan's period is the one that led to what is measured."""
 
 
 class TangentPlanner:
