@@ -14,13 +14,13 @@ from federates.codec import (
     measurement_quantities,
     text_to_site,
 )
-from federates.session import CONTROLLER, EPS_S, FEEDER, Address, Session, say
+from federates.session import CONTROLLER, DECIDE_S, FEEDER, Address, Session, say
 
 
 def run_controller(study: Study, address: Address) -> None:
     """Join, learn the site from the feeder, and answer every measurement."""
     grid = study.grid
-    with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=EPS_S / 2) as session:
+    with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
         session.publishes(decision_quantities(Sizes()))
         session.subscribes(FEEDER, [SITE, *measurement_quantities(Sizes())])
         session.initialize()
@@ -30,7 +30,7 @@ def run_controller(study: Study, address: Address) -> None:
         controller = make_controller(study, site)
         controller.start(site)
         for step in range(grid.steps):
-            session.advance(grid.second(step) + EPS_S / 2)
+            session.advance(grid.second(step) + DECIDE_S)
             measurement = decode_measurement(session.receive(FEEDER, of_step=step))
             if measurement.step != step:
                 raise ContractError(

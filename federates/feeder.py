@@ -15,7 +15,7 @@ from federates.codec import (
     outcome_quantities,
     site_to_text,
 )
-from federates.session import CONTROLLER, EPS_S, FEEDER, Address, Session, kept, say
+from federates.session import ACT_S, CONTROLLER, FEEDER, Address, Session, kept, say
 
 
 def run_feeder(study: Study, address: Address) -> None:
@@ -43,7 +43,7 @@ def run_feeder(study: Study, address: Address) -> None:
             if step:  # asked for only now, while the controller computes
                 session.await_told(kept(step - 1))
             say({"step": step, "doing": "decide"})
-            session.advance(time_s + EPS_S)
+            session.advance(time_s + ACT_S)
             decision = decode_decision(session.receive(CONTROLLER, of_step=step))
             say({"step": step, "doing": "commit"})
             session.publish(encode_outcome(plant.act(decision, step=step)))

@@ -18,13 +18,13 @@ from federates.codec import (
     outcome_quantities,
     text_to_site,
 )
-from federates.session import CONTROLLER, EPS_S, FEEDER, RECORDER, Address, Session, kept, say
+from federates.session import CONTROLLER, FEEDER, KEEP_S, RECORDER, Address, Session, kept, say
 
 
 def run_recorder(study: Study, address: Address, folder: Path) -> None:
     """Join, learn the site, and keep one row per step."""
     grid = study.grid
-    with Session(RECORDER, address, period_s=grid.step_s, offset_s=2 * EPS_S) as session:
+    with Session(RECORDER, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
         none = Sizes()
         session.subscribes(FEEDER, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
         session.subscribes(CONTROLLER, decision_quantities(none))
@@ -37,7 +37,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         writer = RecordWriter(folder, site)
         try:
             for step in range(grid.steps):
-                session.advance(grid.second(step) + 2 * EPS_S)
+                session.advance(grid.second(step) + KEEP_S)
                 seen = session.receive(FEEDER, of_step=step)
                 decision = decode_decision(session.receive(CONTROLLER, of_step=step))
                 writer.keep(StepRecord(decode_measurement(seen), decision, decode_outcome(seen)))

@@ -1,9 +1,14 @@
 """One federate's place in a federation: join, exchange on fixed time slots, leave.
 
-Slots inside step k, with ``EPS_S`` = 1 ms: the feeder measures at ``t_k``, the controller decides at
-``t_k + eps/2``, the feeder acts at ``t_k + eps``, the recorder keeps at ``t_k + 2 eps``. All federates
+Slots inside step k, in quarters of a second: the feeder measures at ``t_k``, the controller decides at
+``t_k + 1/4 s``, the feeder acts at ``t_k + 1/2 s``, the recorder keeps at ``t_k + 3/4 s``. All federates
 are uninterruptible; there are no events, no wait flags and no iteration, and so there is only one
 order in which things can happen.
+
+HELICS counts integer nanoseconds and takes doubles. It converts ``t`` by rounding ``1e9 t``, so a slot
+must be exact as a double, and so must its nanoseconds. A quarter of a second is 250 000 000 ns, a
+multiple of 2^7: with ``t_k`` in whole seconds, every slot is exact up to 2^(53 + 7) ns, 36 years. A slot of
+1 ms is exact for 48 days only, after which federates with a period wait for each other without end.
 """
 
 from __future__ import annotations
@@ -23,7 +28,8 @@ from helics.capi import ffi, lib
 from cosim.errors import ContractError, FederationError
 from federates.codec import Quantity, Value, check_value
 
-EPS_S = 1e-3
+DECIDE_S, ACT_S, KEEP_S = 0.25, 0.5, 0.75
+"""Slots inside a step, in seconds after its start; a step has at least one second."""
 TIME_TOLERANCE_S = 1e-6
 GLOBAL_ERROR_CODE = 42
 COMMAND_TIMEOUT_S = 30.0
