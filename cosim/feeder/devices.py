@@ -80,7 +80,7 @@ def _check_kva(name: str, kw: float, kva: float) -> None:
 
 
 def find_storage(engine: Engine) -> list[StorageRating]:
-    """Batteries that the master file defines, prepared for outside control."""
+    """Batteries that the master file defines, as they are."""
     found: list[StorageRating] = []
     for name in names_of(engine, "storage"):
         number = _property_reader(engine, f"storage.{name}")
@@ -100,45 +100,104 @@ def find_storage(engine: Engine) -> list[StorageRating]:
             efficiency_charge=number("%EffCharge") / 100,
             efficiency_discharge=number("%EffDischarge") / 100,
             idling_kw=kw * number("%IdlingkW") / 100,
-        )
-        _check_kva(name, rating.kw, rating.kva)
-        if engine.command(f"? storage.{name}.EffCurve"):
-            raise FeederError(
-                f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
-                "iteration; give constant %EffCharge and %EffDischarge instead"
-            )
-        engine.command(
-            f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
-            f"{WIDE_WINDOW} kw=0 kvar=0"
+            kvar_max=_below(number("kvarMax"), number("kVA")),
+            kvar_max_abs=_below(number("kvarMaxAbs"), number("kVA")),
         )
         found.append(rating)
     return found
 
 
 def find_pv(engine: Engine) -> list[PvRating]:
-    """PV systems that the master file defines, prepared for outside control."""
+    """PV systems that the master file defines, as they are."""
     found: list[PvRating] = []
     for name in names_of(engine, "pvsystem"):
         number = _property_reader(engine, f"pvsystem.{name}")
-        for curve in ("EffCurve", "P-TCurve"):
-            if engine.command(f"? pvsystem.{name}.{curve}"):
-                raise FeederError(
-                    f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
-                    "irradiance; remove the curve, or set feeder.discover to false"
-                )
         bus, phases, delta = _terminal(engine, f"pvsystem.{name}")
-        rating = PvRating(name, bus, phases, delta, number("Pmpp"), number("kVA"))
+        rating = PvRating(
+            name,
+            bus,
+            phases,
+            delta,
+            number("Pmpp"),
+            number("kVA"),
+            kvar_max=_below(number("kvarMax"), number("kVA")),
+            kvar_max_abs=_below(number("kvarMaxAbs"), number("kVA")),
+        )
         if rating.kw <= 0 or rating.kva <= 0:
             raise FeederError(
                 f"pvsystem {name} is rated {rating.kw:g} kW and {rating.kva:g} kVA; give it a power, or "
                 "disable it"
             )
         found.append(rating)
-        engine.command(
-            f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 "
-            f"{WIDE_WINDOW} kvar=0"
-        )
     return found
+
+
+def _below(limit_kvar: float, kva: float) -> float | None:
+    """A reactive limit where it is tighter than the inverter's rating."""
+    return abs(limit_kvar) if abs(limit_kvar) < kva else None
+
+
+def take_over_storage(engine: Engine, rating: StorageRating) -> None:
+    """Prepare a battery of the master for set-points from outside.
+
+    Raises:
+        FeederError: it cannot follow set-points; the message names the property.
+    """
+    name = rating.name
+    _check_kva(name, rating.kw, rating.kva)
+    check_kv(engine, f"storage.{name}", rating)
+    if engine.command(f"? storage.{name}.EffCurve"):
+        raise FeederError(
+            f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
+            "iteration; give constant %EffCharge and %EffDischarge instead"
+        )
+    engine.command(
+        f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
+        f"{WIDE_WINDOW} kw=0 kvar=0"
+    )
+
+
+def take_over_pv(engine: Engine, rating: PvRating) -> None:
+    """Prepare a PV system of the master for set-points from outside.
+
+    Raises:
+        FeederError: it cannot follow set-points; the message names the property.
+    """
+    name = rating.name
+    check_kv(engine, f"pvsystem.{name}", rating)
+    for curve in ("EffCurve", "P-TCurve"):
+        if engine.command(f"? pvsystem.{name}.{curve}"):
+            raise FeederError(
+                f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
+                "irradiance; remove the curve, or set feeder.discover to false"
+            )
+    engine.command(
+        f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 {WIDE_WINDOW} kvar=0"
+    )
+
+
+KV_FITS = (0.75, 1.35)
+"""A rated voltage between these multiples of its bus's base belongs to it (a 240 V service between two
+phases with a base of 208 V is at 1.15)."""
+
+
+def check_kv(engine: Engine, element: str, rating: StorageRating | PvRating) -> None:
+    """Refuse a device whose rated voltage does not belong to its bus.
+
+    Raises:
+        FeederError: names the element, its kV and what its bus needs.
+    """
+    base = phase_base_kv(engine, rating.bus)
+    line_to_line = rating.delta or len(rating.phases) > 1
+    due = base * SQRT3 if line_to_line else base
+    kv = float(engine.command(f"? {element}.kv"))
+    if not KV_FITS[0] <= kv / due <= KV_FITS[1]:
+        kind = "line to line" if line_to_line else "line to neutral"
+        raise FeederError(
+            f"{element} has kv={kv:g}, but its connection at bus {rating.bus} needs {due:.4g} kV "
+            f"({kind}); OpenDSS would deliver another power than it is asked for. Mend kv in the master, "
+            "or set feeder.discover to false"
+        )
 
 
 def names_of(engine: Engine, class_name: str) -> list[str]:
@@ -163,19 +222,58 @@ def _property_reader(engine: Engine, element: str) -> Callable[[str], float]:
 def _terminal(engine: Engine, element: str) -> tuple[str, tuple[int, ...], bool]:
     """Bus, node numbers and whether it is a delta connection."""
     engine.dss.Circuit.SetActiveElement(element)
-    bus = engine.dss.CktElement.BusNames()[0].split(".")[0].lower()
-    numbers = tuple(int(n) for n in engine.dss.CktElement.NodeOrder() if n)
+    bus, *given = str(engine.dss.CktElement.BusNames()[0]).lower().split(".")
+    # The engine numbers nodes only when it first solves, which must come after devices are taken over.
+    phases = int(engine.dss.CktElement.NumPhases())
+    numbers = tuple(int(n) for n in given if int(n)) or tuple(range(1, phases + 1))
     delta = engine.command(f"? {element}.conn").lower().startswith(("delta", "d", "l"))
     return bus, numbers, delta
 
 
+NETWORK_CONTROLS = frozenset({"regcontrol", "capcontrol", "swtcontrol", "upfccontrol"})
+"""Controls that act on the network. Every other class of controls acts on inverters or batteries."""
+
+MEMBERS = {"invcontrol": "derlist", "expcontrol": "derlist", "storagecontroller": "elementlist"}
+"""Property with the elements that a control acts on; empty means every element of its kind."""
+
+
+def device_controls(engine: Engine) -> list[str]:
+    """Enabled controls that act on inverters and batteries, by class: also classes still to come."""
+    found: list[str] = []
+    for name in (str(name).lower() for name in engine.dss.Circuit.AllElementNames()):
+        kind = name.partition(".")[0]
+        is_control = kind.endswith(("control", "controller"))
+        if is_control and kind not in NETWORK_CONTROLS and _is_enabled(engine, name):
+            found.append(name)
+    return found
+
+
 def silence_controls(engine: Engine) -> list[str]:
-    """Disable inverter and storage controls, which would overrule the set-points; returns their names."""
+    """Disable the controls that would overrule set-points; returns their names."""
+    silenced = device_controls(engine)
+    for name in silenced:
+        engine.command(f"edit {name} enabled=no")
+    return silenced
+
+
+def confine_controls(engine: Engine) -> list[str]:
+    """Let controls without a list act on the devices of the master only, not on those added later.
+
+    Returns:
+        Names of controls that were disabled, because they act on nothing or no list can be given to them.
+    """
+    own = [f"{kind}.{name}" for kind in ("pvsystem", "storage") for name in names_of(engine, kind)]
     silenced: list[str] = []
-    for class_name in ("invcontrol", "storagecontroller"):
-        for name in names_of(engine, class_name):
-            engine.command(f"edit {class_name}.{name} enabled=no")
-            silenced.append(f"{class_name}.{name}")
+    for control in device_controls(engine):
+        kind = control.partition(".")[0]
+        members = own if kind != "storagecontroller" else [n[8:] for n in own if n.startswith("storage.")]
+        if kind in MEMBERS and members:
+            listed = engine.command(f"? {control}.{MEMBERS[kind]}").strip("[] ").replace(",", " ").split()
+            # Given explicitly, the list does not grow with devices that are added later.
+            engine.command(f"edit {control} {MEMBERS[kind]}=[{' '.join(listed or members)}]")
+        else:
+            engine.command(f"edit {control} enabled=no")
+            silenced.append(control)
     return silenced
 
 
@@ -190,6 +288,8 @@ class LoadTable:
         connected: legs and rated leg voltage of each.
         zip_p, zip_q: shares of constant impedance, current and power at rated voltage.
         shapes: name of the daily load shape, empty if none.
+        multiplier: of the circuit, which the engine applies to loads that are not fixed; ``kw`` and
+            ``kvar`` include it.
     """
 
     names: tuple[str, ...]
@@ -200,13 +300,19 @@ class LoadTable:
     zip_p: FloatArray
     zip_q: FloatArray
     shapes: tuple[str, ...]
+    multiplier: float
 
 
 def read_loads(engine: Engine) -> LoadTable:
-    """Read every enabled load. The circuit's load multiplier is folded into the nominal demand."""
+    """Read every enabled load. The circuit's load multiplier is part of the nominal demand.
+
+    Raises:
+        FeederError: the multiplier is zero.
+    """
     loads = engine.dss.Loads
     multiplier = float(engine.dss.Solution.LoadMult())
-    engine.command("set loadmult=1")
+    if multiplier == 0.0:
+        raise FeederError("loadmult is 0: no load could follow its demand; remove 'set loadmult=0'")
     rows: list[tuple[str, float, float, bool, Connected, list[float], list[float], str]] = []
     index = loads.First()
     while index:
@@ -244,6 +350,7 @@ def read_loads(engine: Engine) -> LoadTable:
         zip_p=np.array(zip_p_rows, dtype=np.float64).reshape(len(names), 3),
         zip_q=np.array(zip_q_rows, dtype=np.float64).reshape(len(names), 3),
         shapes=tuple(shapes),
+        multiplier=multiplier,
     )
 
 

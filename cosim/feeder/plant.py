@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 
 from cosim.errors import ContractError, FeederError, MeshedFeeder
+from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
 from cosim.feeder.compiled import FeederModel
+from cosim.feeder.delivery import Delivery
 from cosim.feeder.devices import add_pv, add_storage, connected_device
 from cosim.feeder.engine import Batch, SolveReport
 from cosim.feeder.extract import extract_network
 from cosim.feeder.twin.feeder_twin import FeederTwin
 from cosim.feeder.twin.opening import Mismatch, open_feeder_twin
-from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.exogenous import Exogenous
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
@@ -34,6 +36,9 @@ STORAGE_LAW_TOLERANCE_KWH = 1e-4
 
 class Feeder:
     """The feeder in operation: ``measure``, ``apply``, ``commit``, once each per step.
+
+    A feeder whose model is not commanded takes set-points and writes none: what nobody commands is as
+    its master says, and devices that the scenario adds rest.
 
     Args:
         model: the compiled master file; it belongs to the feeder from now on.
@@ -58,6 +63,7 @@ class Feeder:
         self._engine = model.engine
         self._storages, self._pvs = tuple(storages), tuple(pvs)
         self._exogenous, self._grid = exogenous, grid
+        must_have_right_bases(model.base_problems)
         self._add_devices()
         self._open_batches()
         self._setpoints = Setpoints(
@@ -71,6 +77,7 @@ class Feeder:
         self._settle()
         circuit = model.circuit()
         self._watch(watched_voltages(circuit))
+        self._delivery = Delivery(self._engine, self._storages, self._pvs)
         self._dead_nodes = frozenset(self._without_voltage())
         if self._dead_nodes:
             log.warning("%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes))
@@ -141,6 +148,10 @@ class Feeder:
         if self._measured is None:
             raise ContractError("set-points arrived before the step was measured; call measure first")
         setpoints.check(self.site, sender="the caller", step=self._measured)
+        if not self._model.commanded:
+            self._applied = True
+            as_is = "not commanded: as the master says"
+            return Applied(setpoints, (as_is,) * len(self._storages), (as_is,) * len(self._pvs))
         stored = self._stored_kwh()
         step_h = self._grid.step_h
         storage = [
@@ -206,7 +217,7 @@ class Feeder:
             loading=loading,
             loading_line=line,
             iterations=report.iterations,
-            events=tuple(self._events(report, before, stored)),
+            events=(*self._events(report, before, stored), *self._undelivered(storage, pv)),
         )
         self._measured, self._next_step = None, step + 1
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
@@ -233,7 +244,6 @@ class Feeder:
         for pv in self._pvs:
             if pv not in self._model.found_pvs:
                 add_pv(self._engine, pv)
-        self._engine.command("calcvoltagebases")
         # Setting the mode resets the step, so the step comes after it, and both only once.
         self._engine.command("set mode=snapshot")
         self._engine.command(f"set stepsize={self._grid.step_s}s number=1")
@@ -251,6 +261,9 @@ class Feeder:
         self._load_at = _positions(self._load_batch, self._model.loads.names)
         self._storage_at = _positions(self._storage_batch, [s.name for s in self._storages])
         self._pv_at = _positions(self._pv_batch, [p.name for p in self._pvs])
+        loads = self._model.loads
+        # The engine multiplies variable loads itself; its multiplier also dispatches generators.
+        self._load_multiplier = np.where(loads.fixed, 1.0, loads.multiplier)
         self._load_kw = self._load_batch.read("kW")
         self._load_kvar = self._load_batch.read("kvar")
         self._pv_available = np.zeros(len(self._pvs))
@@ -265,7 +278,10 @@ class Feeder:
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)
         self._write_sun(irradiance)
+        self.settling_solves = 0
+        """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
+            self.settling_solves += 1
             before = self._taps()
             report = self._engine.solve(controls=True)
             if not report.control_overrun and np.array_equal(before, self._taps()):
@@ -326,8 +342,8 @@ class Feeder:
     # --- writing ---------------------------------------------------------------------------------
 
     def _write_loads(self, kw: FloatArray, kvar: FloatArray) -> None:
-        self._load_kw[self._load_at] = kw
-        self._load_kvar[self._load_at] = kvar
+        self._load_kw[self._load_at] = kw / self._load_multiplier
+        self._load_kvar[self._load_at] = kvar / self._load_multiplier
         # In this order: a new kW keeps the power factor and so moves the kvar.
         self._load_batch.write("kW", self._load_kw)
         self._load_batch.write("kvar", self._load_kvar)
@@ -339,6 +355,8 @@ class Feeder:
 
     def _write_setpoints(self, accepted: Setpoints) -> None:
         self._setpoints = accepted
+        if not self._model.commanded:
+            return
         storage, pv = self._storage_batch, self._pv_batch
         storage.write("kW", _spread(accepted.storage_kw, self._storage_at, len(storage)))
         storage.write("kvar", _spread(accepted.storage_kvar, self._storage_at, len(storage)))
@@ -399,7 +417,7 @@ class Feeder:
         lost = [node for node in self._without_voltage() if node not in self._dead_nodes]
         if lost:
             events.append(f"{len(lost)} nodes lost their voltage, e.g. {lost[0]}")
-        for i, rating in enumerate(self._storages):
+        for i, rating in enumerate(self._storages if self._model.commanded else ()):
             kw = float(self._setpoints.storage_kw[i])
             expected = rating.next_stored_kwh(float(before[i]), kw, self._grid.step_h)
             if abs(expected - float(after[i])) > STORAGE_LAW_TOLERANCE_KWH:
@@ -407,6 +425,12 @@ class Feeder:
                     f"storage {rating.name} holds {after[i]:.6f} kWh, its law says {expected:.6f} kWh"
                 )
         return events
+
+    def _undelivered(self, storage: ComplexArray, pv: ComplexArray) -> Sequence[str]:
+        """What devices did not deliver of what was accepted, a sentence each."""
+        if not self._model.commanded:
+            return ()
+        return self._delivery.compare(self._setpoints, self._pv_available, storage, pv)
 
 
 def _positions(batch: Batch, names: Sequence[str]) -> IntArray:

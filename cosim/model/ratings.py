@@ -29,6 +29,7 @@ class StorageRating:
         initial_kwh: stored energy at the start of the run.
         efficiency_charge, efficiency_discharge: between terminals and cell, each way.
         idling_kw: standby loss while the run lasts.
+        kvar_max, kvar_max_abs: largest reactive power it injects and absorbs; None: up to ``kva``.
     """
 
     name: str
@@ -44,6 +45,13 @@ class StorageRating:
     efficiency_charge: float
     efficiency_discharge: float
     idling_kw: float
+    kvar_max: float | None = None
+    kvar_max_abs: float | None = None
+
+    @property
+    def kvar_range(self) -> tuple[float, float]:
+        """Least and largest reactive power."""
+        return _kvar_range(self.kva, self.kvar_max, self.kvar_max_abs)
 
     def next_stored_kwh(self, stored_kwh: float, kw: float, step_h: float) -> float:
         """Stored energy after one step at constant terminal power.
@@ -103,9 +111,8 @@ class StorageRating:
                 if -accepted - room > ROUNDING * self.kw:
                     reasons.append(f"energy: {stored_kwh:.3f} of {self.max_kwh:g} kWh stored")
                 accepted = -room
-        reactive, cut = _within_circle(accepted, kvar, self.kva)
-        if cut:
-            reasons.append(f"inverter {self.kva:g} kVA")
+        reactive, cuts = _accept_kvar(accepted, kvar, self.kva, self.kvar_range)
+        reasons += cuts
         return accepted, reactive, "; ".join(reasons)
 
 
@@ -117,6 +124,7 @@ class PvRating:
         name, bus, phases, delta: as for :class:`StorageRating`.
         kw: power of the panels at an irradiance of 1 kW/m².
         kva: rating of the inverter.
+        kvar_max, kvar_max_abs: as for :class:`StorageRating`.
     """
 
     name: str
@@ -125,6 +133,13 @@ class PvRating:
     delta: bool
     kw: float
     kva: float
+    kvar_max: float | None = None
+    kvar_max_abs: float | None = None
+
+    @property
+    def kvar_range(self) -> tuple[float, float]:
+        """Least and largest reactive power."""
+        return _kvar_range(self.kva, self.kvar_max, self.kvar_max_abs)
 
     def available_kw(self, irradiance: float) -> float:
         """Power without curtailment, before the inverter's rating cuts it."""
@@ -141,10 +156,35 @@ class PvRating:
         limit = max(0.0, min(self.kw, limit_kw))
         if limit != limit_kw:
             reasons.append(f"limit outside 0 .. {self.kw:g} kW")
-        reactive, cut = _within_circle(min(limit, available_kw), kvar, self.kva)
-        if cut:
-            reasons.append(f"inverter {self.kva:g} kVA")
+        active = min(limit, available_kw)
+        reactive, cuts = _accept_kvar(active, kvar, self.kva, self.kvar_range)
+        reasons += cuts
         return limit, reactive, "; ".join(reasons)
+
+
+def _kvar_range(kva: float, kvar_max: float | None, kvar_max_abs: float | None) -> tuple[float, float]:
+    most = kva if kvar_max is None else min(kvar_max, kva)
+    least = kva if kvar_max_abs is None else min(kvar_max_abs, kva)
+    return -least, most
+
+
+def _accept_kvar(
+    kw: float, kvar: float, kva: float, kvar_range: tuple[float, float]
+) -> tuple[float, list[str]]:
+    """Reactive power within the inverter's own limits and beside its active power; what cut it."""
+    reasons: list[str] = []
+    least, most = kvar_range
+    within = max(least, min(most, kvar))
+    if abs(within - kvar) > ROUNDING * kva:
+        if min(-least, most) < kva:
+            bound = f"kvarmax {most:g}" if kvar > 0 else f"kvarmaxabs {-least:g}"
+            reasons.append(f"{bound} kvar")
+        else:
+            reasons.append(f"inverter {kva:g} kVA")
+    reactive, cut = _within_circle(kw, within, kva)
+    if cut and not reasons:
+        reasons.append(f"inverter {kva:g} kVA")
+    return reactive, reasons
 
 
 def _within_circle(kw: float, kvar: float, kva: float) -> tuple[float, bool]:

@@ -15,6 +15,9 @@ from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
 from cosim.model.site import Site
 
+NOT_DELIVERED = "not delivered"
+"""How the event begins that a device does not deliver what was accepted."""
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -102,7 +102,10 @@ def _outcome(report: Report) -> str:
 
 def _remarks(report: Report) -> tuple[str, ...]:
     control = report.control
-    found: list[tuple[int, str]] = [(report.events, "events reported by the plant")]
+    found: list[tuple[int, str]] = [
+        (report.undelivered, "times a device did not deliver what was accepted"),
+        (report.events - report.undelivered, "other events reported by the plant"),
+    ]
     if control is not None:
         found += [
             (control.fallback_decisions, "decisions that did not come from the plan due"),

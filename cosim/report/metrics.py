@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cosim.model.arrays import BoolArray, FloatArray
+from cosim.model.state import NOT_DELIVERED
 from cosim.report.lead_errors import LeadError, lead_errors
 from cosim.run.record import Record
 
@@ -180,6 +181,7 @@ class Report:
         control: None for a run in which nothing was controlled.
         comparison: None without baseline.
         events: how many unusual things the plant reported.
+        undelivered: how many of them say that a device did not deliver what was accepted.
     """
 
     name: str
@@ -193,6 +195,7 @@ class Report:
     control: ControlMetrics | None
     comparison: Comparison | None
     events: int
+    undelivered: int
 
     @property
     def finished(self) -> bool:
@@ -223,6 +226,9 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         control=control_metrics(record),
         comparison=None if without is None else compare(run, without),
         events=int(sum(len(found) for found in record.steps["events"])),
+        undelivered=sum(
+            str(event).startswith(NOT_DELIVERED) for found in record.steps["events"] for event in found
+        ),
     )
 
 

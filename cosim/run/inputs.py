@@ -25,6 +25,7 @@ def compile_feeder(study: Study) -> FeederModel:
         tolerance=feeder.tolerance,
         vreg=feeder.regulator_vreg,
         discover=feeder.discover,
+        commanded=study.commanded,
         storage_soc_max=feeder.storage_soc_max,
     )
 

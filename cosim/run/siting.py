@@ -111,6 +111,12 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
     if missing:
         here = ", ".join(f"{bus}.{phase}" for phase in present)
         return f"'{bus}.{missing[0]}' is no node of {model.master.name}; this bus has {here}"
+    dead = [phase for phase in wanted if f"{bus}.{phase}" not in model.live_nodes]
+    if dead:
+        return (
+            f"'{bus}.{dead[0]}' has no voltage: nothing feeds this node of {model.master.name}; close the "
+            "switch that feeds it, or connect the device elsewhere"
+        )
     if delta and len(wanted) < 2:
         return f"{text!r}: a delta connection needs two or three phases"
     return Placement(bus, wanted, delta)
@@ -120,8 +126,9 @@ def load_sites(model: FeederModel, rule: SiteStorage | SitePv) -> list[tuple[Pla
     """Randomly chosen load buses, each with its connection and its nominal load in kW."""
     local: dict[str, list[int]] = {}
     for i, connected in enumerate(model.loads.connected):
-        bus = model.nodes[connected.legs[0][0]].rsplit(".", 1)[0]
-        local.setdefault(bus, []).append(i)
+        nodes = [model.nodes[node] for leg in connected.legs for node in leg if node >= 0]
+        if model.live_nodes.issuperset(node for node in nodes if int(node.rsplit(".", 1)[1]) <= 3):
+            local.setdefault(nodes[0].rsplit(".", 1)[0], []).append(i)
     buses = sorted(bus for bus, loads in local.items() if model.loads.kw[loads].sum() > 0)
     if not buses:
         return []

@@ -58,6 +58,11 @@ class Study:
         return cls(Path(data["path"]), scenario, Path(data["master"]))
 
     @property
+    def commanded(self) -> bool:
+        """Whether anybody commands devices; without it the feeder is as its master says."""
+        return self.scenario.control.type != "idle"
+
+    @property
     def grid(self) -> TimeGrid:
         """The steps of the run."""
         time = self.scenario.time

@@ -41,6 +41,7 @@ def random_program(
         charge_max_kw=every * rate,
         discharge_max_kw=every * rate,
         reactive_max_kvar=every * rate,
+        absorb_max_kvar=every * rate,
         rating_kva=1.05 * rate,
         charge_efficiency=np.full(B, 0.95),
         discharge_efficiency=np.full(B, 0.93),
@@ -59,6 +60,7 @@ def random_program(
         available_kw=available,
         curtail_max_kw=available.copy(),
         reactive_max_kvar=np.ones((T, K)) * panel,
+        absorb_max_kvar=np.ones((T, K)) * panel,
         rating_kva=0.9 * panel,
         polygon=np.ones(K, dtype=bool),
         curtail_cost=np.zeros((T, K)),
@@ -211,7 +213,8 @@ def test_a_rounding_outside_the_window_is_forgiven():
 def test_fixed_variables_stay_at_zero():
     program = random_program(4, batteries=4)
     some = np.arange(program.period_count)[:, None] % 2 == np.arange(4) % 2
-    program = changed(program, reactive_max_kvar=program.batteries.reactive_max_kvar * some)
+    fixed = program.batteries.reactive_max_kvar * some
+    program = changed(program, reactive_max_kvar=fixed, absorb_max_kvar=fixed)
     program = replace(
         program,
         pvs=replace(
@@ -233,6 +236,7 @@ def test_devices_of_very_different_size_live_together():
             "charge_max_kw",
             "discharge_max_kw",
             "reactive_max_kvar",
+            "absorb_max_kvar",
             "rating_kva",
             "start_kwh",
             "least_kwh",

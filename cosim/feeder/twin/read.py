@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from cosim.errors import FeederError
 from cosim.feeder.branch import SQRT3, Watched
+from cosim.feeder.devices import device_controls
 from cosim.feeder.engine import Engine
 from cosim.feeder.twin.data import Ampacity, Legs, Source, TwinData, Watch
 from cosim.feeder.twin.load_law import INVERTER, LoadLaw, LoadLaws
@@ -191,17 +192,23 @@ def _read_load(engine: Engine, element: str) -> tuple[float, LoadLaw]:
 
 
 def _read_generator(engine: Engine, element: str) -> tuple[complex, float, LoadLaw]:
-    """Power in kVA, base in volt and law of a generator, battery or PV system nobody controls.
+    """Power in kVA, base in volt and law of a generator, battery or PV system nobody commands.
 
     Raises:
         FeederError: it does more than hold a power.
     """
-    kind = element.partition(".")[0]
     number = {key: float(engine.command(f"? {element}.{key}")) for key in ("model", "kv", "phases")}
-    if kind != "generator" or number["model"] != 1:
+    if number["model"] != 1:
         raise FeederError(
-            f"planner tangent has no law for {element} (model {number['model']:g}): only generators of "
-            "constant power, model 1; disable it, or let the scenario control it (feeder.discover)"
+            f"planner tangent has no law for {element} (model {number['model']:g}): what nobody commands "
+            "must have constant power, model 1; disable it, or let the scenario control it "
+            "(feeder.discover)"
+        )
+    controls = [] if element.startswith("generator.") else device_controls(engine)
+    if controls:
+        raise FeederError(
+            f"planner tangent has no law for {element}, whose power {', '.join(controls[:3])} may change; "
+            "disable the control, or let the scenario control the device (feeder.discover)"
         )
     engine.dss.Circuit.SetActiveElement(element)
     flat = np.asarray(engine.dss.CktElement.Powers(), dtype=np.float64)

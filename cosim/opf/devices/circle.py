@@ -1,10 +1,11 @@
-"""The circle that an inverter stays within, as numbers."""
+"""The circle and the reactive limits that an inverter stays within, as numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cosim.model.arrays import FloatArray
+from cosim.model.ratings import PvRating, StorageRating
 
 POLYGON_SIDES = 16
 ROUNDING = 1e-4
@@ -22,3 +23,11 @@ def back_into_circle(kw: FloatArray, kvar: FloatArray, kva: FloatArray) -> Float
     over = np.abs(kvar) - room
     rounding = (over > 0) & (over <= ROUNDING * kva)
     return np.where(rounding, np.copysign(room, kvar), kvar)
+
+
+def reactive_limits(
+    ratings: tuple[StorageRating, ...] | tuple[PvRating, ...],
+) -> tuple[FloatArray, FloatArray]:
+    """Largest reactive power injected and absorbed, kvar, shape (device,) each."""
+    ranges = np.array([rating.kvar_range for rating in ratings], dtype=np.float64).reshape(-1, 2)
+    return ranges[:, 1], -ranges[:, 0]

@@ -6,9 +6,28 @@ import cvxpy as cp
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.opf.devices.circle import POLYGON_SIDES
+from cosim.model.ratings import PvRating, StorageRating
+from cosim.opf.devices.circle import POLYGON_SIDES, reactive_limits
 from cosim.opf.options import Capability
 from cosim.opf.program import RotatedCones
+
+
+def within_limits(
+    q_kvar: cp.Expression, ratings: tuple[StorageRating, ...] | tuple[PvRating, ...]
+) -> list[cp.Constraint]:
+    """Keep Q within the reactive limits of inverters whose limits are tighter than their circle.
+
+    Args:
+        q_kvar: shape (device, period).
+        ratings: of the devices.
+    """
+    injected, absorbed = reactive_limits(ratings)
+    kva = np.array([rating.kva for rating in ratings])
+    tight = np.flatnonzero(np.minimum(injected, absorbed) < kva)
+    if not tight.size:
+        return []
+    q = q_kvar[tight, :]
+    return [q <= injected[tight, None], q >= -absorbed[tight, None]]
 
 
 def within_circle(

@@ -9,7 +9,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.ratings import PvRating
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle
-from cosim.opf.devices.inverter import within_circle
+from cosim.opf.devices.inverter import within_circle, within_limits
 from cosim.opf.options import Capability
 from cosim.opf.program import EmptyBlock
 
@@ -71,6 +71,8 @@ class PvBlock(EmptyBlock):
                 self._reactive <= self._reactive_room,
                 self._reactive >= -self._reactive_room,
             ]
+        if reactive:
+            self.constraints += within_limits(self.kvar, ratings)
         lost = cp.multiply(self._kw_rated * horizon.hours[None, :], self._curtailed)
         self.cost = curtailment_cost_per_kwh * cp.sum(lost)
         if reactive:

@@ -13,7 +13,7 @@ from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy import expected_drain_kwh, within_window
-from cosim.opf.devices.inverter import within_circle
+from cosim.opf.devices.inverter import within_circle, within_limits
 from cosim.opf.options import Capability, Complementarity, Terminal
 from cosim.opf.program import EmptyBlock
 
@@ -98,6 +98,7 @@ class StorageBlock(EmptyBlock):
         if reactive:
             constraints, self.cones = within_circle(self.kw, self.kvar, kva, capability)
             self.constraints += constraints
+            self.constraints += within_limits(self.kvar, ratings)
         else:
             self.constraints.append(self._reactive == 0)
         self._add_costs(

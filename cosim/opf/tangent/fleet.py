@@ -11,7 +11,7 @@ from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Plan
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.circle import back_into_circle
+from cosim.opf.devices.circle import back_into_circle, reactive_limits
 from cosim.opf.devices.energy import expected_drain_kwh, roll_out, within_window
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
@@ -105,11 +105,13 @@ class Fleet:
         efficiency_out = _each(self.storages, "efficiency_discharge")
         least, most = _each(self.storages, "min_kwh"), _each(self.storages, "max_kwh")
         throughput, lost = options.throughput_cost_per_kwh, options.storage_loss_cost_per_kwh
+        injected, absorbed = reactive_limits(self.storages)
         no_charge, no_discharge = self._blocked or (full > 1.0, full > 1.0)
         return Batteries(
             charge_max_kw=np.where(no_charge, 0.0, full * self._kw),
             discharge_max_kw=np.where(no_discharge, 0.0, full * self._kw),
-            reactive_max_kvar=full * (_each(self.storages, "kva") if options.storage_reactive else 0.0),
+            reactive_max_kvar=full * injected if options.storage_reactive else 0.0 * full,
+            absorb_max_kvar=full * absorbed if options.storage_reactive else 0.0 * full,
             rating_kva=_each(self.storages, "kva"),
             charge_efficiency=efficiency_in,
             discharge_efficiency=efficiency_out,
@@ -132,11 +134,14 @@ class Fleet:
         available = np.maximum(available_kw, 0.0)
         full = np.ones_like(available)
         room = np.sqrt(np.maximum(self._pv_kva**2 - np.minimum(available, self._pv_kva) ** 2, 0.0))
-        reactive = full * self._pv_kva if options.pv_curtail else room
+        injected, absorbed = reactive_limits(self.pvs)
+        if not options.pv_curtail:
+            injected, absorbed = np.minimum(room, injected), np.minimum(room, absorbed)
         return PvSystems(
             available_kw=available,
             curtail_max_kw=available if options.pv_curtail else 0.0 * available,
-            reactive_max_kvar=reactive if options.pv_reactive else 0.0 * available,
+            reactive_max_kvar=full * injected if options.pv_reactive else 0.0 * available,
+            absorb_max_kvar=full * absorbed if options.pv_reactive else 0.0 * available,
             rating_kva=self._pv_kva,
             polygon=np.full(len(self.pvs), options.pv_curtail),
             curtail_cost=hours * full * options.curtailment_cost_per_kwh,

@@ -54,9 +54,9 @@ def device_blocks(program: StepProgram) -> DeviceBlocks:
     T, B, J = program.period_count, program.battery_count, program.device_count
     upper, cost = np.zeros((T, J, 4)), np.zeros((T, J, 4))
     upper[:, :B, 0], upper[:, :B, 1] = batteries.charge_max_kw, batteries.discharge_max_kw
-    upper[:, :B, 2:] = batteries.reactive_max_kvar[:, :, None]
+    upper[:, :B, 2], upper[:, :B, 3] = batteries.reactive_max_kvar, batteries.absorb_max_kvar
     upper[:, B:, 0] = pvs.curtail_max_kw
-    upper[:, B:, 2:] = pvs.reactive_max_kvar[:, :, None]
+    upper[:, B:, 2], upper[:, B:, 3] = pvs.reactive_max_kvar, pvs.absorb_max_kvar
     cost[:, :B, 0], cost[:, :B, 1] = batteries.charge_cost, batteries.discharge_cost
     cost[:, :B, 2:] = batteries.reactive_cost[:, :, None]
     cost[:, B:, 0] = pvs.curtail_cost

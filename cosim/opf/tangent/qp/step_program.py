@@ -38,7 +38,8 @@ class Batteries:
     """Batteries of one program; T periods, B batteries.
 
     Attributes:
-        charge_max_kw, discharge_max_kw, reactive_max_kvar: shape (T, B), at least 0; 0 fixes the variable.
+        charge_max_kw, discharge_max_kw: shape (T, B), at least 0; 0 fixes the variable.
+        reactive_max_kvar, absorb_max_kvar: largest u and v, shape (T, B), at least 0; 0 fixes them.
         rating_kva: of the inverter, shape (B,).
         charge_efficiency, discharge_efficiency: fractions in (0, 1], shape (B,).
         start_kwh: stored at the start of the first period, shape (B,).
@@ -56,6 +57,7 @@ class Batteries:
     charge_max_kw: FloatArray
     discharge_max_kw: FloatArray
     reactive_max_kvar: FloatArray
+    absorb_max_kvar: FloatArray
     rating_kva: FloatArray
     charge_efficiency: FloatArray
     discharge_efficiency: FloatArray
@@ -78,10 +80,10 @@ class PvSystems:
     Attributes:
         available_kw: shape (T, K), at least 0.
         curtail_max_kw: largest curtailed power, shape (T, K): the available power, or 0 where not allowed.
-        reactive_max_kvar: shape (T, K).
+        reactive_max_kvar, absorb_max_kvar: largest u and v, shape (T, K).
         rating_kva: of the inverter, shape (K,).
         polygon: whether the polygon of the rating holds, shape (K,); where curtailment is not allowed
-            ``reactive_max_kvar`` alone must keep the rating.
+            these two alone must keep the rating.
         curtail_cost: currency per kW held over the period, shape (T, K).
         reactive_cost: currency per kvar of u + v over the period, shape (T, K).
     """
@@ -89,6 +91,7 @@ class PvSystems:
     available_kw: FloatArray
     curtail_max_kw: FloatArray
     reactive_max_kvar: FloatArray
+    absorb_max_kvar: FloatArray
     rating_kva: FloatArray
     polygon: BoolArray
     curtail_cost: FloatArray
@@ -350,9 +353,11 @@ def _least_values(program: StepProgram) -> Sequence[tuple[str, float]]:
         "charge_max_kw": batteries.charge_max_kw,
         "discharge_max_kw": batteries.discharge_max_kw,
         "reactive_max_kvar of batteries": batteries.reactive_max_kvar,
+        "absorb_max_kvar of batteries": batteries.absorb_max_kvar,
         "available_kw": pvs.available_kw,
         "curtail_max_kw": pvs.curtail_max_kw,
         "reactive_max_kvar of PV systems": pvs.reactive_max_kvar,
+        "absorb_max_kvar of PV systems": pvs.absorb_max_kvar,
         "damping": tangent.damping,
         "mode_weight": tangent.mode_weight,
         "price of rows": program.rows.price[~program.rows.of_peak],
