@@ -18,10 +18,10 @@ from rich.markup import escape
 from cosim.commands import feeders, plans, studies
 from cosim.commands.console import FAILED, FINE, INVALID, bar, err, out
 from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
-from cosim.model.site import Site
 from cosim.plugins import UnknownPlugin
 from cosim.report.html import write_report
 from cosim.report.table import key_figures
+from cosim.run.assembly import Assembly
 from cosim.run.check import check_study
 from cosim.run.doctor import checks
 from cosim.run.execute import Finished, execute, execute_baseline
@@ -87,9 +87,9 @@ def run(
     _log(verbose=verbose)
     study = replace(open_study(find_scenario(scenario), steps=steps, master=master), port=port)
     # Everything that can be found wrong is found before anything is written.
-    _checked(study)
+    opened = _checked(study)
     target = folder or _fresh_folder(study)
-    finished = _with_bar(study, target, over=over, overwrite=overwrite)
+    finished = _with_bar(opened, target, over=over, overwrite=overwrite)
     if baseline and study.scenario.baseline and study.scenario.control.type != "idle":
         _baseline(study, target)
     report = write_report(target)
@@ -106,7 +106,8 @@ def check(scenario: ScenarioArgument, master: MasterOption = None) -> None:
     _log(verbose=False)
     path = find_scenario(scenario)
     study = open_study(path, master=master)
-    site = _checked(study)
+    with _checked(study) as assembly:
+        site = assembly.site
     out.print(
         f"[green]{escape(str(path))} is valid[/green]: {len(site.nodes)} nodes, {len(site.loads)} loads, "
         f"{len(site.storages)} batteries, {len(site.pvs)} PV systems, {len(site.regulators)} regulators, "
@@ -150,11 +151,12 @@ def schema() -> None:
 # --- parts of a command ---------------------------------------------------------------------------
 
 
-def _checked(study: Study) -> Site:
-    problems, site = check_study(study)
-    if problems or site is None:
+def _checked(study: Study) -> Assembly:
+    """The study, opened; everything that can be found wrong is found here."""
+    problems, assembly = check_study(study)
+    if problems or assembly is None:
         raise ScenarioError(str(study.path), problems)
-    return site
+    return assembly
 
 
 def _fresh_folder(study: Study) -> Path:
@@ -163,7 +165,8 @@ def _fresh_folder(study: Study) -> Path:
     return Path("runs") / f"{study.scenario.name}-{stamp}"
 
 
-def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Finished:
+def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> Finished:
+    study = opened.study
     try:
         with bar("steps") as progress:
             task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
@@ -173,6 +176,7 @@ def _with_bar(study: Study, target: Path, *, over: str, overwrite: bool) -> Fini
                 over=over,
                 overwrite=overwrite,
                 progress=lambda done: progress.update(task, completed=done),
+                opened=opened,
             )
     except (CosimError, KeyboardInterrupt):
         if last_step(target) is not None:

@@ -7,12 +7,36 @@ changes.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from cosim.errors import CosimError
 
 Group = Literal["cosim.planners", "cosim.forecasters", "cosim.runners"]
+Need = Literal["network", "twin", "truth"]
+"""What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
+radial network model, a twin of the feeder, the series that the plant will meet."""
+ANY_NETWORK: frozenset[Need] = frozenset({"network"})
+"""What a plug-in gets that declares nothing."""
+
+T = TypeVar("T")
+
+
+def needs(*parts: Need) -> Callable[[T], T]:
+    """Declare what a plug-in (a class, or a factory) wants to know; what nobody needs is not built."""
+
+    def declare(plugin: T) -> T:
+        plugin.needs = frozenset(parts)  # type: ignore[attr-defined]
+        return plugin
+
+    return declare
+
+
+def needs_of(plugin: Any) -> frozenset[Need]:
+    """What a plug-in declared."""
+    found: frozenset[Need] = getattr(plugin, "needs", ANY_NETWORK)
+    return found
 
 
 class UnknownPlugin(CosimError):

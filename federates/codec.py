@@ -47,6 +47,8 @@ class Quantity:
 
 
 SITE = Quantity("site", "json", once=True)
+KNOWLEDGE = Quantity("knowledge", "json", once=True)
+"""What the controller may know beside the site, see :mod:`cosim.run.knowledge`."""
 
 
 @dataclass(frozen=True)

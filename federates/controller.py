@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from cosim.errors import ContractError
+from cosim.run.knowledge import text_to_knowledge
 from cosim.run.policy import make_controller
 from cosim.run.study import Study
 from federates.codec import (
+    KNOWLEDGE,
     SITE,
     Sizes,
     decision_quantities,
@@ -22,12 +24,13 @@ def run_controller(study: Study, address: Address) -> None:
     grid = study.grid
     with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
         session.publishes(decision_quantities(Sizes()))
-        session.subscribes(FEEDER, [SITE, *measurement_quantities(Sizes())])
+        session.subscribes(FEEDER, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])
         session.expects(FEEDER, measurement_quantities(Sizes.of(site)))
-        controller = make_controller(study, site)
+        text = session.receive(FEEDER, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
+        controller = make_controller(study, text_to_knowledge(text, site))
         controller.start(site)
         for step in range(grid.steps):
             session.advance(grid.second(step) + DECIDE_S)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from cosim.run.plant import build_plant
+from cosim.run.assembly import Assembly
+from cosim.run.knowledge import knowledge_to_text
 from cosim.run.study import Study
 from federates.codec import (
+    KNOWLEDGE,
     SITE,
     Sizes,
     decision_quantities,
@@ -25,14 +27,14 @@ def run_feeder(study: Study, address: Address) -> None:
     subscription would make feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a
     whole core on such a pair while the controller computes.
     """
-    with Session(FEEDER, address, period_s=0.0, offset_s=0.0) as session:
-        plant = build_plant(study)
-        site = plant.site
+    with Session(FEEDER, address, period_s=0.0, offset_s=0.0) as session, Assembly(study) as assembly:
+        plant, site = assembly.plant, assembly.site
         sizes = Sizes.of(site)
-        session.publishes([SITE, *measurement_quantities(sizes), *outcome_quantities(sizes)])
+        session.publishes([SITE, KNOWLEDGE, *measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.subscribes(CONTROLLER, decision_quantities(sizes))
         session.initialize()
-        session.publish({SITE.name: site_to_text(site)})
+        knowledge = knowledge_to_text(assembly.knowledge)
+        session.publish({SITE.name: site_to_text(site), KNOWLEDGE.name: knowledge})
         session.execute()
         for step in range(site.grid.steps):
             time_s = float(site.grid.second(step))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cosim.errors import FederationError
+from cosim.run.assembly import Assembly
 from cosim.run.execute import Progress
 from cosim.run.study import Study
 from federates.session import CONTROLLER, FEDERATES, FEEDER, RECORDER, Address
@@ -78,12 +79,16 @@ class Federation:
     logs: list[IO[str]] = field(default_factory=list)
 
 
-def run_helics(study: Study, folder: Path, progress: Progress) -> None:
+def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
     """The driver over HELICS; see :class:`cosim.run.execute.Runner`.
+
+    A study that is open here is closed first: the feeder's process opens its own.
 
     Raises:
         FederationError: names who died, when, and of what.
     """
+    if opened is not None:
+        opened.__exit__()
     address = Address(CORE, _port(study), uuid.uuid4().hex)
     federation = Federation()
     (folder / "logs").mkdir(exist_ok=True)

@@ -14,14 +14,15 @@ import scipy.sparse as sp
 from benchmarks.opf.planned import Switching, as_long_as_plan
 from benchmarks.opf.realised import hold, opened, silence
 from cosim.feeder.plant import Feeder
-from cosim.feeder.twin.data import Legs, TwinData
-from cosim.feeder.twin.read import read_twin
+from cosim.feeder.reading.twin_data import read_twin_data
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Setpoints
+from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
+from cosim.twin.data import Legs, TwinData
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,14 @@ def read_day(study: Study, switching: Switching) -> Day:
     study = as_long_as_plan(study)
     points: list[Point] = []
     first: tuple[Measurement, Forecast, TwinData] | None = None
-    with opened(study) as feeder:
+    with Assembly(study, ("truth",)) as assembly:
+        feeder = assembly.feeder
         silence(feeder)
         idle = Setpoints.idle(feeder.site)
         for period in range(study.grid.steps):
             measurement = feeder.measure(period)
             if first is None:
-                forecast = make_forecaster(study, feeder.site).forecast(measurement, study.horizon)
+                forecast = make_forecaster(study, assembly.knowledge).forecast(measurement, study.horizon)
             feeder.apply(idle)
             hold(feeder, switching, period)
             feeder.commit()
@@ -121,7 +123,7 @@ def read_day(study: Study, switching: Switching) -> Day:
 
 def _read(feeder: Feeder) -> TwinData:
     site = feeder.site
-    return read_twin(
+    return read_twin_data(
         feeder._engine,
         feeder._watched,
         loads=site.loads,

@@ -20,13 +20,13 @@ import pandas as pd
 from benchmarks.opf.cases import CaseError
 from benchmarks.opf.nlp_network import idle_switching
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan, certificate, plan_from
-from benchmarks.opf.realised import opened
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.opf.devices.energy import roll_out
 from cosim.opf.expected import Expected
+from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 
@@ -122,9 +122,10 @@ def measure_distopf(_spec: RowSpec, case: Case) -> dict[str, object]:
 def _inputs(study: Study) -> Inputs:
     study = as_long_as_plan(study)
     switching = idle_switching(study)
-    with opened(study) as feeder:
+    with Assembly(study, ("truth",)) as assembly:
+        feeder = assembly.feeder
         measurement = feeder.measure(0)
-        forecast = make_forecaster(study, feeder.site).forecast(measurement, study.horizon)
+        forecast = make_forecaster(study, assembly.knowledge).forecast(measurement, study.horizon)
         windings, site = dict(feeder._regulators), feeder.site
     lines = [f'redirect "{study.master}"', "set controlmode=off"]
     for name, tap in zip(site.regulators, measurement.tap, strict=True):

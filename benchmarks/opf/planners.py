@@ -6,9 +6,9 @@ from functools import partial
 
 from benchmarks.opf.cases import CaseError
 from benchmarks.opf.rolling import MakePlanner
-from cosim.feeder.plant import Feeder
 from cosim.model.roles import Planner
-from cosim.run.policy import open_twin, planner_options
+from cosim.run.assembly import Assembly
+from cosim.run.policy import planner_options
 from cosim.run.study import Study
 
 ROLLING = ("tangent", "lindistflow")
@@ -57,27 +57,29 @@ def scenario_solver(solver: str) -> str:
 # What a planner needs is imported when it is made, so that the memory of a row is that of its planner.
 
 
-def _tangent(study: Study, feeder: Feeder) -> Planner:
+def _tangent(study: Study, assembly: Assembly) -> Planner:
     from cosim.opf.tangent.planner import TangentPlanner
 
-    return TangentPlanner(feeder.site, study.horizon, planner_options(study.scenario), open_twin(study))
+    return TangentPlanner(
+        assembly.site, study.horizon, planner_options(study.scenario), assembly.knowledge.open_twin()
+    )
 
 
-def _lindistflow(study: Study, feeder: Feeder) -> Planner:
+def _lindistflow(study: Study, assembly: Assembly) -> Planner:
     from cosim.opf.dispatch_planner import DispatchPlanner
     from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 
     options = planner_options(study.scenario)
-    return DispatchPlanner("lindistflow", LinDistFlowNetwork, feeder.site, study.horizon, options)
+    return DispatchPlanner("lindistflow", LinDistFlowNetwork, assembly.site, study.horizon, options)
 
 
-def _tuned(route: str, study: Study, feeder: Feeder) -> Planner:
+def _tuned(route: str, study: Study, assembly: Assembly) -> Planner:
     from benchmarks.opf.tuned_lindistflow import TunedLinDistFlow
 
-    return TunedLinDistFlow(feeder.site, study.horizon, planner_options(study.scenario), route)
+    return TunedLinDistFlow(assembly.site, study.horizon, planner_options(study.scenario), route)
 
 
-def _full(study: Study, feeder: Feeder) -> Planner:
+def _full(study: Study, assembly: Assembly) -> Planner:
     from benchmarks.opf.full_piqp import use_piqp
 
-    return use_piqp(_lindistflow(study, feeder))
+    return use_piqp(_lindistflow(study, assembly))

@@ -17,8 +17,7 @@ from cosim.errors import FeederError
 from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray
 from cosim.model.state import Setpoints
-from cosim.run.inputs import Problems, compile_feeder
-from cosim.run.plant import open_feeder
+from cosim.run.assembly import Assembly
 from cosim.run.study import Study
 
 
@@ -108,17 +107,9 @@ def _largest_cut(asked: Setpoints, accepted: Setpoints) -> float:
 
 @contextmanager
 def opened(study: Study) -> Iterator[Feeder]:
-    """The feeder of a study in operation.
-
-    Raises:
-        FeederError: the study does not fit together.
-    """
-    problems: Problems = []
-    feeder = open_feeder(study, compile_feeder(study), problems)
-    if feeder is None:
-        raise FeederError(f"{study.path} cannot be run: {'; '.join(problems)}")
-    with feeder:
-        yield feeder
+    """The feeder of a study in operation."""
+    with Assembly(study, needs=()) as assembly:
+        yield assembly.feeder
 
 
 def silence(feeder: Feeder) -> None:

@@ -87,7 +87,7 @@ def run(seed: int, feeders: Path | None) -> dict[str, Any]:
         price = np.array([draw.uniform(lowest, 0.4) for _ in range(row["periods"])])
         with open_day(study) as day:
             forecast = replace(day.forecast, price_per_kwh=price)
-            planner = make_planner(study, day.feeder.site)
+            planner = make_planner(study, day.assembly.knowledge)
             for turn in ("cold", "warm"):
                 began = time.process_time()
                 plan = planner.plan(day.measurement, forecast)

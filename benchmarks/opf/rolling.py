@@ -10,13 +10,12 @@ import numpy as np
 
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan
 from cosim.errors import CosimError
-from cosim.feeder.plant import Feeder
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan, Setpoints, StepResult
 from cosim.opf.expected import Expected
-from cosim.run.inputs import Problems, compile_feeder
-from cosim.run.plant import open_feeder
+from cosim.plugins import Need
+from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 
@@ -84,7 +83,9 @@ class Rolled:
     cost: float
 
 
-MakePlanner = Callable[[Study, Feeder], Planner]
+NEEDS: tuple[Need, ...] = ("network", "twin", "truth")
+"""Planners beside the project's own are measured too, so whatever there is is opened."""
+MakePlanner = Callable[[Study, Assembly], Planner]
 
 
 def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) -> Rolled:
@@ -99,20 +100,17 @@ def roll(study: Study, make: MakePlanner, *, noise: float = 0.0, seed: int = 0) 
     Raises:
         NothingPlanned: there is no first plan; later ones may be missing.
     """
-    problems: Problems = []
-    feeder = open_feeder(study, compile_feeder(study), problems)
-    if feeder is None:
-        raise NothingPlanned(f"{study.path} cannot be run: {'; '.join(problems)}")
     random = np.random.default_rng(seed)
     first: PlannedDay | None = None
     plan: Plan | None = None
     steps: list[StepTime] = []
     stored_kwh, prices = 0.0, list[float]()
-    with feeder:
-        forecaster = make_forecaster(study, feeder.site)
+    with Assembly(study, NEEDS) as assembly:
+        feeder = assembly.feeder
         began = time.process_time()
-        planner = make(study, feeder)
+        planner = make(study, assembly)
         setup_s = time.process_time() - began
+        forecaster = make_forecaster(study, assembly.knowledge)
         for step in range(study.grid.steps):
             measurement = feeder.measure(step)
             forecast = _noisy(forecaster.forecast(measurement, study.horizon), noise, random)

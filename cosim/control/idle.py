@@ -5,8 +5,10 @@ from __future__ import annotations
 from cosim.errors import ContractError
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints, Source
+from cosim.plugins import needs
 
 
+@needs()
 class IdleController:
     """Leaves every device alone."""
 

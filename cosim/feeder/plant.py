@@ -17,14 +17,16 @@ from cosim.feeder.delivery import Delivery
 from cosim.feeder.devices import add_pv, add_storage, connected_device
 from cosim.feeder.engine import Batch, SolveReport
 from cosim.feeder.extract import extract_network
-from cosim.feeder.twin.feeder_twin import FeederTwin
-from cosim.feeder.twin.opening import Mismatch, open_feeder_twin
+from cosim.feeder.reading.twin_model import read_twin_model
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.exogenous import Exogenous
+from cosim.model.network import RadialNetwork
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
 from cosim.model.state import Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
+from cosim.twin.model_error import ModelError
+from cosim.twin.twin_model import TwinModel
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Feeder:
         storages, pvs: controllable devices; those the master does not define are added.
         exogenous: demand, sun and price.
         grid: the steps of the run.
+        with_network: read the radial network model, which takes most of the time on a large feeder.
 
     Raises:
         FeederError: the feeder with its devices does not solve.
@@ -58,8 +61,9 @@ class Feeder:
         pvs: Sequence[PvRating],
         exogenous: Exogenous,
         grid: TimeGrid,
+        with_network: bool = True,
     ) -> None:
-        self._model = model
+        self._model, self._with_network = model, with_network
         self._engine = model.engine
         self._storages, self._pvs = tuple(storages), tuple(pvs)
         self._exogenous, self._grid = exogenous, grid
@@ -223,17 +227,27 @@ class Feeder:
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
         return result
 
-    def twin(self, measurement: Measurement, mismatch: Mismatch) -> FeederTwin:
-        """A model of the feeder that needs no engine, read here.
+    def twin_model(self, error: ModelError) -> TwinModel:
+        """A model of the feeder that needs no engine, read before step 0.
+
+        The feeder is afterwards as it was before: the same run follows, to the last bit, whether or not
+        a model was read.
 
         Args:
-            measurement: of the state the feeder is in.
-            mismatch: what the model is made to get wrong.
+            error: what the model is made to get wrong.
 
         Raises:
-            FeederError: the feeder has an element the twin has no law for; it is named.
+            FeederError: the feeder has an element the twin has no model for; it is named.
+            ContractError: the run has begun.
         """
-        return open_feeder_twin(self._engine, self._watched, self.site, measurement, mismatch)
+        if self._next_step:
+            raise ContractError(f"a twin is read before step 0, the feeder is at step {self._next_step}")
+        before = self._engine.voltages().copy()
+        measurement = self.measure(0)
+        model = read_twin_model(self._engine, self._watched, self.site, measurement, error)
+        self._engine.voltages()[:] = before
+        self._measured = None
+        return model
 
     # --- building --------------------------------------------------------------------------------
 
@@ -298,21 +312,7 @@ class Feeder:
 
     def _describe(self, circuit: Circuit) -> Site:
         loads = self._model.loads
-        network, reason = None, ""
-        try:
-            network = extract_network(
-                circuit,
-                self._watched,
-                loads=list(loads.connected),
-                load_kva=np.hypot(loads.kw, loads.kvar),
-                load_zip=(loads.zip_p, loads.zip_q),
-                storages=[connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages],
-                pvs=[connected_device(self._engine, f"pvsystem.{p.name}", p) for p in self._pvs],
-                regulators=tuple(name for name, _ in self._regulators),
-                tap=self._taps(),
-            )
-        except MeshedFeeder as error:
-            reason = str(error)
+        network, reason = self._network(circuit) if self._with_network else (None, "nobody asked for it")
         places = self._engine.bus_coordinates()
         buses = tuple(sorted(places))
         return Site(
@@ -338,6 +338,25 @@ class Feeder:
             no_network_reason=reason,
             capacitors=self._capacitors,
         )
+
+    def _network(self, circuit: Circuit) -> tuple[RadialNetwork | None, str]:
+        """The radial model, or why there is none."""
+        loads = self._model.loads
+        try:
+            network = extract_network(
+                circuit,
+                self._watched,
+                loads=list(loads.connected),
+                load_kva=np.hypot(loads.kw, loads.kvar),
+                load_zip=(loads.zip_p, loads.zip_q),
+                storages=[connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages],
+                pvs=[connected_device(self._engine, f"pvsystem.{p.name}", p) for p in self._pvs],
+                regulators=tuple(name for name, _ in self._regulators),
+                tap=self._taps(),
+            )
+        except MeshedFeeder as error:
+            return None, str(error)
+        return network, ""
 
     # --- writing ---------------------------------------------------------------------------------
 

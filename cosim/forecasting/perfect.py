@@ -9,8 +9,10 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
+from cosim.plugins import needs
 
 
+@needs("truth")
 class PerfectForecaster:
     """Reads the very series the plant will meet.
 

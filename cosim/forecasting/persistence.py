@@ -8,10 +8,12 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
+from cosim.plugins import needs
 
 DAY_S = 86_400
 
 
+@needs()
 class PersistenceForecaster:
     """Same time yesterday where it was measured, else the last measurement.
 

@@ -1,4 +1,4 @@
-"""The roles others may play: forecaster, planner, controller."""
+"""The roles in a closed loop: plant, forecaster, planner, controller."""
 
 from __future__ import annotations
 
@@ -6,8 +6,29 @@ from typing import Protocol
 
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
-from cosim.model.state import Decision, Measurement, NoPlan, Plan
+from cosim.model.state import Applied, Decision, Measurement, NoPlan, Plan, Setpoints, StepResult
 from cosim.model.timegrid import Horizon
+
+
+class Plant(Protocol):
+    """The feeder in operation: ``measure``, ``apply``, ``commit``, once each per step."""
+
+    @property
+    def site(self) -> Site:
+        """The facts of the plant."""
+        ...
+
+    def measure(self, step: int) -> Measurement:
+        """State at the start of a step, before its decision."""
+        ...
+
+    def apply(self, setpoints: Setpoints) -> Applied:
+        """Write set-points; what was accepted, and why it differs."""
+        ...
+
+    def commit(self) -> StepResult:
+        """Solve the step and move on."""
+        ...
 
 
 class Forecaster(Protocol):

@@ -101,7 +101,7 @@ class Twin(Protocol):
         """Names behind ``voltage_pu``."""
         ...
 
-    def look_ahead(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
+    def set_forecast(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
         """Take what is measured now and the forecast demand at rated voltage, shape (period, load)."""
         ...
 

@@ -14,12 +14,14 @@ from cosim.model.site import Site
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.options import PlannerOptions
+from cosim.plugins import needs
 
 if TYPE_CHECKING:
     from cosim.opf.dispatch_planner import DispatchPlanner
     from cosim.opf.tangent.planner import TangentPlanner
 
 
+@needs("network")
 def lindistflow(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
@@ -30,6 +32,7 @@ def lindistflow(
     return DispatchPlanner("lindistflow", LinDistFlowNetwork, site, horizon, options)
 
 
+@needs("network")
 def branch_flow_soc(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
@@ -37,6 +40,7 @@ def branch_flow_soc(
     return _branch_flow("branch_flow_soc", site, horizon, options, tight=False)
 
 
+@needs("network")
 def branch_flow_nl(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
@@ -53,6 +57,7 @@ def _branch_flow(
     return DispatchPlanner(name, partial(BranchFlowNetwork, tight=tight), site, horizon, options)
 
 
+@needs()
 def copper_plate(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:
@@ -63,6 +68,7 @@ def copper_plate(
     return DispatchPlanner("copper_plate", CopperPlate, site, horizon, options)
 
 
+@needs("twin")
 def tangent(site: Site, horizon: Horizon, options: PlannerOptions, twin: OpenTwin) -> TangentPlanner:
     """On exact flows, for every feeder the twin covers, unbalanced or meshed."""
     from cosim.opf.tangent.planner import TangentPlanner

@@ -5,35 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cosim import plugins
-from cosim.errors import CosimError
-from cosim.model.site import Site
+from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.opf.problem import check_solver
-from cosim.run.inputs import Problems, compile_feeder
-from cosim.run.plant import open_feeder
-from cosim.run.policy import controller_class, make_controller
+from cosim.plugins import Need
+from cosim.run.assembly import Assembly
+from cosim.run.inputs import Problems
+from cosim.run.policy import controller_class
 from cosim.run.scenario_file import line_of
 from cosim.run.study import Study
 
 
-def check_study(study: Study) -> tuple[Problems, Site | None]:
-    """Everything that is wrong with a scenario, and the site if nothing is."""
-    problems: Problems = []
-    try:
-        model = compile_feeder(study)
-    except CosimError as error:
-        return [f"{line_of(study.path, ('feeder',))}feeder: {error}"], None
+def check_study(study: Study) -> tuple[Problems, Assembly | None]:
+    """Everything that is wrong with a study, and the study opened if nothing is.
+
+    The controller is made too, so that what a planner refuses is found.
+    """
     control_problems = _check_control(study)
+    # What the controller wants to know cannot be asked where its names are wrong.
+    needs = frozenset[Need]() if control_problems else None
     try:
-        feeder = open_feeder(study, model, problems)
-        problems += control_problems
-        if feeder is None or problems:
-            return problems, None
-        with feeder:
-            if study.scenario.control.type == "receding_horizon":
-                make_controller(study, feeder.site)
-            return [], feeder.site
+        assembly = Assembly(study, needs)
+    except ScenarioError as error:
+        return [*error.problems, *control_problems], None
+    except FeederError as error:
+        return [f"{line_of(study.path, ('feeder',))}feeder: {error}", *control_problems], None
+    try:
+        if not control_problems:
+            assembly.controller  # noqa: B018 - made here, used by the run
+            return [], assembly
     except CosimError as error:
-        return [*problems, *control_problems, f"control or feeder: {error}"], None
+        control_problems = [f"control or feeder: {error}"]
+    with assembly:
+        return control_problems, None
 
 
 def _check_control(study: Study) -> Problems:

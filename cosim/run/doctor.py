@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from cosim import plugins
-from cosim.control.idle import IdleController
 from cosim.errors import CosimError
+from cosim.run.assembly import Assembly
 from cosim.run.loop import run_loop
-from cosim.run.plant import build_plant
 from cosim.run.record import PACKAGES
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
@@ -54,8 +53,9 @@ def _study() -> Study:
 
 def _opendss() -> str:
     lowest: list[float] = []
-    plant = build_plant(_study())
-    run_loop(plant, IdleController(), lambda step: lowest.append(step.outcome.result.voltage_pu.min()))
+    with Assembly(_study()) as assembly:
+        plant, controller = assembly.plant, assembly.controller
+        run_loop(plant, controller, lambda step: lowest.append(step.outcome.result.voltage_pu.min()))
     return f"IEEE 13 solves, lowest voltage {lowest[0]:.4f} pu"
 
 

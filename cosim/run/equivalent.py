@@ -7,7 +7,7 @@ from pathlib import Path
 from cosim.errors import FeederError
 from cosim.networks.balanced import BalancedFeeder
 from cosim.networks.equivalent import balanced_equivalent
-from cosim.run.plant import bare_feeder
+from cosim.run.assembly import bare_feeder
 
 
 def equivalent_of(

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from cosim import plugins
+from cosim.run.assembly import Assembly
 from cosim.run.loop import StepRecord, run_loop
-from cosim.run.plant import build_plant
-from cosim.run.policy import make_controller
 from cosim.run.record import RecordWriter, prepare_folder, write_manifest
 from cosim.run.study import Study
 
@@ -22,8 +21,13 @@ Progress = Callable[[int], None]
 class Runner(Protocol):
     """A driver: carries a scenario from step 0 to its end and writes the steps to a folder."""
 
-    def __call__(self, study: Study, folder: Path, progress: Progress) -> None:
-        """Run; raise on any failure, with all finished steps on disk."""
+    def __call__(
+        self, study: Study, folder: Path, progress: Progress, opened: Assembly | None = None
+    ) -> None:
+        """Run; raise on any failure, with all finished steps on disk.
+
+        ``opened`` is the study where it has been opened already, before step 0. It is closed afterwards.
+        """
         ...
 
 
@@ -40,23 +44,31 @@ class Finished:
     wall_s: float
 
 
-def run_local(study: Study, folder: Path, progress: Progress) -> None:
+def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
     """The driver without a network: the reference loop in this process."""
-    plant = build_plant(study)
-    controller = make_controller(study, plant.site)
-    writer = RecordWriter(folder, plant.site)
+    with opened or Assembly(study) as assembly:
+        controller = assembly.controller
+        writer = RecordWriter(folder, assembly.site)
 
-    def keep(record: StepRecord) -> None:
-        writer.keep(record)
-        progress(record.measurement.step + 1)
+        def keep(record: StepRecord) -> None:
+            writer.keep(record)
+            progress(record.measurement.step + 1)
 
-    try:
-        run_loop(plant, controller, keep)
-    finally:
-        writer.close()
+        try:
+            run_loop(assembly.plant, controller, keep)
+        finally:
+            writer.close()
 
 
-def execute(study: Study, folder: Path, *, over: str, overwrite: bool, progress: Progress) -> Finished:
+def execute(
+    study: Study,
+    folder: Path,
+    *,
+    over: str,
+    overwrite: bool,
+    progress: Progress,
+    opened: Assembly | None = None,
+) -> Finished:
     """Run a scenario and write its manifest, as complete or as aborted with the reason.
 
     Args:
@@ -65,13 +77,14 @@ def execute(study: Study, folder: Path, *, over: str, overwrite: bool, progress:
         over: name of a runner, ``local`` or ``helics``.
         overwrite: whether an earlier run in the folder may be replaced.
         progress: told the number of finished steps.
+        opened: the study, if it has been opened by a check.
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     prepare_folder(folder, overwrite=overwrite)
     write_manifest(folder, study, over=over, status="running")
     started = time.perf_counter()
     try:
-        runner(study, folder, progress)
+        runner(study, folder, progress, opened)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
         reason = str(error) or type(error).__name__

@@ -30,12 +30,19 @@ def compile_feeder(study: Study) -> FeederModel:
     )
 
 
-def build_exogenous(study: Study, model: FeederModel, problems: Problems) -> Exogenous | None:
+def build_exogenous(
+    study: Study, model: FeederModel, problems: Problems, *, whole_horizon: bool
+) -> Exogenous | None:
     """The series of a scenario at its steps; what is wrong with them is added to ``problems``.
 
-    A perfect forecast looks beyond the last step, so the series must cover the last horizon too.
+    Args:
+        study: names the series.
+        model: the compiled feeder, whose loads they belong to.
+        problems: gets a sentence for each mistake.
+        whole_horizon: also cover what the last plan looks ahead to, for those who know the truth.
     """
-    steps = study.grid.steps + look_ahead_steps(study)
+    beyond = max(study.horizon.length_s // study.grid.step_s - 1, 0) if whole_horizon else 0
+    steps = study.grid.steps + beyond
     inputs = study.scenario.inputs
     irradiance = _column(study, ("inputs", "irradiance"), inputs.irradiance, steps, problems)
     price = _column(study, ("inputs", "price"), inputs.price, steps, problems)
@@ -46,14 +53,6 @@ def build_exogenous(study: Study, model: FeederModel, problems: Problems) -> Exo
         return None
     kw, kvar, profile, profile_of = load
     return Exogenous(study.grid.step_s, kw, kvar, profile, profile_of, irradiance, price)
-
-
-def look_ahead_steps(study: Study) -> int:
-    """Steps beyond the last one that a forecast may ask for."""
-    control = study.scenario.control
-    if control.type == "receding_horizon" and control.forecast == "perfect":
-        return max(study.horizon.length_s // study.grid.step_s - 1, 0)
-    return 0
 
 
 def _column(

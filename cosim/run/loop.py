@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cosim.feeder.plant import Feeder
-from cosim.model.roles import Controller
+from cosim.model.roles import Controller, Plant
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, StepResult
 from cosim.run.feedback import Feedback, InForce, SetpointQueue
@@ -48,7 +47,7 @@ class PlantRole:
         feedback: when decisions act.
     """
 
-    def __init__(self, feeder: Feeder, feedback: Feedback) -> None:
+    def __init__(self, feeder: Plant, feedback: Feedback) -> None:
         self._feeder = feeder
         self._queue = SetpointQueue(feedback, feeder.site)
 

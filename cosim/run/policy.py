@@ -11,19 +11,35 @@ from cosim import plugins
 from cosim.control.idle import IdleController
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
 from cosim.errors import ScenarioError
-from cosim.feeder.twin.opening import Mismatch
 from cosim.model.roles import Controller, Forecaster, Planner
-from cosim.model.site import Site
-from cosim.model.twin import Twin
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
-from cosim.run.inputs import Problems, build_exogenous, compile_feeder
-from cosim.run.plant import open_feeder
+from cosim.plugins import Need, needs_of
+from cosim.run.knowledge import Knowledge
 from cosim.run.scenario import PlannerConfig, Scenario
 from cosim.run.study import Study
 
 
-def make_controller(study: Study, site: Site) -> Controller:
-    """The controller of a scenario for a site.
+def needs_of_study(study: Study) -> frozenset[Need]:
+    """What the controller of a study, its planner and its forecaster want to know.
+
+    Raises:
+        CosimError: an unknown name.
+    """
+    control = study.scenario.control
+    if control.type == "idle":
+        return needs_of(IdleController)
+    if control.type != "receding_horizon":
+        return needs_of(controller_class(control.type, study.path.parent))
+    planner = plugins.load("cosim.planners", control.planner.type)
+    return needs_of(planner) | needs_of(plugins.load("cosim.forecasters", control.forecast))
+
+
+def make_controller(study: Study, knowledge: Knowledge) -> Controller:
+    """The controller of a scenario.
+
+    Args:
+        study: names and options.
+        knowledge: of the plant.
 
     Raises:
         ScenarioError, CosimError: unknown names, a missing solver, a feeder the planner cannot use.
@@ -33,39 +49,24 @@ def make_controller(study: Study, site: Site) -> Controller:
         return IdleController()
     if control.type != "receding_horizon":
         return cast("Controller", controller_class(control.type, study.path.parent)())
-    planner = make_planner(study, site)
+    planner = make_planner(study, knowledge)
     rhythm = Rhythm(
         horizon=study.horizon,
         interval_s=control.interval_s or study.grid.step_s,
         acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
     )
-    return RecedingHorizonController(make_forecaster(study, site), planner, rhythm)
+    return RecedingHorizonController(make_forecaster(study, knowledge), planner, rhythm)
 
 
-def make_planner(study: Study, site: Site) -> Planner:
-    """The planner of a scenario for a site.
+def make_planner(study: Study, knowledge: Knowledge) -> Planner:
+    """The planner of a scenario.
 
     Raises:
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
     planner = plugins.load("cosim.planners", study.scenario.control.planner.type)
     options = planner_options(study.scenario)
-    return cast("Planner", planner(site, study.horizon, options, lambda: open_twin(study)))
-
-
-def open_twin(study: Study) -> Twin:
-    """The controller's own model of the feeder: read from the master, never from the plant.
-
-    Raises:
-        CosimError: the scenario is wrong, or the feeder has an element a twin has no law for.
-    """
-    problems: Problems = []
-    feeder = open_feeder(study, compile_feeder(study), problems)
-    if feeder is None:
-        raise ScenarioError(str(study.path), problems)
-    with feeder:
-        mismatch = Mismatch(**study.scenario.control.twin.model_dump())
-        return feeder.twin(feeder.measure(0), mismatch)
+    return cast("Planner", planner(knowledge.site, study.horizon, options, knowledge.open_twin))
 
 
 def controller_class(name: str, folder: Path) -> type:
@@ -87,24 +88,16 @@ def controller_class(name: str, folder: Path) -> type:
     return cast("type", found)
 
 
-def make_forecaster(study: Study, site: Site) -> Forecaster:
-    """The forecaster of a scenario for a site.
+def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:
+    """The forecaster of a scenario; one that declares that it needs the true series gets them.
 
     Raises:
-        CosimError: an unknown name, or series that do not reach far enough.
+        CosimError: an unknown name.
     """
-    name = study.scenario.control.forecast
-    forecaster_class = plugins.load("cosim.forecasters", name)
-    if name == "perfect":
-        # The perfect forecast is the only one that may read the future.
-        model = compile_feeder(study)
-        problems: Problems = []
-        exogenous = build_exogenous(study, model, problems)
-        model.close()
-        if exogenous is None:
-            raise ScenarioError(str(study.path), problems)
-        return cast("Forecaster", forecaster_class(site, exogenous))
-    return cast("Forecaster", forecaster_class(site))
+    forecaster = plugins.load("cosim.forecasters", study.scenario.control.forecast)
+    if "truth" in needs_of(forecaster):
+        return cast("Forecaster", forecaster(knowledge.site, knowledge.truth))
+    return cast("Forecaster", forecaster(knowledge.site))
 
 
 def planner_options(scenario: Scenario) -> PlannerOptions:

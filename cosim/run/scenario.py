@@ -20,7 +20,7 @@ from pydantic import (
 
 from cosim.run.series import Resample
 
-LoadModel = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
+LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 Share = Annotated[float, Field(gt=0, le=1)]
 BusName = Annotated[
     str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
@@ -251,7 +251,7 @@ class TwinConfig(Config):
     frozen_controls: bool = Field(
         False, description="do not expect regulators and capacitors to react to the plan"
     )
-    load_model: LoadModel = Field("as_is", description="how loads depend on voltage, for the twin")
+    load_model: LoadModelName = Field("as_is", description="how loads depend on voltage, for the twin")
 
 
 class PlannerConfig(Config):

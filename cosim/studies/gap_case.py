@@ -213,7 +213,7 @@ def study_of_case(case: GapCase, folder: Path) -> Study:
 def _run(case: GapCase, study: Study) -> GapRow:
     started = time.perf_counter()
     with open_day(study) as day:
-        site = day.feeder.site
+        site = day.site
         feeder_s = time.perf_counter() - started
         row = replace(
             stopped(case, "planned"),
@@ -223,7 +223,7 @@ def _run(case: GapCase, study: Study) -> GapRow:
             feeder_s=feeder_s,
         )
         started = time.perf_counter()
-        planner = make_planner(study, site)
+        planner = make_planner(study, day.assembly.knowledge)
         compile_s = time.perf_counter() - started
         started, cpu = time.perf_counter(), time.process_time()
         plan = plan_with(planner, study, day)

@@ -11,14 +11,13 @@ import cattrs
 import numpy as np
 
 from cosim.errors import ContractError, RecordError, ScenarioError
-from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
+from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.opf.expected import ExpectingPlanner
-from cosim.run.inputs import Problems, compile_feeder
-from cosim.run.plant import open_feeder
+from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.record import json_converter
 from cosim.run.study import Study
@@ -102,14 +101,19 @@ class Day:
     """The moment before a study's first step: what a planner gets to see.
 
     Attributes:
-        feeder: in operation, step 0 measured.
+        assembly: the study, opened, step 0 measured.
         measurement: of step 0.
         forecast: over the horizon.
     """
 
-    feeder: Feeder
+    assembly: Assembly
     measurement: Measurement
     forecast: Forecast
+
+    @property
+    def site(self) -> Site:
+        """The facts of the plant."""
+        return self.assembly.site
 
 
 @contextmanager
@@ -121,14 +125,10 @@ def open_day(study: Study) -> Iterator[Day]:
     """
     if study.scenario.control.type != "receding_horizon":
         raise ScenarioError(str(study.path), ["control.type: only receding_horizon makes plans"])
-    problems: Problems = []
-    feeder = open_feeder(study, compile_feeder(study), problems)
-    if feeder is None:
-        raise ScenarioError(str(study.path), problems)
-    with feeder:
-        measurement = feeder.measure(0)
-        forecaster = make_forecaster(study, feeder.site)
-        yield Day(feeder, measurement, forecaster.forecast(measurement, study.horizon))
+    with Assembly(study) as assembly:
+        forecaster = make_forecaster(study, assembly.knowledge)
+        measurement = assembly.feeder.measure(0)
+        yield Day(assembly, measurement, forecaster.forecast(measurement, study.horizon))
 
 
 def plan_day(study: Study) -> OpenLoopPlan | NoPlan:
@@ -139,7 +139,7 @@ def plan_day(study: Study) -> OpenLoopPlan | NoPlan:
             is missing.
     """
     with open_day(study) as day:
-        return plan_with(make_planner(study, day.feeder.site), study, day)
+        return plan_with(make_planner(study, day.assembly.knowledge), study, day)
 
 
 def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan:
@@ -156,7 +156,7 @@ def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan
             f"planner {study.scenario.control.planner.type} does not say what it expects of the grid; "
             "only planners with an attribute 'expected' can be replayed"
         )
-    expected, gap, site = planner.expected, planner.relaxation_gap, day.feeder.site
+    expected, gap, site = planner.expected, planner.relaxation_gap, day.site
     return OpenLoopPlan(
         format=FORMAT,
         study=study.to_json(),

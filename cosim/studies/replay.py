@@ -8,12 +8,11 @@ from dataclasses import replace as dc_replace
 
 import numpy as np
 
-from cosim.errors import ContractError, ScenarioError
+from cosim.errors import ContractError
 from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.state import StepResult
-from cosim.run.inputs import Problems, compile_feeder
-from cosim.run.plant import open_feeder
+from cosim.run.assembly import Assembly
 from cosim.run.study import Study
 from cosim.studies.open_loop import OpenLoopPlan, study_of
 
@@ -124,13 +123,9 @@ def replay(planned: OpenLoopPlan, study: Study | None = None) -> Replay:
     """
     own = study_of(planned)
     study = own if study is None else _as_long_as(own, study)
-    problems: Problems = []
-    feeder = open_feeder(study, compile_feeder(study), problems)
-    if feeder is None:
-        raise ScenarioError(str(study.path), problems)
-    with feeder:
-        _check_same(planned, feeder)
-        return _run(planned, feeder, study)
+    with Assembly(study, needs=()) as assembly:
+        _check_same(planned, assembly.feeder)
+        return _run(planned, assembly.feeder, study)
 
 
 def _as_long_as(own: Study, other: Study) -> Study:

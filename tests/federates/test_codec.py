@@ -13,8 +13,7 @@ from hypothesis.extra.numpy import arrays
 from cosim.errors import ContractError
 from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints, Source
-from cosim.run.plant import build_plant
-from cosim.run.policy import make_controller
+from cosim.run.assembly import Assembly
 from cosim.run.study import Study, open_study
 from federates.codec import (
     Quantity,
@@ -38,8 +37,8 @@ from federates.codec import (
 def step(scenario_file):
     """Site, measurement, decision with a plan, and outcome of a real first step."""
     study = open_study(scenario_file())
-    plant = build_plant(study)
-    controller = make_controller(study, plant.site)
+    assembly = Assembly(study)
+    plant, controller = assembly.plant, assembly.controller
     controller.start(plant.site)
     measurement = plant.measure(0)
     decision = controller.step(measurement)

@@ -10,15 +10,15 @@ import pytest
 
 from cosim.errors import FeederError
 from cosim.feeder.plant import Feeder
-from cosim.feeder.twin.feeder_twin import FeederTwin
-from cosim.feeder.twin.load_law import LoadLaw, LoadLaws
-from cosim.feeder.twin.opening import Mismatch
 from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.state import Measurement, Setpoints
 from cosim.model.twin import Prices, Quantity, TwinFlow
+from cosim.twin.feeder_twin import FeederTwin
+from cosim.twin.load_model import LoadModel, LoadModels
+from cosim.twin.model_error import ModelError
 from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
 
-EXACT = Mismatch()
+EXACT = ModelError()
 PERIODS = 6
 
 FEEDERS = (
@@ -37,9 +37,8 @@ def demand_of(feeder: Feeder, multipliers: np.ndarray) -> np.ndarray:
     return multipliers[:, None] * (measured.demand_kw + 1j * measured.demand_kvar)[None, :]
 
 
-def twin_of(feeder: Feeder, mismatch: Mismatch = EXACT) -> tuple[FeederTwin, Measurement]:
-    measured = feeder.measure(0)
-    return feeder.twin(measured, mismatch), measured
+def twin_of(feeder: Feeder, mismatch: ModelError = EXACT) -> tuple[FeederTwin, Measurement]:
+    return feeder.twin_model(mismatch).open(), feeder.measure(0)
 
 
 def three_devices() -> tuple[tuple[StorageRating, ...], tuple[PvRating, ...]]:
@@ -56,7 +55,7 @@ def test_flows_are_those_of_opendss(feeder_name: str) -> None:
     """Opening a twin compares it with the engine; a second operating point is compared here."""
     with a_feeder(published_feeder(feeder_name), multiplier=1.0) as feeder:
         twin, measured = twin_of(feeder)
-        twin.look_ahead(measured, demand_of(feeder, np.array([0.6])))
+        twin.set_forecast(measured, demand_of(feeder, np.array([0.6])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128), twin.at_rest(1), held=True)
         loads = feeder.measure(0)
         feeder._write_loads(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
@@ -114,7 +113,7 @@ def test_controls_react_as_in_opendss() -> None:
         multipliers = 0.7 + 0.3 * np.sin(np.arange(24) / 3.0)
         kw = np.stack([150 * np.sin(np.arange(24) / 2.0), 60 * np.cos(np.arange(24))], axis=1)
         demand = demand_of(feeder, multipliers)
-        twin.look_ahead(measured, demand)
+        twin.set_forecast(measured, demand)
         flow = twin.flow(kw.astype(np.complex128))
         assert flow.hunting == 0
         assert len(np.unique(flow.tap, axis=0)) > 3
@@ -134,7 +133,7 @@ def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
     storages, pvs = three_devices()
     with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
         twin, measured = twin_of(feeder)
-        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+        twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
     random = np.random.default_rng(1)
     power = random.uniform(-50, 50, (PERIODS, 3)) + 1j * random.uniform(-30, 30, (PERIODS, 3))
     return twin, power
@@ -143,7 +142,7 @@ def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
 def test_one_period_alone_flows_as_among_others() -> None:
     """A flow does not depend on the periods it is solved with."""
     twin, power = a_loaded_twin()
-    settling, solver = twin._settling, twin._settling._solver
+    settling, solver = twin._equilibrium, twin._equilibrium._solver
     among = settling.solve(power, (settling.measured,) * PERIODS, None, 1e-11)
     for period in range(PERIODS):
         one = slice(period, period + 1)
@@ -211,7 +210,7 @@ def test_worth_of_taps_is_what_they_give_back() -> None:
     taps = np.full(len(measured.tap), 1.0125)
 
     def at(tap: np.ndarray) -> TwinFlow:
-        twin.look_ahead(replace(measured, tap=tap), demand)
+        twin.set_forecast(replace(measured, tap=tap), demand)
         return twin.flow(power, twin.at_rest(1), held=True)
 
     flow = at(taps)
@@ -224,7 +223,7 @@ def test_worth_of_taps_is_what_they_give_back() -> None:
         paid = (charged(up, prices) - charged(down, prices))[0] / 2e-5
         held = (twin.regulated(up) - twin.regulated(down))[:, 0] / 2e-5
         assert worth @ held == pytest.approx(paid, rel=1e-3, abs=0.1)
-    twin.look_ahead(replace(measured, tap=np.full(len(taps), 1.1)), demand)
+    twin.set_forecast(replace(measured, tap=np.full(len(taps), 1.1)), demand)
     at_the_end = twin.flow(power, twin.at_rest(1), held=True)
     assert not twin.tap_worth(at_the_end, prices).any(), "taps at their end follow nothing"
 
@@ -234,7 +233,7 @@ def test_what_taps_give_back_is_foreseen() -> None:
     storages, pvs = three_devices()
     with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
         twin, measured = twin_of(feeder)
-        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+        twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
     prices = PRICES[0]
     start = twin.flow(np.zeros((PERIODS, 3), dtype=np.complex128))
     worth, rest = twin.tap_worth(start, prices), twin.regulated(start)
@@ -251,7 +250,7 @@ def test_what_taps_give_back_is_foreseen() -> None:
 def test_laws_that_jump_are_known() -> None:
     """Exponents and fixed reactive power leave a step at vmin and vmax; power, current, impedance none."""
     models = {1: False, 2: False, 3: True, 4: True, 5: False, 6: True, 7: False}
-    laws = LoadLaws.of([LoadLaw(model, 0.5, 0.95, 1.05, (0.8, 3.0)) for model in models])
+    laws = LoadModels.of([LoadModel(model, 0.5, 0.95, 1.05, (0.8, 3.0)) for model in models])
     assert laws.jumps()[:, 1:].any(axis=1).tolist() == list(models.values())
 
 
@@ -278,7 +277,7 @@ def test_slopes_of_capacitor_controls_are_exact(tmp_path: Path) -> None:
     with a_feeder(master, storages=storages, pvs=pvs, irradiance=0.5) as feeder:
         assert feeder.site.capacitors == ("c675",)
         twin, measured = twin_of(feeder)
-        twin.look_ahead(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
+        twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
     random = np.random.default_rng(1)
     power = random.uniform(-50, 50, (PERIODS, 3)) + 1j * random.uniform(-30, 30, (PERIODS, 3))
     assert (twin.values(twin.flow(power), Quantity.SWITCHING) < 1.0).all()
@@ -289,7 +288,7 @@ def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
     """Lines and transformers, after the regulators have moved; regulated transformers are left out."""
     with a_feeder(shipped_master("ieee123")) as feeder:
         twin, measured = twin_of(feeder)
-        twin.look_ahead(measured, demand_of(feeder, np.array([0.4])))
+        twin.set_forecast(measured, demand_of(feeder, np.array([0.4])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128))
         assert not np.array_equal(flow.tap[0], measured.tap)
         feeder._write_loads(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
@@ -366,12 +365,12 @@ def test_a_mismatch_makes_the_twin_wrong() -> None:
         found = {}
         for mismatch in (
             EXACT,
-            Mismatch(impedance_error=0.2, seed=3),
-            Mismatch(impedance_error=0.2, seed=4),
-            Mismatch(load_model="constant_impedance"),
+            ModelError(impedance_error=0.2, seed=3),
+            ModelError(impedance_error=0.2, seed=4),
+            ModelError(load_model="constant_impedance"),
         ):
             twin, measured = twin_of(feeder, mismatch)
-            twin.look_ahead(measured, demand_of(feeder, np.array([1.0])))
+            twin.set_forecast(measured, demand_of(feeder, np.array([1.0])))
             flow = twin.flow(none, twin.at_rest(1), held=True)
             found[mismatch] = float(np.abs(flow.voltage_pu[:, 0] - measured.voltage_pu).max())
     exact, *wrong = found.values()
@@ -384,11 +383,11 @@ def test_stale_taps_are_those_measured_first() -> None:
     none = np.zeros((1, 0), dtype=np.complex128)
     with a_feeder(shipped_master("ieee13")) as feeder:
         for stale in (False, True):
-            twin, measured = twin_of(feeder, Mismatch(stale_taps=stale))
+            twin, measured = twin_of(feeder, ModelError(stale_taps=stale))
             demand = demand_of(feeder, np.array([1.0]))
-            twin.look_ahead(measured, demand)
+            twin.set_forecast(measured, demand)
             moved = Measurement(**{**vars(measured), "tap": measured.tap + 2 * 0.00625})
-            twin.look_ahead(moved, demand)
+            twin.set_forecast(moved, demand)
             believed = twin.flow(none, twin.at_rest(1), held=True).tap[0]
             assert np.array_equal(believed, measured.tap if stale else moved.tap)
 
@@ -399,8 +398,8 @@ def test_frozen_controls_do_not_react() -> None:
     with a_feeder(shipped_master("ieee13")) as feeder:
         found = []
         for frozen in (False, True):
-            twin, measured = twin_of(feeder, Mismatch(frozen_controls=frozen))
-            twin.look_ahead(measured, demand_of(feeder, np.linspace(0.3, 1.1, PERIODS)))
+            twin, measured = twin_of(feeder, ModelError(frozen_controls=frozen))
+            twin.set_forecast(measured, demand_of(feeder, np.linspace(0.3, 1.1, PERIODS)))
             found.append(np.unique(twin.flow(none).tap, axis=0))
         assert len(found[0]) > 1
         assert np.array_equal(found[1], measured.tap[None, :])
@@ -408,7 +407,7 @@ def test_frozen_controls_do_not_react() -> None:
 
 def test_laws_are_continuous_where_the_engine_is() -> None:
     """At the upper edge constant power turns into the impedance that draws it there."""
-    power, _ = LoadLaw(1, 0.5, 0.95, 1.05).factors()
+    power, _ = LoadModel(1, 0.5, 0.95, 1.05).factors()
     assert power[3][0] * 1.05**2 == pytest.approx(1.0)
     slope, start, *_ = power[1]
     assert slope * 0.95**2 + start * 0.95 == pytest.approx(1.0)

@@ -10,7 +10,8 @@ from scipy.sparse import csc_matrix
 
 from cosim.errors import ContractError
 from cosim.feeder.engine import Engine
-from cosim.feeder.twin.controls import ControlState, read_controls, tap_scaled
+from cosim.feeder.reading.controls import read_controls
+from cosim.twin.controls import ControlState, tap_scaled
 from tests.conftest import published_feeder
 
 SMALL = """

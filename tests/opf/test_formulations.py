@@ -84,7 +84,7 @@ def test_the_copper_plate_is_a_lower_bound_that_sees_no_losses():
 def test_a_solved_plan_is_solved_again_with_other_numbers_by_the_same_program(planner):
     study = the_study("ads10_1ph", planner)
     with open_day(study) as day:
-        made = make_planner(study, day.feeder.site)
+        made = make_planner(study, day.assembly.knowledge)
         assert isinstance(made, DispatchPlanner)
         first = plan_with(made, study, day)
         compiled = made.problem.affine._cache.param_prog
@@ -114,7 +114,7 @@ def burning(planner: str, complementarity: str = "relaxed", loss_cost: float = 0
     with open_day(study) as day:
         price = day.forecast.price_per_kwh.copy()
         price[10:14] = -0.10
-        made = make_planner(study, day.feeder.site)
+        made = make_planner(study, day.assembly.knowledge)
         assert isinstance(made, DispatchPlanner)
         plan = made.plan(day.measurement, replace(day.forecast, price_per_kwh=price))
         assert not isinstance(plan, NoPlan), plan
@@ -235,10 +235,8 @@ def test_idling_losses_are_where_the_first_plan_says_they_are():
 
     study = the_study("ads10_1ph", "branch_flow_soc", terminal="hard")
     with open_day(study) as day:
-        idling = tuple(
-            replace(storage, idling_kw=0.01 * storage.kw) for storage in day.feeder.site.storages
-        )
-        site = replace(day.feeder.site, storages=idling)
+        idling = tuple(replace(storage, idling_kw=0.01 * storage.kw) for storage in day.site.storages)
+        site = replace(day.site, storages=idling)
         made = branch_flow_soc(site, study.horizon, planner_options(study.scenario))
         plan = made.plan(day.measurement, day.forecast)
     assert not isinstance(plan, NoPlan)

@@ -26,13 +26,13 @@ def study_with(path: Path, **changes) -> Study:
 
 
 def plan_of(study: Study, day: Day) -> Plan:
-    outcome = make_planner(study, day.feeder.site).plan(day.measurement, day.forecast)
+    outcome = make_planner(study, day.assembly.knowledge).plan(day.measurement, day.forecast)
     assert isinstance(outcome, Plan), outcome
     return outcome
 
 
 def planner_with_a_plan(study: Study, day: Day) -> TangentPlanner:
-    planner = make_planner(study, day.feeder.site)
+    planner = make_planner(study, day.assembly.knowledge)
     assert isinstance(planner, TangentPlanner)
     assert isinstance(planner.plan(day.measurement, day.forecast), Plan)
     return planner
@@ -145,7 +145,7 @@ def test_the_second_plan_needs_fewer_programs(scenario_file) -> None:
     """Rows, plan and flow are carried: the next plan starts where this one ended."""
     study = open_study(scenario_file(**SMALL))
     with open_day(study) as day:
-        planner = make_planner(study, day.feeder.site)
+        planner = make_planner(study, day.assembly.knowledge)
         first, second = (planner.plan(day.measurement, day.forecast) for _ in range(2))
         assert isinstance(first, Plan)
         assert isinstance(second, Plan)
@@ -234,7 +234,7 @@ def test_a_plan_that_cannot_be_is_a_result(scenario_file) -> None:
 def test_what_it_cannot_do_is_refused_by_name(scenario_file, changes, error, words) -> None:
     study = study_with(scenario_file(**SMALL), **changes)
     with open_day(study) as day, pytest.raises(error, match=words):
-        make_planner(study, day.feeder.site)
+        make_planner(study, day.assembly.knowledge)
 
 
 def test_a_meshed_feeder_is_planned(scenario_file, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_a_meshed_feeder_is_planned(scenario_file, tmp_path: Path) -> None:
     assert np.abs(replay(planned).voltage_error_pu).max() < 1e-6
     tree = study.with_planner(study.scenario.control.planner.model_copy(update={"type": "lindistflow"}))
     with open_day(tree) as day, pytest.raises((FormulationRefused, MeshedFeeder), match="meshed"):
-        make_planner(tree, day.feeder.site)
+        make_planner(tree, day.assembly.knowledge)
 
 
 def test_a_battery_charges_or_discharges_after_repair(scenario_file) -> None:

@@ -9,17 +9,17 @@ import pytest
 
 from cosim.errors import RecordError
 from cosim.model.site import Site
+from cosim.run.assembly import Assembly
 from cosim.run.execute import execute
 from cosim.run.loop import run_loop
-from cosim.run.plant import build_plant
-from cosim.run.policy import make_controller
 from cosim.run.record import RecordWriter, json_converter, prepare_folder, read_record
 from cosim.run.study import open_study
 
 
 def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
     study = open_study(scenario_file())
-    plant = build_plant(study)
+    assembly = Assembly(study)
+    plant = assembly.plant
     writer = RecordWriter(tmp_path, plant.site)
     seen = []
 
@@ -27,7 +27,7 @@ def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
         writer.keep(record)
         seen.append(len(list((tmp_path / "steps").glob("step-*.parquet"))))
 
-    run_loop(plant, make_controller(study, plant.site), keep)
+    run_loop(plant, assembly.controller, keep)
     assert seen == [1, 2, 3, 4, 5, 6]
     writer.close()
     assert [path.name for path in (tmp_path / "steps").iterdir()] == ["part-0000000.parquet"]
@@ -72,7 +72,7 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
 
 
 def test_the_site_survives_json_to_the_last_bit(scenario_file):
-    site = build_plant(open_study(scenario_file())).site
+    site = Assembly(open_study(scenario_file())).site
     converter = json_converter()
     back = converter.loads(converter.dumps(site), Site)
     assert back.network is not None

@@ -98,7 +98,7 @@ class TangentPlanner:
             soon_again,
             None if most_s is None else started + most_s,
         )
-        self._twin.look_ahead(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
+        self._twin.set_forecast(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
         pvs = self._fleet.pv_systems(forecast.pv_available_kw)
         point = self._start(measurement, forecast, self._devices(measurement, pvs), course)

@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 
 from cosim.feeder.engine import Engine
-from cosim.feeder.twin.control_settings import (
+from cosim.feeder.reading.control_properties import (
     CHOICES,
     NotReproducedError,
     ask,
     each_enabled,
     eligible_phases,
 )
-from cosim.feeder.twin.controlled import (
+from cosim.model.arrays import ComplexArray, IntArray
+from cosim.twin.control_settings import (
     CURRENT,
     GROUND,
     KVAR,
@@ -27,7 +28,6 @@ from cosim.feeder.twin.controlled import (
     MovedWinding,
     SwitchedCapacitor,
 )
-from cosim.model.arrays import ComplexArray, IntArray
 
 WHOLE_MATRIX, KEEP_VOLTAGES = 2, 0
 KIND_OF_MODE = {0: CURRENT, 1: VOLTAGE, 2: KVAR, 4: POWER_FACTOR}

@@ -36,7 +36,7 @@ _IMPEDANCE: Factor = (_SQUARE, _SQUARE, _SQUARE, _SQUARE)
 
 
 @dataclass(frozen=True)
-class LoadLaw:
+class LoadModel:
     """The law of one kind of load.
 
     Attributes:
@@ -126,7 +126,7 @@ def _added(polynomials: Sequence[Polynomial]) -> Polynomial:
 
 
 @dataclass(frozen=True)
-class LoadLaws:
+class LoadModels:
     """The laws of a feeder as arrays.
 
     Attributes:
@@ -140,7 +140,7 @@ class LoadLaws:
     drop_out: FloatArray
 
     @classmethod
-    def of(cls, laws: Sequence[LoadLaw]) -> LoadLaws:
+    def of(cls, laws: Sequence[LoadModel]) -> LoadModels:
         """Tables of some laws, in their order."""
         terms = np.zeros((len(laws), REGIONS, PARTS, TERMS))
         for row, law in enumerate(laws):
@@ -174,5 +174,5 @@ def _value(terms: FloatArray, m: float) -> FloatArray:
     return value
 
 
-INVERTER = LoadLaw(CONSTANT_POWER, 0.0, 0.0, 1e9)
+INVERTER = LoadModel(CONSTANT_POWER, 0.0, 0.0, 1e9)
 """A device holds its power at any voltage."""

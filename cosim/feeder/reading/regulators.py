@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from cosim.feeder.engine import Engine
-from cosim.feeder.twin.control_settings import NotReproducedError, ask, each_enabled, eligible_phases
-from cosim.feeder.twin.controlled import GROUND, MovedWinding, RegulatorControl, ReverseMode
+from cosim.feeder.reading.control_properties import NotReproducedError, ask, each_enabled, eligible_phases
+from cosim.twin.control_settings import GROUND, MovedWinding, RegulatorControl, ReverseMode
 
 
 def read_windings(engine: Engine) -> tuple[MovedWinding, ...]:

@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.errors import ContractError
-from cosim.feeder.twin.controls import Controls
-from cosim.feeder.twin.curvature import curvature_of
-from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.flow import FlowSolver, Slopes
-from cosim.feeder.twin.pricing import Pricing
-from cosim.feeder.twin.quantities import Quantities
-from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow, Restless, Settling
-from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow
+from cosim.twin.adjoint_seeds import AdjointSeeds
+from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunting, InnerFlow
+from cosim.twin.controls import Controls
+from cosim.twin.cost_sensitivity import CostSensitivity
+from cosim.twin.data import TwinData
+from cosim.twin.loss_curvature import curvature_of
+from cosim.twin.power_flow import FlowSolver, Slopes
+from cosim.twin.quantities import Quantities
 
 FLOW_TOLERANCE_PU = 1e-8
 IMPORT_CORRECTIONS, LIMIT_CORRECTIONS = 8, 3
@@ -43,9 +43,9 @@ class FeederTwin:
     ) -> None:
         self._names, self._controls = data.watch.names, controls
         self._solver = FlowSolver(data, controls.switching_nodes)
-        self._settling = Settling(self._solver, controls)
+        self._equilibrium = ControlEquilibrium(self._solver, controls)
         self._quantities = Quantities(data, self._solver, controls)
-        self._pricing = Pricing(self._solver, controls, self._quantities)
+        self._cost_sensitivity = CostSensitivity(self._solver, controls, self._quantities)
         self._stale, self._frozen, self._measured = stale, frozen, False
         self._sketch: FloatArray | None = None
         self._curvature: dict[int, LossCurvature] = {}
@@ -57,15 +57,15 @@ class FeederTwin:
 
     # --- flows ------------------------------------------------------------------------------------
 
-    def look_ahead(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
+    def set_forecast(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
         """See :class:`cosim.model.twin.Twin`."""
-        self._settling.demand_kva = demand_kva
+        self._equilibrium.demand_kva = demand_kva
         if self._stale and self._measured:
             return
         self._measured = True
         closed = tuple(bool(value) for value in measurement.capacitor_closed)
         # A bank that is open counts as opened by its control: its dead time cannot be measured.
-        self._settling.measured = replace(
+        self._equilibrium.measured = replace(
             self._controls.present,
             taps=tuple(float(tap) for tap in measurement.tap),
             closed=closed,
@@ -74,8 +74,8 @@ class FeederTwin:
 
     def at_rest(self, periods: int) -> TwinFlow:
         """The state of the reading in some periods, as a start for flows."""
-        states = (self._settling.measured,) * periods
-        self._settling.use_states(states)
+        states = (self._equilibrium.measured,) * periods
+        self._equilibrium.use_states(states)
         none = np.zeros((periods, self._solver.devices), dtype=np.complex128)
         return self._describe(none, InnerFlow(self._solver.at_reading(periods), states, frozenset()))
 
@@ -104,21 +104,21 @@ class FeederTwin:
         earlier = None if start is None else _inner(start)
         if held and earlier is None:
             raise ContractError("regulators can only be held as they were in an earlier flow")
-        settling = self._settling
+        settling = self._equilibrium
         measured = (settling.measured,) * len(settling.demand_kva)
         states = measured if earlier is None or self._frozen else earlier.states
         volts = None if earlier is None else earlier.volts
-        restless: Restless = frozenset() if earlier is None else earlier.restless
+        hunting_periods: Hunting = frozenset() if earlier is None else earlier.hunting_periods
         if not held and not self._frozen:
-            restless -= self._worth_another_try(earlier)
-            states, volts, restless = settling.settle(device_kva, states, volts, restless)
+            hunting_periods -= self._worth_another_try(earlier)
+            states, volts, hunting_periods = settling.settle(device_kva, states, volts, hunting_periods)
         volts = settling.solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
         gains = {} if earlier is None else dict(earlier.gains)
-        return self._describe(device_kva, InnerFlow(volts, states, restless, gains))
+        return self._describe(device_kva, InnerFlow(volts, states, hunting_periods, gains))
 
-    def _worth_another_try(self, earlier: InnerFlow | None) -> Restless:
+    def _worth_another_try(self, earlier: InnerFlow | None) -> Hunting:
         """The nearest periods that hunted, where no bank is at its setting any more."""
-        near = frozenset(range(TRIED_AGAIN)) & (earlier.restless if earlier else frozenset())
+        near = frozenset(range(TRIED_AGAIN)) & (earlier.hunting_periods if earlier else frozenset())
         if earlier is None or not near:
             return frozenset()
         nearest = self._quantities.values(earlier, Quantity.SWITCHING).max(axis=0, initial=0.0)
@@ -136,7 +136,7 @@ class FeederTwin:
             import_kva=imported,
             losses_kw=np.asarray(imported.real + device_kva.real.sum(axis=1) - drawn_kw),
             converged=volts.converged,
-            hunting=len(inner.restless),
+            hunting=len(inner.hunting_periods),
             iterations=volts.iterations,
             inner=inner,
         )
@@ -152,26 +152,28 @@ class FeederTwin:
     def cost_slope(self, flow: TwinFlow, prices: Prices, worth: FloatArray) -> Slope:
         """See :class:`cosim.model.twin.Twin`."""
         inner = _inner(flow)
-        weights = self._pricing.weights(inner, self._slopes(flow), prices)
+        weights = self._cost_sensitivity.weights(inner, self._slopes(flow), prices)
         if worth.any():
-            weights = weights.joined(self._pricing.charged(inner, -worth))
+            weights = weights.joined(self._cost_sensitivity.charged(inner, -worth))
         p, q = self._adjoint(flow, weights, IMPORT_CORRECTIONS)
         return p + prices.losses_kw[:, None], q
 
     def regulated(self, flow: TwinFlow) -> FloatArray:
         """See :class:`cosim.model.twin.Twin`."""
-        return self._pricing.regulated(_inner(flow))
+        return self._cost_sensitivity.regulated(_inner(flow))
 
     def tap_worth(self, flow: TwinFlow, prices: Prices) -> FloatArray:
         """See :class:`cosim.model.twin.Twin`."""
         inner, slopes = _inner(flow), self._slopes(flow)
         if self._frozen:
-            return np.zeros_like(self._pricing.regulated(inner))
-        self._settling.use_states(inner.states)
-        return self._pricing.tap_worth(inner, slopes, self._pricing.weights(inner, slopes, prices))
+            return np.zeros_like(self._cost_sensitivity.regulated(inner))
+        self._equilibrium.use_states(inner.states)
+        return self._cost_sensitivity.tap_worth(
+            inner, slopes, self._cost_sensitivity.weights(inner, slopes, prices)
+        )
 
-    def _adjoint(self, flow: TwinFlow, weights: Weights, corrections: int) -> Slope:
-        self._settling.use_states(_inner(flow).states)
+    def _adjoint(self, flow: TwinFlow, weights: AdjointSeeds, corrections: int) -> Slope:
+        self._equilibrium.use_states(_inner(flow).states)
         return self._solver.adjoint(self._slopes(flow), weights, corrections)
 
     def _slopes(self, flow: TwinFlow) -> Slopes:
@@ -184,7 +186,7 @@ class FeederTwin:
         """See :class:`cosim.model.twin.Twin`. Computed once per feeder: it only guides the steps."""
         if modes not in self._curvature:
             inner = _inner(flow)
-            self._settling.use_states(inner.states)
+            self._equilibrium.use_states(inner.states)
             current = self._solver.current_per_kva(inner.volts, period)
             losses = np.conj(current.T) @ self._solver.device_response(inner.volts, period) / 1e3
             self._curvature[modes] = curvature_of(
@@ -220,7 +222,7 @@ class FeederTwin:
         if self._sketch is None:
             mix = np.random.default_rng(MIX_SEED).standard_normal((self._solver.devices, MIXES))
             inner = _inner(flow)
-            self._settling.use_states(inner.states)
+            self._equilibrium.use_states(inner.states)
             response = self._solver.sketch(inner.volts, period, mix)
             turned = self._quantities.turned(response, inner.volts, period)
             both = np.concatenate([turned.real, turned.imag], axis=1)

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cosim.feeder.twin.controlled import (
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.twin.control_settings import (
     GROUND,
     MINIMUM,
     RegulatorControl,
     ReverseMode,
     tap_parts,
 )
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
 REACH = 0.7
 """Share of the wanted taps that one static action makes."""

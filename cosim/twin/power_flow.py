@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.factor import BorderedFactor
-from cosim.feeder.twin.kernels import (
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.twin.adjoint_seeds import AdjointSeeds, as_parts
+from cosim.twin.data import TwinData
+from cosim.twin.factor import BorderedFactor
+from cosim.twin.kernels import (
     LegArrays,
     add_leg_currents,
     extrapolate,
@@ -25,8 +27,6 @@ from cosim.feeder.twin.kernels import (
     leg_slopes,
     subtract_slopes,
 )
-from cosim.feeder.twin.weights import Weights, as_parts
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
 MOST_ITERATIONS = 100
 PLAIN_PASSES, GROWING, WORTH_ACCELERATING = 3, 1.2, 0.15
@@ -41,7 +41,7 @@ COLUMNS = 32
 
 
 @dataclass(frozen=True)
-class Volts:
+class NodeVoltages:
     """Voltages of some periods, in the order and layout of the kernels.
 
     Attributes:
@@ -64,11 +64,11 @@ class Volts:
         """How many periods."""
         return len(self.state)
 
-    def moved(self, period: IntArray) -> Volts:
+    def moved(self, period: IntArray) -> NodeVoltages:
         """The given periods of these, in the given order."""
         parts = self.parts[:, np.concatenate([period, self.periods + period])]
         watt, var = self.watt[:, period], self.var[:, period]
-        return Volts(parts, self.state[period], watt, var, self.converged[period], self.iterations)
+        return NodeVoltages(parts, self.state[period], watt, var, self.converged[period], self.iterations)
 
     def complex(self, rows: IntArray) -> ComplexArray:
         """Complex voltages of some rows, shape (row, period)."""
@@ -143,8 +143,8 @@ class FlowSolver:
         state: IntArray,
         *,
         tolerance: float,
-        start: Volts | None = None,
-    ) -> Volts:
+        start: NodeVoltages | None = None,
+    ) -> NodeVoltages:
         """Exact flows; periods that have no solution are marked, not raised.
 
         Args:
@@ -178,32 +178,34 @@ class FlowSolver:
                 break
             if iterations == PLAIN_PASSES:
                 rate = min(GROWING * float(change.max()) / slowest, 0.8)
-        return Volts(v, state, watt, var, change <= max(10.0 * tolerance, 1e-6), iterations)
+        return NodeVoltages(v, state, watt, var, change <= max(10.0 * tolerance, 1e-6), iterations)
 
-    def at_reading(self, periods: int) -> Volts:
+    def at_reading(self, periods: int) -> NodeVoltages:
         """Voltages of the reading with no power drawn yet, as a start."""
         none = np.zeros((len(self._legs.a), periods))
         v = as_parts(np.repeat(self._start[:, None], periods, axis=1))
-        return Volts(v, np.zeros(periods, dtype=np.int64), none, none, np.ones(periods, dtype=bool), 0)
+        return NodeVoltages(
+            v, np.zeros(periods, dtype=np.int64), none, none, np.ones(periods, dtype=bool), 0
+        )
 
-    def import_kva(self, volts: Volts) -> ComplexArray:
+    def import_kva(self, volts: NodeVoltages) -> ComplexArray:
         """Complex power from the source, shape (period,)."""
         v, current = self._head(volts)
         return np.asarray((v * np.conj(current)).sum(axis=0) / 1e3)
 
-    def _head(self, volts: Volts) -> tuple[ComplexArray, ComplexArray]:
+    def _head(self, volts: NodeVoltages) -> tuple[ComplexArray, ComplexArray]:
         source = self._data.source
         v = volts.complex(self.place[source.nodes])
         return v, source.current[:, None] - source.admittance @ v
 
-    def load_power(self, volts: Volts) -> ComplexArray:
+    def load_power(self, volts: NodeVoltages) -> ComplexArray:
         """Power in VA that each load leg really draws, shape (leg, period)."""
         loads = self._loads
         power = np.empty((loads, volts.periods), dtype=np.complex128)
         leg_powers(self._legs, volts.watt[:loads], volts.var, volts.parts, power)
         return power
 
-    def near_jump(self, volts: Volts) -> int:
+    def near_jump(self, volts: NodeVoltages) -> int:
         """Loads so near a voltage where their law jumps that there may be another flow, in any period."""
         a, b, law = (part[: self._loads] for part in (self._legs.a, self._legs.b, self._legs.law))
         m = np.abs(volts.complex(a) - volts.complex(b)) / self._legs.base_v[: self._loads, None]
@@ -214,22 +216,22 @@ class FlowSolver:
 
     # --- adjoints ---------------------------------------------------------------------------------
 
-    def slopes(self, volts: Volts) -> Slopes:
+    def slopes(self, volts: NodeVoltages) -> Slopes:
         """Slopes of all legs at a flow; compute once, use for every adjoint of that flow."""
         shape = volts.watt.shape
         direct, conjugate = np.empty(shape, dtype=np.complex128), np.empty(shape, dtype=np.complex128)
         leg_slopes(self._legs, volts.watt, volts.var, volts.parts, direct, conjugate)
         return Slopes(volts, direct, conjugate)
 
-    def import_weights(self, volts: Volts) -> Weights:
-        """Weights of the import in watt, one functional per period."""
+    def import_weights(self, volts: NodeVoltages) -> AdjointSeeds:
+        """AdjointSeeds of the import in watt, one functional per period."""
         source = self._data.source
         v, current = self._head(volts)
         weights = np.conj(current) - source.admittance.T @ np.conj(v)
-        return Weights.dense(self.place[source.nodes], weights, np.arange(volts.periods))
+        return AdjointSeeds.dense(self.place[source.nodes], weights, np.arange(volts.periods))
 
-    def demand_weights(self, slopes: Slopes) -> Weights:
-        """Weights of what the loads draw in watt, one functional per period.
+    def demand_weights(self, slopes: Slopes) -> AdjointSeeds:
+        """AdjointSeeds of what the loads draw in watt, one functional per period.
 
         A leg draws ``Re(conj(u) I)``; with the slopes of I that gives the weight of du
         ``conj(I) + conj(u) direct + u conj(conjugate)``.
@@ -240,9 +242,11 @@ class FlowSolver:
         direct = slopes.direct[:loads] + self._legs.balance[:loads, None]
         weight = self.load_power(volts) / u + np.conj(u) * direct + u * np.conj(slopes.conjugate[:loads])
         rows, both = np.concatenate([a, b]), np.concatenate([weight, -weight])
-        return Weights.dense(rows, both, np.arange(volts.periods))
+        return AdjointSeeds.dense(rows, both, np.arange(volts.periods))
 
-    def adjoint(self, slopes: Slopes, weights: Weights, corrections: int) -> tuple[FloatArray, FloatArray]:
+    def adjoint(
+        self, slopes: Slopes, weights: AdjointSeeds, corrections: int
+    ) -> tuple[FloatArray, FloatArray]:
         """How functionals follow the devices, per kW and per kvar, shape (functional, device).
 
         Args:
@@ -259,7 +263,7 @@ class FlowSolver:
         return np.concatenate([p for p, _ in parts]), np.concatenate([q for _, q in parts])
 
     def adjoint_at(
-        self, slopes: Slopes, weights: Weights, corrections: int, rows: IntArray
+        self, slopes: Slopes, weights: AdjointSeeds, corrections: int, rows: IntArray
     ) -> ComplexArray:
         """How functionals follow a current into some nodes, shape (functional, row): ``df = Re(y dI)``."""
         parts = [
@@ -286,7 +290,7 @@ class FlowSolver:
         return int(self._owner[1].max(initial=-1)) + 1
 
     def _adjoints(
-        self, slopes: Slopes, weights: Weights, corrections: int
+        self, slopes: Slopes, weights: AdjointSeeds, corrections: int
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         """Adjoint voltages, block by block, with the periods of each block's functionals."""
         count = len(weights.period)
@@ -305,7 +309,9 @@ class FlowSolver:
                 y = x
             yield period, y
 
-    def _to_devices(self, volts: Volts, period: IntArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _to_devices(
+        self, volts: NodeVoltages, period: IntArray, y: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         at_a, at_b = self._legs.a[self._loads :], self._legs.b[self._loads :]
         width = len(period)
         difference = y[at_a] - y[at_b]
@@ -317,7 +323,7 @@ class FlowSolver:
         np.add.at(total, self._owner[1], 1e3 * per_watt)
         return np.ascontiguousarray(total.real.T), np.ascontiguousarray(total.imag.T)
 
-    def device_response(self, volts: Volts, period: int) -> ComplexArray:
+    def device_response(self, volts: NodeVoltages, period: int) -> ComplexArray:
         """Voltage across each device leg per conjugate kVA of each device, shape (leg, device).
 
         Currents at frozen voltage: what the curvature of the losses is made of.
@@ -332,7 +338,7 @@ class FlowSolver:
             response[:, first:last] = z[:, : last - first] + 1j * z[:, last - first :]
         return response
 
-    def current_per_kva(self, volts: Volts, period: int) -> ComplexArray:
+    def current_per_kva(self, volts: NodeVoltages, period: int) -> ComplexArray:
         """Current of each device leg per conjugate kVA of each device, shape (leg, device)."""
         at_a, at_b = self._legs.a[self._loads :], self._legs.b[self._loads :]
         u = (volts.complex(at_a) - volts.complex(at_b))[:, period]
@@ -340,7 +346,7 @@ class FlowSolver:
         matrix[np.arange(len(at_a)), self._owner[1]] = 1e3 * self._share[1] / np.conj(u)
         return matrix
 
-    def sketch(self, volts: Volts, period: int, mix: FloatArray) -> ComplexArray:
+    def sketch(self, volts: NodeVoltages, period: int, mix: FloatArray) -> ComplexArray:
         """Voltages of all nodes per unit of some mixes of device powers, shape (node + 1, mix).
 
         Args:
@@ -351,7 +357,7 @@ class FlowSolver:
         count = mix.shape[1]
         return np.asarray(y[:, :count] + 1j * y[:, count:])
 
-    def _respond(self, volts: Volts, period: int, leg_current: ComplexArray) -> FloatArray:
+    def _respond(self, volts: NodeVoltages, period: int, leg_current: ComplexArray) -> FloatArray:
         at_a, at_b = self._legs.a[self._loads :], self._legs.b[self._loads :]
         columns = leg_current.shape[1]
         current = np.zeros((self._data.size + 1, columns), dtype=np.complex128)
@@ -367,7 +373,7 @@ class FlowSolver:
 class Slopes:
     """Slopes of the leg currents at a flow, shape (leg, period) each; see the kernels."""
 
-    volts: Volts
+    volts: NodeVoltages
     direct: ComplexArray
     conjugate: ComplexArray
 

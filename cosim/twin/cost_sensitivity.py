@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cosim.feeder.twin.controls import Controls, ControlState
-from cosim.feeder.twin.flow import FlowSolver, Slopes
-from cosim.feeder.twin.quantities import Quantities
-from cosim.feeder.twin.settling import Gain, InnerFlow
-from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
 from cosim.model.twin import Prices
+from cosim.twin.adjoint_seeds import AdjointSeeds
+from cosim.twin.control_equilibrium import Gain, InnerFlow
+from cosim.twin.controls import Controls, ControlState
+from cosim.twin.power_flow import FlowSolver, Slopes
+from cosim.twin.quantities import Quantities
 
 WORTH_CORRECTIONS = 3
 """Passes of an adjoint for the worth of taps, an estimate of what they will do."""
@@ -45,7 +45,7 @@ class _Regulated:
     follows: BoolArray
 
 
-class Pricing:
+class CostSensitivity:
     """Slopes of the cost of one feeder's flows.
 
     Args:
@@ -57,8 +57,8 @@ class Pricing:
         self._sensed = solver.place[controls.nodes]
         self._border = solver.place[controls.switching_nodes]
 
-    def weights(self, flow: InnerFlow, slopes: Slopes, prices: Prices) -> Weights:
-        """Weights of the cost, one functional per period.
+    def weights(self, flow: InnerFlow, slopes: Slopes, prices: Prices) -> AdjointSeeds:
+        """AdjointSeeds of the cost, one functional per period.
 
         Losses are import and injections less the loads' demand, which follows the voltage; the
         injections themselves are not in here.
@@ -76,13 +76,13 @@ class Pricing:
         """Voltages that regulators hold, in parts of their set voltage, shape (regulator, period)."""
         return self._regulated(flow).value
 
-    def charged(self, flow: InnerFlow, worth: FloatArray) -> Weights:
-        """Weights of the regulated voltages at what they are worth, one functional per period."""
+    def charged(self, flow: InnerFlow, worth: FloatArray) -> AdjointSeeds:
+        """AdjointSeeds of the regulated voltages at what they are worth, one functional per period."""
         slope = self._regulated(flow).slope
         value = (worth[:, None, :] * slope).sum(axis=0)
-        return Weights.dense(self._sensed, value, np.arange(flow.volts.periods))
+        return AdjointSeeds.dense(self._sensed, value, np.arange(flow.volts.periods))
 
-    def tap_worth(self, flow: InnerFlow, slopes: Slopes, cost: Weights) -> FloatArray:
+    def tap_worth(self, flow: InnerFlow, slopes: Slopes, cost: AdjointSeeds) -> FloatArray:
         """What each regulated voltage is worth by the taps, shape (regulator, period).
 
         With the taps free, ``dx`` moves cost and regulated voltages by ``c dx + g dr`` and
@@ -117,7 +117,7 @@ class Pricing:
         ]
         which, period = np.nonzero(regulated.follows & ~np.array(known))
         rows = np.ascontiguousarray(regulated.slope[which, :, period].T)
-        held = self._adjoint(slopes, Weights.dense(self._sensed, rows, period))
+        held = self._adjoint(slopes, AdjointSeeds.dense(self._sensed, rows, period))
         at_border = flow.volts.complex(self._border)
         for t in np.flatnonzero(~np.array(known)):
             here = np.flatnonzero(period == t)
@@ -126,7 +126,7 @@ class Pricing:
             gain = -np.real(held[here] @ current.T) + np.diag(regulated.own[taps, t])
             flow.gains[int(t)] = Gain(flow.states[t], taps, gain)
 
-    def _adjoint(self, slopes: Slopes, weights: Weights) -> ComplexArray:
+    def _adjoint(self, slopes: Slopes, weights: AdjointSeeds) -> ComplexArray:
         return self._solver.adjoint_at(slopes, weights, WORTH_CORRECTIONS, self._border)
 
     def _regulated(self, flow: InnerFlow) -> _Regulated:

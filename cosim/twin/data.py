@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import scipy.sparse as sp
 
-from cosim.feeder.twin.load_law import LoadLaws
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.twin.load_model import LoadModels
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class TwinData:
     loads: Legs
     standing_kva: ComplexArray
     devices: Legs
-    laws: LoadLaws
+    laws: LoadModels
     watch: Watch
     ampacity: Ampacity
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cosim.feeder.twin.controlled import GROUND, RegulatorControl, tap_parts
-from cosim.feeder.twin.regulator_law import Wishes, difference_rows, on_places
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
+from cosim.twin.control_settings import GROUND, RegulatorControl, tap_parts
+from cosim.twin.regulator_law import Wishes, difference_rows, on_places
 
 NEAR_NEUTRAL = 1e-12
 
 
-class ReversalLaw:
+class ReversePowerLaw:
     """The reversible ones among the regulator controls; ``position`` maps system nodes to places."""
 
     def __init__(self, controls: Sequence[RegulatorControl], position: dict[int, int]) -> None:

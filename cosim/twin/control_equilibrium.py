@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cosim.feeder.twin.controls import Controls, ControlState
-from cosim.feeder.twin.flow import FlowSolver, Slopes, Volts
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
+from cosim.twin.controls import Controls, ControlState
+from cosim.twin.power_flow import FlowSolver, NodeVoltages, Slopes
 
 SETTLING_TOLERANCE_PU = 2e-5
 CONTROL_ITERATIONS = 40
@@ -21,7 +21,7 @@ TRIED_AGAIN = 3
 
 States = tuple[ControlState, ...]
 """One state per period."""
-Restless = frozenset[int]
+Hunting = frozenset[int]
 """Periods whose controls hunt; they are held."""
 
 
@@ -47,28 +47,30 @@ class InnerFlow:
     Attributes:
         volts: voltages of all periods.
         states: of the controls.
-        restless: periods that are held.
+        hunting_periods: periods that are held.
         gains: how regulated voltages answer to taps, by period, see :class:`Gain`.
         kept_slopes: of the leg currents, once they were asked for.
         kept_values: of limited quantities, likewise.
     """
 
-    volts: Volts
+    volts: NodeVoltages
     states: States
-    restless: Restless
+    hunting_periods: Hunting
     gains: dict[int, Gain] = field(default_factory=dict)
     kept_slopes: list[Slopes] = field(default_factory=list)
     kept_values: dict[Quantity, FloatArray] = field(default_factory=dict)
 
     def moved(self, period: IntArray) -> InnerFlow:
         """The given periods, in the given order; the nearest that hunted are tried again."""
-        hunted = {new for new, old in enumerate(period) if int(old) in self.restless}
-        restless = frozenset(new for new in hunted if new >= TRIED_AGAIN)
+        hunted = {new for new, old in enumerate(period) if int(old) in self.hunting_periods}
+        hunting_periods = frozenset(new for new in hunted if new >= TRIED_AGAIN)
         gains = {new: self.gains[int(old)] for new, old in enumerate(period) if int(old) in self.gains}
-        return InnerFlow(self.volts.moved(period), tuple(self.states[i] for i in period), restless, gains)
+        return InnerFlow(
+            self.volts.moved(period), tuple(self.states[i] for i in period), hunting_periods, gains
+        )
 
 
-class Settling:
+class ControlEquilibrium:
     """Flows of one feeder under its controls.
 
     Args:
@@ -88,15 +90,15 @@ class Settling:
         self._changes: dict[ControlState, ComplexArray] = {}
 
     def solve(
-        self, device_kva: ComplexArray, states: States, start: Volts | None, tolerance: float
-    ) -> Volts:
+        self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, tolerance: float
+    ) -> NodeVoltages:
         """Flows with the controls held in some states."""
         column = self.use_states(states)
         return self._solver.solve(self.demand_kva, device_kva, column, tolerance=tolerance, start=start)
 
     def solve_period(
-        self, device_kva: ComplexArray, period: int, state: ControlState, start: Volts
-    ) -> Volts:
+        self, device_kva: ComplexArray, period: int, state: ControlState, start: NodeVoltages
+    ) -> NodeVoltages:
         """Flow of one period in some state."""
         column = self.use_states((state,))
         one = slice(period, period + 1)
@@ -125,13 +127,13 @@ class Settling:
         change = self._changes[state] = self._controls.admittance_change(state)
         return change
 
-    def sensed(self, volts: Volts) -> ComplexArray:
+    def sensed(self, volts: NodeVoltages) -> ComplexArray:
         """Voltages that the controls look at, volt, shape (node, period)."""
         return volts.complex(self._sensed)
 
     def settle(
-        self, device_kva: ComplexArray, states: States, start: Volts | None, restless: Restless
-    ) -> tuple[States, Volts, Restless]:
+        self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, hunting_periods: Hunting
+    ) -> tuple[States, NodeVoltages, Hunting]:
         """Where the controls go, period after period, each from where the one before rests.
 
         They see the exact flow of every state they pass through, as in the feeder: which rest is found
@@ -141,17 +143,17 @@ class Settling:
             device_kva: injections.
             states: near which the rest is expected.
             start: voltages to start from.
-            restless: periods that are held in their states.
+            hunting_periods: periods that are held in their states.
 
         Returns:
             States, the flow in the expected ones to start from, and the periods that are held.
         """
         volts = self.solve(device_kva, states, start, SETTLING_TOLERANCE_PU)
         if not volts.converged.all():
-            return states, volts, restless
+            return states, volts, hunting_periods
         before, settled, overran = self.measured, list[ControlState](), set[int]()
         for period, state in enumerate(states):
-            if period in restless:
+            if period in hunting_periods:
                 before = state
             else:
                 here = _PeriodFlow(self, period, device_kva, volts, state)
@@ -160,7 +162,7 @@ class Settling:
                 if rest.overrun:
                     overran.add(period)
             settled.append(before)
-        return tuple(settled), volts, restless | overran
+        return tuple(settled), volts, hunting_periods | overran
 
 
 class _PeriodFlow:
@@ -176,24 +178,24 @@ class _PeriodFlow:
 
     def __init__(
         self,
-        settling: Settling,
+        settling: ControlEquilibrium,
         period: int,
         device_kva: ComplexArray,
-        volts: Volts,
+        volts: NodeVoltages,
         state: ControlState,
     ) -> None:
-        self._settling, self._period, self._device_kva = settling, period, device_kva
+        self._equilibrium, self._period, self._device_kva = settling, period, device_kva
         self._all, self._known = volts, state
-        self._last: Volts | None = None
+        self._last: NodeVoltages | None = None
         # Controls that hunt come back to the same states again and again.
         self._seen: dict[ControlState, ComplexArray] = {}
 
     def sense(self, state: ControlState) -> ComplexArray:
         """Voltages that the controls look at in a state, volt."""
         if state == self._known:
-            return self._settling.sensed(self._all)[:, self._period]
+            return self._equilibrium.sensed(self._all)[:, self._period]
         if state not in self._seen:
             start = self._last or self._all.moved(np.array([self._period]))
-            self._last = self._settling.solve_period(self._device_kva, self._period, state, start)
-            self._seen[state] = self._settling.sensed(self._last)[:, 0]
+            self._last = self._equilibrium.solve_period(self._device_kva, self._period, state, start)
+            self._seen[state] = self._equilibrium.sensed(self._last)[:, 0]
         return self._seen[state]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.feeder.twin.controls import Controls
-from cosim.feeder.twin.data import TwinData
-from cosim.feeder.twin.flow import FlowSolver, Volts
-from cosim.feeder.twin.settling import TRIED_AGAIN, InnerFlow
-from cosim.feeder.twin.weights import Weights
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
+from cosim.twin.adjoint_seeds import AdjointSeeds
+from cosim.twin.control_equilibrium import TRIED_AGAIN, InnerFlow
+from cosim.twin.controls import Controls
+from cosim.twin.data import TwinData
+from cosim.twin.power_flow import FlowSolver, NodeVoltages
 
 ALPHA = np.exp(2j * np.pi / 3)
 SEQUENCES = np.array([[1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]]) / 3.0
@@ -69,13 +69,15 @@ class Quantities:
         current = self._data.ampacity.row[at] @ volts.complex(self._place[:-1])
         return np.asarray(np.abs(current) / self._data.ampacity.amps[at][:, None])
 
-    def weights(self, flow: InnerFlow, quantity: Quantity, place: IntArray, period: IntArray) -> Weights:
-        """Weights of a quantity at some places and periods, one functional each."""
+    def weights(
+        self, flow: InnerFlow, quantity: Quantity, place: IntArray, period: IntArray
+    ) -> AdjointSeeds:
+        """AdjointSeeds of a quantity at some places and periods, one functional each."""
         if quantity is Quantity.VOLTAGE:
             return self._voltage_weights(flow.volts, place, period)
         if quantity is Quantity.SWITCHING:
             _, slope = self._rest(flow)
-            return Weights.dense(self._sensed, np.ascontiguousarray(slope[place, :, period].T), period)
+            return AdjointSeeds.dense(self._sensed, np.ascontiguousarray(slope[place, :, period].T), period)
         if quantity is Quantity.UNBALANCE:
             return self._unbalance_weights(flow.volts, place, period)
         return self._current_weights(flow.volts, self._conductors(quantity)[place], period)
@@ -85,11 +87,11 @@ class Quantities:
 
     # --- voltages ---------------------------------------------------------------------------------
 
-    def watched(self, volts: Volts) -> ComplexArray:
+    def watched(self, volts: NodeVoltages) -> ComplexArray:
         """Complex voltages that have limits, volt, shape (place, period)."""
         return volts.complex(self._watch_a) - volts.complex(self._watch_b)
 
-    def turned(self, response: ComplexArray, volts: Volts, period: int) -> ComplexArray:
+    def turned(self, response: ComplexArray, volts: NodeVoltages, period: int) -> ComplexArray:
         """Voltages of all nodes, shape (node, mix), as seen along the watched voltages of a period."""
         u = self.watched(volts)[:, period]
         along: ComplexArray = (np.conj(u) / np.abs(u))[:, None] * (
@@ -97,24 +99,26 @@ class Quantities:
         )
         return along
 
-    def deviation_weights(self, volts: Volts, centre_pu: float) -> Weights:
-        """Weights of the sum over places of ``(v² - centre²)²``, one functional per period."""
+    def deviation_weights(self, volts: NodeVoltages, centre_pu: float) -> AdjointSeeds:
+        """AdjointSeeds of the sum over places of ``(v² - centre²)²``, one functional per period."""
         u, base_v = self.watched(volts), self._data.watch.base_v[:, None]
         squared = (np.abs(u) / base_v) ** 2 - centre_pu**2
         weight = 4.0 * squared * np.conj(u) / base_v**2
         rows = np.concatenate([self._watch_a, self._watch_b])
-        return Weights.dense(rows, np.concatenate([weight, -weight]), np.arange(volts.periods))
+        return AdjointSeeds.dense(rows, np.concatenate([weight, -weight]), np.arange(volts.periods))
 
-    def _voltage_weights(self, volts: Volts, place: IntArray, period: IntArray) -> Weights:
+    def _voltage_weights(self, volts: NodeVoltages, place: IntArray, period: IntArray) -> AdjointSeeds:
         a, b = self._watch_a[place], self._watch_b[place]
         u = _picked(volts, a, period) - _picked(volts, b, period)
         value = np.conj(u) / (np.abs(u) * self._data.watch.base_v[place])
         column = np.arange(len(place))
-        return Weights(np.concatenate([a, b]), np.tile(column, 2), np.concatenate([value, -value]), period)
+        return AdjointSeeds(
+            np.concatenate([a, b]), np.tile(column, 2), np.concatenate([value, -value]), period
+        )
 
     # --- currents ---------------------------------------------------------------------------------
 
-    def _current_weights(self, volts: Volts, conductor: IntArray, period: IntArray) -> Weights:
+    def _current_weights(self, volts: NodeVoltages, conductor: IntArray, period: IntArray) -> AdjointSeeds:
         rows = self._data.ampacity.row[conductor].tocoo()
         node = self._place[rows.col]
         part = rows.data * _picked(volts, node, period[rows.row])
@@ -122,7 +126,7 @@ class Quantities:
         np.add.at(current, rows.row, part)
         towards = np.conj(current) / np.maximum(np.abs(current), 1e-9) / self._data.ampacity.amps[conductor]
         value: ComplexArray = np.asarray(rows.data * towards[rows.row], dtype=np.complex128)
-        return Weights(node, rows.row.astype(np.int64), value, period)
+        return AdjointSeeds(node, rows.row.astype(np.int64), value, period)
 
     # --- capacitor controls -----------------------------------------------------------------------
 
@@ -136,14 +140,14 @@ class Quantities:
         apart = np.zeros((slope.shape[0], slope.shape[2]))
         for period, state in enumerate(flow.states):
             distance, slope[:, :, period] = self._controls.bank_rest(state, v[:, period])
-            if period < TRIED_AGAIN or period not in flow.restless:
+            if period < TRIED_AGAIN or period not in flow.hunting_periods:
                 apart[:, period] = distance
         return apart, slope
 
     # --- unbalance --------------------------------------------------------------------------------
 
     def _sequences(
-        self, volts: Volts, place: IntArray, period: IntArray | slice
+        self, volts: NodeVoltages, place: IntArray, period: IntArray | slice
     ) -> tuple[ComplexArray, ComplexArray]:
         phases = [volts.complex(self._three[place, i]) for i in range(3)]
         v = np.array(
@@ -155,17 +159,17 @@ class Quantities:
         both = np.tensordot(SEQUENCES, v, axes=1)
         return both[0], both[1]
 
-    def _unbalance_weights(self, volts: Volts, place: IntArray, period: IntArray) -> Weights:
+    def _unbalance_weights(self, volts: NodeVoltages, place: IntArray, period: IntArray) -> AdjointSeeds:
         negative, positive = self._sequences(volts, place, period)
         m, n = np.maximum(np.abs(negative), 1e-9), np.abs(positive)
         value = np.conj(negative) / (m * n) * SEQUENCES[0][:, None]
         value = value - m * np.conj(positive) / n**3 * SEQUENCES[1][:, None]
         column = np.tile(np.arange(len(place)), 3)
         weights: ComplexArray = np.asarray(value.ravel(), dtype=np.complex128)
-        return Weights(self._three[place].T.ravel(), column, weights, period)
+        return AdjointSeeds(self._three[place].T.ravel(), column, weights, period)
 
 
-def _picked(volts: Volts, row: IntArray, period: IntArray) -> ComplexArray:
+def _picked(volts: NodeVoltages, row: IntArray, period: IntArray) -> ComplexArray:
     """One voltage per pair of row and period."""
     return np.asarray(volts.parts[row, period] + 1j * volts.parts[row, volts.periods + period])
 

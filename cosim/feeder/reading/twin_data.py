@@ -11,9 +11,9 @@ from cosim.errors import FeederError
 from cosim.feeder.branch import SQRT3, Watched
 from cosim.feeder.devices import device_controls
 from cosim.feeder.engine import Engine
-from cosim.feeder.twin.data import Ampacity, Legs, Source, TwinData, Watch
-from cosim.feeder.twin.load_law import INVERTER, LoadLaw, LoadLaws
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.twin.data import Ampacity, Legs, Source, TwinData, Watch
+from cosim.twin.load_model import INVERTER, LoadModel, LoadModels
 
 CARRIERS = ("load", "storage", "pvsystem", "generator")
 """Kinds of elements whose legs carry a power; the twin keeps no other part of their admittance."""
@@ -47,7 +47,7 @@ class _LegRows:
         )
 
 
-def read_twin(
+def read_twin_data(
     engine: Engine,
     watched: Sequence[Watched],
     *,
@@ -71,7 +71,7 @@ def read_twin(
     devices = [f"storage.{name}" for name in storages] + [f"pvsystem.{name}" for name in pvs]
     owners |= {name: i for i, name in enumerate(devices)}
     load_rows, device_rows, standing = _LegRows(), _LegRows(), list[complex]()
-    laws: dict[LoadLaw, int] = {INVERTER: 0}
+    laws: dict[LoadModel, int] = {INVERTER: 0}
     drawn: NeutralKept = ([], [], [])
     for element in _carriers(engine):
         legs = _take_legs(engine, element, drawn)
@@ -100,7 +100,7 @@ def read_twin(
         loads=load_rows.done(),
         standing_kva=np.array(standing, dtype=np.complex128),
         devices=_in_order_of_owner(device_rows.done()),
-        laws=LoadLaws.of(list(laws)),
+        laws=LoadModels.of(list(laws)),
         watch=Watch(
             tuple(w.name for w in watched),
             np.array([w.a for w in watched], dtype=np.int64),
@@ -174,24 +174,24 @@ def _is_delta(engine: Engine, kind: str, element: str) -> bool:
     return answer.startswith(("delta", "d", "l"))
 
 
-def _read_load(engine: Engine, element: str) -> tuple[float, LoadLaw]:
+def _read_load(engine: Engine, element: str) -> tuple[float, LoadModel]:
     loads = engine.dss.Loads
     name = element.partition(".")[2]
     loads.Name(name)
     kv = float(loads.kV())
     line_to_line = bool(loads.IsDelta()) or int(loads.Phases()) == 1
-    law = LoadLaw(
+    law = LoadModel(
         model=int(loads.Model()),
         low=float(engine.command(f"? {element}.vlowpu")),
         least=float(loads.Vminpu()),
         most=float(loads.Vmaxpu()),
         exponents=(float(loads.CVRwatts()), float(loads.CVRvars())) if loads.Model() == 4 else (1.0, 2.0),
-        zipv=tuple(float(x) for x in loads.ZipV()) if loads.Model() == 8 else LoadLaw.zipv,
+        zipv=tuple(float(x) for x in loads.ZipV()) if loads.Model() == 8 else LoadModel.zipv,
     )
     return 1e3 * (kv if line_to_line else kv / SQRT3), law
 
 
-def _read_generator(engine: Engine, element: str) -> tuple[complex, float, LoadLaw]:
+def _read_generator(engine: Engine, element: str) -> tuple[complex, float, LoadModel]:
     """Power in kVA, base in volt and law of a generator, battery or PV system nobody commands.
 
     Raises:
@@ -215,7 +215,11 @@ def _read_generator(engine: Engine, element: str) -> tuple[complex, float, LoadL
     power = -complex(flat[0::2].sum(), flat[1::2].sum())
     low, high = (float(engine.command(f"? {element}.{key}")) for key in ("vminpu", "vmaxpu"))
     line_to_line = number["phases"] == 1
-    return power, 1e3 * (number["kv"] if line_to_line else number["kv"] / SQRT3), LoadLaw(1, 0.0, low, high)
+    return (
+        power,
+        1e3 * (number["kv"] if line_to_line else number["kv"] / SQRT3),
+        LoadModel(1, 0.0, low, high),
+    )
 
 
 def _in_order_of_owner(legs: Legs) -> Legs:

@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from cosim.errors import FeederError
-from cosim.feeder.twin.kernels import Rows, solve_in_place
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray, Matrix
+from cosim.twin.kernels import Rows, solve_in_place
 
 NO_PIVOTING = {"SymmetricMode": True}
 

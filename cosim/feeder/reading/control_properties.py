@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cosim.feeder.engine import Engine
-from cosim.feeder.twin.controlled import AVERAGE, MAXIMUM, MINIMUM
+from cosim.twin.control_settings import AVERAGE, MAXIMUM, MINIMUM
 
 CHOICES = {"avg": AVERAGE, "max": MAXIMUM, "min": MINIMUM}
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cosim.feeder.twin.controlled import (
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
+from cosim.twin.control_settings import (
     AVERAGE,
     CURRENT,
     GROUND,
@@ -18,8 +19,7 @@ from cosim.feeder.twin.controlled import (
     VOLTAGE,
     CapacitorControl,
 )
-from cosim.feeder.twin.regulator_law import Wishes, difference_rows, on_places
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray
+from cosim.twin.regulator_law import Wishes, difference_rows, on_places
 
 
 class Banks(NamedTuple):

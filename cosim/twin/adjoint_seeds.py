@@ -10,7 +10,7 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class Weights:
+class AdjointSeeds:
     """Functionals of the voltages, ``df = Re(w dV)``, as sparse columns.
 
     Attributes:
@@ -25,18 +25,18 @@ class Weights:
     period: IntArray
 
     @classmethod
-    def dense(cls, rows: IntArray, values: ComplexArray, period: IntArray) -> Weights:
+    def dense(cls, rows: IntArray, values: ComplexArray, period: IntArray) -> AdjointSeeds:
         """Functionals over the same few rows; values of shape (row, functional)."""
         count = values.shape[1]
         return cls(np.repeat(rows, count), np.tile(np.arange(count), len(rows)), values.ravel(), period)
 
-    def scaled(self, factor: FloatArray) -> Weights:
+    def scaled(self, factor: FloatArray) -> AdjointSeeds:
         """These, each functional times a factor, shape (functional,)."""
         return replace(self, value=self.value * factor[self.column])
 
-    def joined(self, more: Weights) -> Weights:
+    def joined(self, more: AdjointSeeds) -> AdjointSeeds:
         """The sums of these functionals and others of the same periods."""
-        return Weights(
+        return AdjointSeeds(
             np.concatenate([self.row, more.row]),
             np.concatenate([self.column, more.column]),
             np.concatenate([self.value, more.value]),

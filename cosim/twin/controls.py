@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosim.errors import ContractError
-from cosim.feeder.engine import Engine
-from cosim.feeder.twin.capacitor_law import Banks, CapacitorLaw
-from cosim.feeder.twin.capacitor_reading import read_banks, read_capacitors
-from cosim.feeder.twin.controlled import (
+from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.twin.capacitor_law import Banks, CapacitorLaw
+from cosim.twin.control_settings import (
     GROUND,
     CapacitorControl,
     MovedWinding,
@@ -28,12 +27,10 @@ from cosim.feeder.twin.controlled import (
     tap_parts,
     tap_scaled,
 )
-from cosim.feeder.twin.regulator_law import RegulatorLaw, Wishes
-from cosim.feeder.twin.regulator_reading import look_backwards, read_regulators, read_windings
-from cosim.feeder.twin.reversal import ReversalLaw
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.twin.regulator_law import RegulatorLaw, Wishes
+from cosim.twin.reverse_power import ReversePowerLaw
 
-__all__ = ["ControlState", "Controls", "Settled", "read_controls", "tap_scaled"]
+__all__ = ["ControlState", "Controls", "Settled", "tap_scaled"]
 
 MOST_ITERATIONS = 100
 
@@ -116,11 +113,11 @@ class Controls:
         return _without_ground([w.nodes for w in self.windings] + [b.nodes for b in self.banks])
 
     @cached_property
-    def _laws(self) -> tuple[RegulatorLaw, ReversalLaw, CapacitorLaw]:
+    def _laws(self) -> tuple[RegulatorLaw, ReversePowerLaw, CapacitorLaw]:
         position = {int(node): place for place, node in enumerate(self.nodes)}
         return (
             RegulatorLaw(self.regulators, position),
-            ReversalLaw(self.regulators, position),
+            ReversePowerLaw(self.regulators, position),
             CapacitorLaw(self.capacitors, position),
         )
 
@@ -249,29 +246,6 @@ class Controls:
             )
 
 
-def read_controls(engine: Engine, node_names: tuple[str, ...]) -> Controls:
-    """Read all enabled regulator and capacitor controls at the present state of the engine.
-
-    Banks that are open are closed for a moment to read their admittance, and opened again.
-
-    Args:
-        engine: with a compiled circuit whose admittance matrix is built.
-        node_names: ``bus.node`` in the order of the admittance matrix.
-    """
-    windings = read_windings(engine)
-    banks, service = read_banks(engine)
-    regulators, left = read_regulators(engine, windings)
-    capacitors, left_too = read_capacitors(engine, node_names, banks, windings)
-    present = ControlState(
-        taps=tuple(winding.tap for winding in windings),
-        closed=tuple(bank.terminal and bank.step for bank in service),
-        opened=tuple(not bank.terminal and not bank.step for bank in service),
-        mistaken=tuple(bank.terminal and not bank.step for bank in service),
-        backwards=look_backwards(engine, windings, regulators),
-    )
-    return Controls(windings, banks, tuple(regulators), tuple(capacitors), present, {**left, **left_too})
-
-
 class _Round:
     """One run of control iterations: positions, and when each armed control will act.
 
@@ -281,7 +255,7 @@ class _Round:
 
     def __init__(
         self,
-        laws: tuple[RegulatorLaw, ReversalLaw, CapacitorLaw],
+        laws: tuple[RegulatorLaw, ReversePowerLaw, CapacitorLaw],
         places: tuple[IntArray, IntArray],
         state: ControlState,
     ) -> None:

@@ -1,0 +1,90 @@
+"""Read the model of a twin from the engine, and hold it against the state the engine is in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cosim.errors import FeederError
+from cosim.feeder.branch import Watched
+from cosim.feeder.engine import Engine
+from cosim.feeder.reading.controls import read_controls
+from cosim.feeder.reading.twin_data import read_twin_data
+from cosim.model.site import Site
+from cosim.model.state import Measurement
+from cosim.twin.feeder_twin import FeederTwin
+from cosim.twin.model_error import ModelError, Primitives, with_error
+from cosim.twin.twin_model import TwinModel
+
+VOLTAGE_TOLERANCE_PU, IMPORT_TOLERANCE = 1e-5, 1e-5
+"""A twin that differs by more from the engine it was read from is refused."""
+
+
+def read_twin_model(
+    engine: Engine, watched: Sequence[Watched], site: Site, measurement: Measurement, error: ModelError
+) -> TwinModel:
+    """Read a twin's model from an engine and hold it against the state the engine is in.
+
+    Args:
+        engine: holds the solved power flow that was measured.
+        watched: the voltages of the site's nodes.
+        site: names and ratings.
+        measurement: of the engine's present state.
+        error: what the twin gets wrong; it comes after the comparison.
+
+    Raises:
+        FeederError: an element the twin has no model for, or a twin that differs from the engine.
+    """
+    data = read_twin_data(
+        engine,
+        watched,
+        loads=site.loads,
+        storages=[storage.name for storage in site.storages],
+        pvs=[pv.name for pv in site.pvs],
+    )
+    exact = TwinModel(data, read_controls(engine, data.node_names))
+    _must_agree(exact.open(), measurement)
+    if error == ModelError():
+        return exact
+    return TwinModel(
+        with_error(data, _lines(engine), error),
+        exact.controls,
+        stale=error.stale_taps,
+        frozen=error.frozen_controls,
+    )
+
+
+def _must_agree(twin: FeederTwin, measurement: Measurement) -> None:
+    demand = measurement.demand_kw + 1j * measurement.demand_kvar
+    storage = measurement.storage_kw + 1j * measurement.storage_kvar
+    device = np.concatenate([storage, measurement.pv_kw + 1j * measurement.pv_kvar])
+    twin.set_forecast(measurement, demand[None, :])
+    flow = twin.flow(device[None, :], twin.at_rest(1), held=True)
+    apart = np.abs(flow.voltage_pu[:, 0] - measurement.voltage_pu)
+    worst = int(np.argmax(apart))
+    measured = complex(measurement.import_kw, measurement.import_kvar)
+    import_error = abs(complex(flow.import_kva[0]) - measured)
+    if not flow.converged.all() or apart[worst] > VOLTAGE_TOLERANCE_PU:
+        raise FeederError(
+            f"the twin differs from the feeder by {apart[worst]:.2g} pu at node {twin.nodes[worst]} (limit "
+            f"{VOLTAGE_TOLERANCE_PU:g}); an element behaves in a way it does not know. "
+            "Use planner lindistflow, or report the feeder"
+        )
+    if import_error > IMPORT_TOLERANCE * max(abs(measured), 100.0):
+        raise FeederError(
+            f"the twin's import differs from the feeder's by {import_error:.3g} kVA of "
+            f"{abs(measured):.4g} kVA; use planner lindistflow, or report the feeder"
+        )
+
+
+def _lines(engine: Engine) -> Primitives:
+    """Primitive admittances of all lines."""
+    lines, circuit = engine.dss.Lines, engine.dss.Circuit
+    found: Primitives = []
+    index = lines.First()
+    while index:
+        circuit.SetActiveElement(f"line.{lines.Name()}")
+        found.append(engine.admittance())
+        index = lines.Next()
+    return found

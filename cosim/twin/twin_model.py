@@ -1,0 +1,30 @@
+"""Everything a twin is made of, as plain values that can be sent to another process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cosim.twin.controls import Controls
+from cosim.twin.data import TwinData
+from cosim.twin.feeder_twin import FeederTwin
+
+
+@dataclass(frozen=True)
+class TwinModel:
+    """A feeder as its twin knows it.
+
+    Attributes:
+        data: network, loads and devices.
+        controls: regulators and capacitors.
+        stale: believe in the taps and capacitors measured first, ever after.
+        frozen: believe that no control reacts to a plan.
+    """
+
+    data: TwinData
+    controls: Controls
+    stale: bool = False
+    frozen: bool = False
+
+    def open(self) -> FeederTwin:
+        """A twin of its own for a planner; its factorisations and caches are shared with nobody."""
+        return FeederTwin(self.data, self.controls, stale=self.stale, frozen=self.frozen)
