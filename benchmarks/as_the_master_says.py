@@ -20,8 +20,8 @@ from cosim.errors import FeederError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.engine import Engine
 from cosim.feeder.plant import Feeder
+from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.state import Setpoints
 from cosim.model.timegrid import TimeGrid
 
@@ -46,12 +46,12 @@ class Apart:
     nodes: int
 
 
-def apart(master: Path, storages: tuple[StorageRating, ...] = (), pvs: tuple[PvRating, ...] = ()) -> Apart:
+def apart(master: Path, devices: tuple[Device, ...] = ()) -> Apart:
     """Compare one master.
 
     Args:
         master: OpenDSS master file.
-        storages, pvs: added to the plant only; nobody commands them, so they must not matter.
+        devices: added to the plant only; nobody commands them, so they must not matter.
     """
     model = FeederModel(master, tolerance=TOLERANCE, commanded=False)
     loads = model.loads
@@ -66,8 +66,7 @@ def apart(master: Path, storages: tuple[StorageRating, ...] = (), pvs: tuple[PvR
     )
     with Feeder(
         model,
-        storages=(*storages, *model.found_storages),
-        pvs=(*pvs, *model.found_pvs),
+        devices=(*devices, *model.found),
         exogenous=exogenous,
         grid=TimeGrid(datetime(2024, 6, 21, tzinfo=UTC), 3600, 1),
     ) as feeder:
@@ -81,7 +80,7 @@ def apart(master: Path, storages: tuple[StorageRating, ...] = (), pvs: tuple[PvR
     plain.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
     plain.solve(controls=True)
     plain.refresh_nodes()
-    if model.found_pvs:
+    if any(device.kind == "pv" for device in model.found):
         plain.command(f"batchedit pvsystem..* irradiance={IRRADIANCE}")
     plain.command(f"set tolerance={TOLERANCE}")
     # Inverter controls stop at a tolerance of their own, so the same number of solves is made.

@@ -25,11 +25,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from cosim.devices.storage import StorageRating
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.engine import Batch
 from cosim.feeder.plant import Feeder
 from cosim.model.exogenous import Exogenous
-from cosim.model.ratings import StorageRating
 from cosim.model.state import Measurement, Setpoints
 from cosim.model.timegrid import TimeGrid
 from cosim.opf.linear_flow import LinearFlow
@@ -153,8 +153,7 @@ class Bench:
         self.storages = _batteries(self.model)
         self.feeder = Feeder(
             self.model,
-            storages=self.storages,
-            pvs=(),
+            devices=self.storages,
             exogenous=exogenous,
             grid=TimeGrid(datetime(2024, 1, 1, tzinfo=UTC), 900, 1),
         )
@@ -167,7 +166,7 @@ class Bench:
         self.measured: Measurement = self.feeder.measure(0)
         self.idle = self.read()
         self.flow = LinearFlow(self.network)
-        self.share = self.flow.device_share(self.network.storage_share, len(self.storages))
+        self.share = self.flow.device_share(self.network.device_share, len(self.storages))
         self.anchor = self.flow.anchor(self.measured, np.zeros(self.network.size, dtype=np.complex128))
         self.unanchored = _source_only(self.flow, self.anchor)
 
@@ -184,10 +183,9 @@ class Bench:
 
     def solve(self, scenario: Scenario) -> Truth:
         """Solve a scenario in OpenDSS, taps and capacitors frozen."""
-        none = np.zeros(0)
-        applied = self.feeder.apply(Setpoints(scenario.kw, scenario.kvar, none, none))
-        if any(applied.storage_reason):
-            raise SystemExit(f"a set-point of {scenario.name!r} was cut: {applied.storage_reason}")
+        applied = self.feeder.apply(Setpoints(scenario.kw, scenario.kvar))
+        if any(applied.reason):
+            raise SystemExit(f"a set-point of {scenario.name!r} was cut: {applied.reason}")
         self.model.engine.solve(controls=False)
         return self.read()
 
@@ -345,7 +343,7 @@ def explain(bench: Bench, scenario: Scenario) -> dict[str, float]:
         return np.asarray(shares @ loads - 1j * network.shunt_kvar * u)
 
     def error(loads_then: ComplexArray, effects: Effects, network: RadialNetwork) -> float:
-        der = bench.flow.device_share(network.storage_share, len(bench.storages)) @ (
+        der = bench.flow.device_share(network.device_share, len(bench.storages)) @ (
             scenario.kw + 1j * scenario.kvar
         )
         before = _solved(here, consumption(here, bench.idle.load_kva, u0), u0, effects)

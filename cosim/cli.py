@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from cosim.commands import feeders, plans, studies
 from cosim.commands.console import FAILED, FINE, INVALID, bar, err, out
+from cosim.devices.registry import counted
 from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
 from cosim.plugins import UnknownPlugin
 from cosim.report.html import write_report
@@ -110,7 +111,7 @@ def check(scenario: ScenarioArgument, master: MasterOption = None) -> None:
         site = assembly.site
     out.print(
         f"[green]{escape(str(path))} is valid[/green]: {len(site.nodes)} nodes, {len(site.loads)} loads, "
-        f"{len(site.storages)} batteries, {len(site.pvs)} PV systems, {len(site.regulators)} regulators, "
+        f"{counted(device.kind for device in site.devices)}, {len(site.regulators)} regulators, "
         f"{study.grid.steps} steps of {study.grid.step_s} s, {len(study.horizon)} periods in a plan"
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from cosim.errors import CosimError
 
-Group = Literal["cosim.planners", "cosim.forecasters", "cosim.runners"]
+Group = Literal["cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"]
 Need = Literal["network", "twin", "truth"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
 radial network model, a twin of the feeder, the series that the plant will meet."""

@@ -1,4 +1,4 @@
-"""The values of a step as named wire quantities, and back. Contract version 2.
+"""The values of a step as named wire quantities, and back. Contract version 3.
 
 A quantity is one HELICS publication ``<federate>/<name>``: a vector of doubles, a double, an
 integer, or a JSON string. Units are those of :mod:`cosim.model.state`, stated in each publication.
@@ -57,8 +57,7 @@ class Sizes:
 
     nodes: int = 0
     loads: int = 0
-    storages: int = 0
-    pvs: int = 0
+    devices: int = 0
     regulators: int = 0
     capacitors: int = 0
 
@@ -68,26 +67,21 @@ class Sizes:
         return cls(
             len(site.nodes),
             len(site.loads),
-            len(site.storages),
-            len(site.pvs),
+            len(site.devices),
             len(site.regulators),
             len(site.capacitors),
         )
 
 
 def _setpoint_quantities(prefix: str, sizes: Sizes) -> tuple[Quantity, ...]:
-    storages, pvs = sizes.storages, sizes.pvs
     return (
-        Quantity(f"{prefix}storage_kw", "vector", "kW", storages),
-        Quantity(f"{prefix}storage_kvar", "vector", "kvar", storages),
-        Quantity(f"{prefix}pv_kw_limit", "vector", "kW", pvs),
-        Quantity(f"{prefix}pv_kvar", "vector", "kvar", pvs),
+        Quantity(f"{prefix}p_kw", "vector", "kW", sizes.devices),
+        Quantity(f"{prefix}q_kvar", "vector", "kvar", sizes.devices),
     )
 
 
 def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
     """What the feeder publishes at the start of a step."""
-    storages, pvs = sizes.storages, sizes.pvs
     return (
         Quantity("step", "int"),
         Quantity("time_s", "double", "s"),
@@ -95,12 +89,9 @@ def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("demand_kw", "vector", "kW", sizes.loads),
         Quantity("demand_kvar", "vector", "kvar", sizes.loads),
         Quantity("price_per_kwh", "double", "1/kWh"),
-        Quantity("stored_kwh", "vector", "kWh", storages),
-        Quantity("storage_kw", "vector", "kW", storages),
-        Quantity("storage_kvar", "vector", "kvar", storages),
-        Quantity("pv_available_kw", "vector", "kW", pvs),
-        Quantity("pv_kw", "vector", "kW", pvs),
-        Quantity("pv_kvar", "vector", "kvar", pvs),
+        *_setpoint_quantities("", sizes),
+        Quantity("stored_kwh", "vector", "kWh", sizes.devices),
+        Quantity("available_kw", "vector", "kW", sizes.devices),
         Quantity("tap", "vector", "ratio", sizes.regulators),
         Quantity("capacitor_closed", "vector", "", sizes.capacitors),
         Quantity("import_kw", "double", "kW"),
@@ -111,20 +102,22 @@ def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
 
 
 def decision_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
-    """What the controller publishes."""
+    """What the controller publishes for the feeder."""
     return (
         Quantity("step", "int"),
         Quantity("issued_at_s", "double", "s"),
         *_setpoint_quantities("", sizes),
         Quantity("source", "json"),
         Quantity("reason", "json"),
-        Quantity("plan", "json"),
     )
+
+
+PLAN = Quantity("plan", "json")
+"""Telemetry of the controller: the plan made at a step, for whoever wants it. The feeder does not."""
 
 
 def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
     """What the feeder publishes after it has solved a step."""
-    storages, pvs = sizes.storages, sizes.pvs
     return (
         *_setpoint_quantities("in_force_", sizes),
         Quantity("in_force_since", "json"),
@@ -132,11 +125,8 @@ def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("accepted_reason", "json"),
         Quantity("result_step", "int"),
         Quantity("result_voltage_pu", "vector", "pu", sizes.nodes),
-        Quantity("result_storage_kw", "vector", "kW", storages),
-        Quantity("result_storage_kvar", "vector", "kvar", storages),
-        Quantity("result_pv_kw", "vector", "kW", pvs),
-        Quantity("result_pv_kvar", "vector", "kvar", pvs),
-        Quantity("result_stored_kwh", "vector", "kWh", storages),
+        *_setpoint_quantities("result_", sizes),
+        Quantity("result_stored_kwh", "vector", "kWh", sizes.devices),
         Quantity("result_tap", "vector", "ratio", sizes.regulators),
         Quantity("result_import_kw", "double", "kW"),
         Quantity("result_import_kvar", "double", "kvar"),
@@ -194,12 +184,12 @@ def encode_decision(decision: Decision) -> dict[str, Value]:
         **_encode_setpoints("", decision.setpoints),
         "source": json.dumps(str(decision.source)),
         "reason": json.dumps(decision.reason),
-        "plan": "null" if decision.plan is None else str(_converter.dumps(decision.plan)),
+        PLAN.name: "null" if decision.plan is None else str(_converter.dumps(decision.plan)),
     }
 
 
 def decode_decision(values: Mapping[str, Any]) -> Decision:
-    """A decision from wire values.
+    """A decision from wire values; without its plan where that was not subscribed.
 
     Raises:
         ContractError: an unknown source.
@@ -207,7 +197,7 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
     source = json.loads(values["source"])
     if source not in tuple(Source):
         raise ContractError(f"controller/source is {source!r}, expected one of {', '.join(Source)}")
-    plan = values["plan"]
+    plan = values.get(PLAN.name, "null")
     return Decision(
         step=values["step"],
         issued_at_s=values["issued_at_s"],
@@ -222,14 +212,14 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     """Wire values of an outcome."""
     in_force, applied, result = outcome.in_force, outcome.applied, outcome.result
     names = (
-        "step", "voltage_pu", "storage_kw", "storage_kvar", "pv_kw", "pv_kvar", "stored_kwh", "tap",
-        "import_kw", "import_kvar", "losses_kw", "loading",
+        "step", "voltage_pu", "p_kw", "q_kvar", "stored_kwh", "tap", "import_kw", "import_kvar",
+        "losses_kw", "loading",
     )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),
         "in_force_since": json.dumps([in_force.issued_at_s, in_force.why_safe]),
         **_encode_setpoints("accepted_", applied.setpoints),
-        "accepted_reason": json.dumps([applied.storage_reason, applied.pv_reason]),
+        "accepted_reason": json.dumps(applied.reason),
         **{f"result_{name}": getattr(result, name) for name in names},
         "result_notes": json.dumps([result.loading_line, result.iterations, result.events]),
     }
@@ -238,12 +228,12 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
 def decode_outcome(values: Mapping[str, Any]) -> Outcome:
     """An outcome from wire values."""
     issued_at_s, why_safe = json.loads(values["in_force_since"])
-    storage_reason, pv_reason = json.loads(values["accepted_reason"])
+    reason = tuple(json.loads(values["accepted_reason"]))
     line, iterations, events = json.loads(values["result_notes"])
     fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events"}
     return Outcome(
         InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe),
-        Applied(_decode_setpoints("accepted_", values), tuple(storage_reason), tuple(pv_reason)),
+        Applied(_decode_setpoints("accepted_", values), reason),
         StepResult(
             **{name: values[f"result_{name}"] for name in fields},
             loading_line=line,

@@ -8,6 +8,7 @@ from cosim.run.policy import make_controller
 from cosim.run.study import Study
 from federates.codec import (
     KNOWLEDGE,
+    PLAN,
     SITE,
     Sizes,
     decision_quantities,
@@ -23,7 +24,7 @@ def run_controller(study: Study, address: Address) -> None:
     """Join, learn the site from the feeder, and answer every measurement."""
     grid = study.grid
     with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
-        session.publishes(decision_quantities(Sizes()))
+        session.publishes([*decision_quantities(Sizes()), PLAN])
         session.subscribes(FEEDER, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         session.initialize()
         session.execute()

@@ -8,6 +8,7 @@ from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
 from cosim.run.study import Study
 from federates.codec import (
+    PLAN,
     SITE,
     Sizes,
     decision_quantities,
@@ -27,7 +28,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
     with Session(RECORDER, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
         none = Sizes()
         session.subscribes(FEEDER, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
-        session.subscribes(CONTROLLER, decision_quantities(none))
+        session.subscribes(CONTROLLER, [*decision_quantities(none), PLAN])
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
+from cosim.devices.storage import StorageRating
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.plant import Feeder
+from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
-from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.state import Setpoints
 from cosim.model.timegrid import TimeGrid
 from cosim.run.shipped import shipped
 
@@ -50,8 +52,7 @@ def a_storage(**changes: Any) -> StorageRating:
 def a_feeder(
     master: Path,
     *,
-    storages: tuple[StorageRating, ...] = (),
-    pvs: tuple[PvRating, ...] = (),
+    devices: Sequence[Device] = (),
     steps: int = 96,
     step_s: int = 900,
     multiplier: float = 1.0,
@@ -72,11 +73,18 @@ def a_feeder(
     )
     return Feeder(
         model,
-        storages=(*storages, *model.found_storages),
-        pvs=(*pvs, *model.found_pvs),
+        devices=(*devices, *model.found),
         exogenous=exogenous,
         grid=TimeGrid(START, step_s, steps),
     )
+
+
+def setpoints(
+    storage_kw: Any = (), storage_kvar: Any = (), pv_kw: Any = (), pv_kvar: Any = ()
+) -> Setpoints:
+    """Set-points of batteries, then of PV systems."""
+    p, q = np.concatenate([storage_kw, pv_kw]), np.concatenate([storage_kvar, pv_kvar])
+    return Setpoints(np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64))
 
 
 def small_scenario(**changes: Any) -> dict[str, Any]:

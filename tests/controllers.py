@@ -18,8 +18,9 @@ class EchoController:
 
     def step(self, measurement: Measurement) -> Decision:
         rest = Setpoints.idle(self._site)
-        echo = np.full(len(self._site.storages), kw_of(measurement.step))
-        setpoints = Setpoints(echo, rest.storage_kvar, rest.pv_kw_limit, rest.pv_kvar)
+        echo = rest.p_kw.copy()
+        echo[: len(self._site.of_kind("storage"))] = kw_of(measurement.step)
+        setpoints = Setpoints(echo, rest.q_kvar)
         return Decision(measurement.step, measurement.time_s, setpoints, Source.PLAN, "", None)
 
 
@@ -62,8 +63,7 @@ class WrongShapeController(EchoController):
         if measurement.step != 2:
             return decision
         good = decision.setpoints
-        longer = np.append(good.storage_kw, 1.0)
-        bad = Setpoints(longer, good.storage_kvar, good.pv_kw_limit, good.pv_kvar)
+        bad = Setpoints(np.append(good.p_kw, 1.0), good.q_kvar)
         return Decision(decision.step, decision.issued_at_s, bad, Source.PLAN, "", None)
 
 
@@ -73,7 +73,7 @@ class NanController(EchoController):
     def step(self, measurement: Measurement) -> Decision:
         decision = super().step(measurement)
         if measurement.step == 2:
-            decision.setpoints.storage_kw[0] = np.nan
+            decision.setpoints.p_kw[0] = np.nan
         return decision
 
 

@@ -169,14 +169,14 @@ def _devices(spec: CaseSpec, model: FeederModel, nodes: int) -> dict[str, list[d
         raise CaseError(f"{spec.feeder} has {len(sites)} load buses for {spec.der} DER; ask for fewer")
     storages: list[dict[str, object]] = []
     pvs: list[dict[str, object]] = []
-    for number, (place, load_kw) in enumerate(sites):
+    for number, place in enumerate(sites):
         kinds = TYPES[number % len(TYPES)]
         if "storage" in kinds:
-            kw = round(STORAGE_TIMES_LOAD * load_kw, 6)
+            kw = round(STORAGE_TIMES_LOAD * place.local_kw, 6)
             item = {"kw": kw, "kva": KVA_PER_KW * kw, "kwh": STORAGE_HOURS * kw, "soc_min": 0.3}
             storages.append({**_connection("bess", place), **item})
         if "pv" in kinds:
-            kw = round(times * load_kw, 6)
+            kw = round(times * place.local_kw, 6)
             pvs.append({**_connection("pv", place), "kw": kw, "kva": KVA_PER_KW * kw})
     return {"storages": storages, "pvs": pvs}
 

@@ -122,7 +122,7 @@ class ExactProgram:
     def __init__(self, day: Day, options: PlannerOptions) -> None:
         self._day, self._options = day, options
         self._hours: FloatArray = day.forecast.horizon.hours
-        self._storages, self._pvs = day.site.storages, day.site.pvs
+        self._storages, self._pvs = day.site.of_kind("storage"), day.site.of_kind("pv")
         devices = (*self._storages, *self._pvs)
         self._kw = np.array([d.kw for d in devices], dtype=np.float64)
         self._kva = np.array([d.kva for d in devices], dtype=np.float64)
@@ -225,7 +225,7 @@ class ExactProgram:
         room = (self._kva / self._kw)[:, None]
         up = program.variable("qu", (batteries + pvs, periods), zero, room, zero)
         down = program.variable("qd", (batteries + pvs, periods), zero, room, zero)
-        sun = np.maximum(self._day.forecast.pv_available_kw, 0.0).T / self._kw[batteries:, None]
+        sun = np.maximum(self._day.forecast.available_kw[:, batteries:], 0.0).T / self._kw[batteries:, None]
         curtailed = program.variable("x", (pvs, periods), zero, sun, zero)
         p = casadi.vertcat(discharge - charge, casadi.DM(sun) - curtailed)
         q = up - down

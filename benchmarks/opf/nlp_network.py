@@ -13,6 +13,8 @@ import scipy.sparse as sp
 
 from benchmarks.opf.planned import Switching, as_long_as_plan
 from benchmarks.opf.realised import hold, opened, silence
+from cosim.devices.registry import device_kind
+from cosim.feeder.elements.element import element_of, name_in_circuit
 from cosim.feeder.plant import Feeder
 from cosim.feeder.reading.twin_data import read_twin_data
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
@@ -127,8 +129,7 @@ def _read(feeder: Feeder) -> TwinData:
         feeder._engine,
         feeder._watched,
         loads=site.loads,
-        storages=[storage.name for storage in site.storages],
-        pvs=[pv.name for pv in site.pvs],
+        devices=[name_in_circuit(item, element_of(device_kind(item.kind))) for item in site.devices],
     )
 
 

@@ -14,7 +14,7 @@ from benchmarks.opf.planners import maker
 from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import first_plan
 from cosim.opf.devices.circle import back_into_circle
-from cosim.opf.devices.energy import roll_out, within_window
+from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
 from cosim.run.policy import planner_options
 
@@ -93,12 +93,13 @@ def _merit(held: dict[str, float], study: object) -> float:
 
 def _planned(day: Day, solution: Solution) -> PlannedDay:
     study, site, horizon = as_long_as_plan(day.study), day.site, day.forecast.horizon
-    kwh = day.measurement.stored_kwh
-    kw = within_window(site.storages, horizon, kwh, solution.storage_kva.real)
-    kva = np.array([s.kva for s in site.storages]), np.array([p.kva for p in site.pvs])
+    devices = DeviceModel(site.devices, horizon, planner_options(study.scenario))
+    now, kwh = day.measurement.time_s, day.measurement.stored_kwh
+    kw = devices.within_window(kwh, day.forecast.available_kw, solution.storage_kva.real, now)
+    kva = np.array([s.kva for s in site.of_kind("storage")]), np.array([p.kva for p in site.of_kind("pv")])
     storage = kw + 1j * back_into_circle(kw, solution.storage_kva.imag, kva[0])
     pv = solution.pv_kva.real + 1j * back_into_circle(solution.pv_kva.real, solution.pv_kva.imag, kva[1])
-    rated = np.array([p.kw for p in site.pvs])
+    rated = np.array([p.kw for p in site.of_kind("pv")])
     limit = np.where(solution.curtailed < 1e-7, rated, np.clip(pv.real, 0.0, rated))
     expected = Expected(solution.import_kva, losses_kw(day, solution), voltage_pu(day, solution.voltage))
     proof = certificate(
@@ -106,8 +107,8 @@ def _planned(day: Day, solution: Solution) -> PlannedDay:
     )
     plan = plan_from(
         horizon,
-        day.measurement.time_s,
-        roll_out(site.storages, horizon, kwh, kw),
+        now,
+        devices.roll_out(kwh, kw, now),
         storage,
         pv,
         limit,

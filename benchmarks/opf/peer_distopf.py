@@ -24,10 +24,10 @@ from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
-from cosim.opf.devices.energy import roll_out
+from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
 from cosim.run.assembly import Assembly
-from cosim.run.policy import make_forecaster
+from cosim.run.policy import make_forecaster, planner_options
 from cosim.run.study import Study
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _generators(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
     from distopf.utils.input_handlers import handle_gen_input
 
     rows = []
-    for pv in inputs.site.pvs:
+    for pv in inputs.site.of_kind("pv"):
         letters, row = _letters(pv.phases), {"id": place[pv.bus], "name": pv.name, "s_base": 1e6}
         for phase in PHASES:
             share = (phase in letters) / len(letters)
@@ -283,7 +283,7 @@ def _batteries(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
             "annual_cycle_limit": 3650.0,
             "control_variable": "PQ",
         }
-        for battery in inputs.site.storages
+        for battery in inputs.site.of_kind("storage")
     ]
     return handle_bat_input(pd.DataFrame(rows))
 
@@ -299,19 +299,21 @@ def _planned(inputs: Inputs, model: Any, x: FloatArray, seconds: float) -> Plann
     """Its set-points and its prediction."""
     site, forecast = inputs.site, inputs.forecast
     periods = len(forecast.horizon)
-    pv = _table(model.get_p_gens(x), site.pvs, periods) + 1j * _table(
-        model.get_q_gens(x), site.pvs, periods
+    pv = _table(model.get_p_gens(x), site.of_kind("pv"), periods) + 1j * _table(
+        model.get_q_gens(x), site.of_kind("pv"), periods
     )
     p, q = model.get_p_batt(x), model.get_q_batt(x)
-    storage = _table(p, site.storages, periods) + 1j * _table(q, site.storages, periods)
+    storage = _table(p, site.of_kind("storage"), periods) + 1j * _table(q, site.of_kind("storage"), periods)
     head = model.get_p_flows(x)
     swing = model.swing_bus + 1
     imported = np.array([_head_kw(head[head.t == t], swing) for t in range(periods)])
     voltage = _voltages(model.get_voltages(x), site, periods)
     expected = Expected(imported.astype(np.complex128), np.zeros(periods), voltage)
-    stored = roll_out(site.storages, forecast.horizon, inputs.measurement.stored_kwh, storage.real)
+    options = planner_options(inputs.study.scenario)
+    devices = DeviceModel(site.devices, forecast.horizon, options)
+    stored = devices.roll_out(inputs.measurement.stored_kwh, storage.real, 0.0)
     proof = certificate("distopf", float("nan"), 0.0, 0, seconds)
-    limit = np.clip(pv.real, 0.0, np.array([item.kw for item in site.pvs]))
+    limit = np.clip(pv.real, 0.0, np.array([item.kw for item in site.of_kind("pv")]))
     plan = plan_from(forecast.horizon, 0.0, stored, storage, pv, limit, expected, proof)
     held = Switching(
         np.repeat(inputs.measurement.tap[None, :], periods, axis=0),

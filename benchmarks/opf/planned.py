@@ -48,9 +48,9 @@ class PlannedDay:
         """What the objective charges for throughput and reactive power, by the set-points."""
         config, plan = self.study.scenario.control.planner, self.plan
         hours = plan.period_s[:, None] / 3600.0
-        kvar = np.concatenate([plan.storage_kvar, plan.pv_kvar], axis=1)
-        through = float((hours * np.abs(plan.storage_kw)).sum())
-        reactive = float((hours * np.abs(kvar)).sum())
+        batteries = len(self.study.scenario.storages)
+        through = float((hours * np.abs(plan.p_kw[:, :batteries])).sum())
+        reactive = float((hours * np.abs(plan.q_kvar)).sum())
         return config.throughput_cost_per_kwh * through + config.reactive_cost_per_kvarh * reactive
 
 
@@ -76,7 +76,7 @@ def plan_from(
     Args:
         horizon: the periods.
         time_s: start of the plan.
-        stored_kwh: along the plan, shape (period + 1, battery).
+        stored_kwh: along the plan, shape (period + 1, device).
         storage_kva, pv_kva: shape (period, device).
         pv_limit_kw: shape (period, PV system).
         expected: by the program's own model.
@@ -86,10 +86,8 @@ def plan_from(
     return Plan(
         time_s=time_s,
         period_s=np.asarray(horizon.period_s, dtype=np.float64),
-        storage_kw=np.ascontiguousarray(storage_kva.real),
-        storage_kvar=np.ascontiguousarray(storage_kva.imag),
-        pv_kw_limit=pv_limit_kw,
-        pv_kvar=np.ascontiguousarray(pv_kva.imag),
+        p_kw=np.concatenate([storage_kva.real, pv_limit_kw], axis=1),
+        q_kvar=np.concatenate([storage_kva.imag, pv_kva.imag], axis=1),
         stored_kwh=stored_kwh,
         import_kw=np.asarray(expected.import_kva.real),
         lowest_pu=voltage.min(axis=0),

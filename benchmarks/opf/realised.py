@@ -97,10 +97,8 @@ def _run(day: PlannedDay, *, held: bool) -> _Observed:
 def _largest_cut(asked: Setpoints, accepted: Setpoints) -> float:
     """Largest part of a set-point that the plant did not accept, kW or kvar."""
     pairs = (
-        (asked.storage_kw, accepted.storage_kw),
-        (asked.storage_kvar, accepted.storage_kvar),
-        (asked.pv_kw_limit, accepted.pv_kw_limit),
-        (asked.pv_kvar, accepted.pv_kvar),
+        (asked.p_kw, accepted.p_kw),
+        (asked.q_kvar, accepted.q_kvar),
     )
     return max(float(np.abs(one - other).max(initial=0.0)) for one, other in pairs)
 

@@ -194,7 +194,7 @@ def _noisy(forecast: Forecast, noise: float, random: np.random.Generator) -> For
         forecast,
         demand_kw=forecast.demand_kw * load,
         demand_kvar=forecast.demand_kvar * load,
-        pv_available_kw=forecast.pv_available_kw * sun,
+        available_kw=forecast.available_kw * sun,
     )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import scipy.sparse as sp
 
 from benchmarks.opf.planned import certificate, plan_from
 from benchmarks.opf.tuned_program import StepData, TunedProgram, reduce
@@ -23,7 +22,7 @@ from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import active_tree
 from cosim.opf.devices.circle import back_into_circle
-from cosim.opf.devices.energy import roll_out, within_window
+from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.lindistflow import FAR_AWAY, VOLTAGE_UNIT_PU2
 from cosim.opf.formulations.network_block import radial_network
@@ -62,18 +61,14 @@ class TunedLinDistFlow:
         self._site, self._horizon, self._options = site, horizon, options
         network = radial_network(site, "lindistflow")
         self._flow = LinearFlow(network)
-        shares = (
-            self._flow.device_share(network.storage_share, len(site.storages)),
-            self._flow.device_share(network.pv_share, len(site.pvs)),
-        )
-        self._inject = sp.hstack(shares).tocsr()
-        kva = np.array([d.kva for d in (*site.storages, *site.pvs)], dtype=np.float64)
+        self._inject = self._flow.device_share(network.device_share, len(site.devices)).tocsr()
+        kva = np.array([d.kva for d in (*site.of_kind("storage"), *site.of_kind("pv"))], dtype=np.float64)
         self._tree = active_tree(self._flow, self._inject, kva)
         self._program = TunedProgram(site, reduce(self._tree), horizon.hours, options)
         self._new_rows = NEW_ROWS[route]
-        equalities = len(horizon) * len(site.storages)
+        equalities = len(horizon) * len(site.of_kind("storage"))
         self._route: LinearRoute = HighsRoute() if route == "highs" else PiqpRoute(equalities)
-        self._target = options.terminal.target_kwh(site.storages)
+        self._target = options.terminal.target_kwh(site.of_kind("storage"))
         self.name = f"lindistflow-tuned-{route}"
         self.expected: Expected | None = None
         self.parts_s: dict[str, float] = {}
@@ -81,7 +76,9 @@ class TunedLinDistFlow:
     @property
     def rows(self) -> int:
         """Rows of the program beyond the energy balances."""
-        return self._program.program.matrix.shape[0] - len(self._horizon) * len(self._site.storages)
+        return self._program.program.matrix.shape[0] - len(self._horizon) * len(
+            self._site.of_kind("storage")
+        )
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
@@ -103,29 +100,29 @@ class TunedLinDistFlow:
     def _read(self, measurement: Measurement, forecast: Forecast) -> tuple[float, StepData]:
         """Cost without change and the step's data: flows with batteries at rest and all the sun."""
         site, options = self._site, self._options
-        now = np.concatenate(
-            [
-                measurement.storage_kw + 1j * measurement.storage_kvar,
-                measurement.pv_kw + 1j * measurement.pv_kvar,
-            ]
-        )
+        now = measurement.p_kw + 1j * measurement.q_kvar
         self._anchor = self._flow.anchor(measurement, np.asarray(self._inject @ now))
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
-        rest = np.zeros((len(self._horizon), len(site.storages)))
-        sunny = np.concatenate([rest, forecast.pv_available_kw], axis=1).T.astype(np.complex128)
+        rest = np.zeros((len(self._horizon), len(site.of_kind("storage"))))
+        sunny = np.concatenate([rest, forecast.available_kw[:, rest.shape[1] :]], axis=1).T.astype(
+            np.complex128
+        )
         base = self._flow.predict(self._anchor, *self._demand, np.asarray(self._inject @ sunny))
         limits = options.limits
         low, high = self._tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
         price = options.objective.energy_cost * forecast.price_per_kwh * self._horizon.hours
-        full = np.array([s.kwh for s in site.storages], dtype=np.float64)
-        least, most = (np.array([getattr(s, end) for s in site.storages]) for end in ("min_kwh", "max_kwh"))
+        full = np.array([s.kwh for s in site.of_kind("storage")], dtype=np.float64)
+        least, most = (
+            np.array([getattr(s, end) for s in site.of_kind("storage")]) for end in ("min_kwh", "max_kwh")
+        )
         head = int(measurement.time_s // self._horizon.period_s[0]) % len(self._horizon)
         data = StepData(
             head=head,
             price=price,
-            start=np.clip(measurement.stored_kwh, least, most) / full,
+            start=np.clip(measurement.stored_kwh[: len(full)], least, most) / full,
             target=self._target / full,
-            available=np.maximum(forecast.pv_available_kw, 0.0).T / self._program.kw[len(full) :, None],
+            available=np.maximum(forecast.available_kw[:, len(full) :], 0.0).T
+            / self._program.kw[len(full) :, None],
             low=np.clip(low / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY),
             high=np.clip(high / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY),
         )
@@ -153,7 +150,8 @@ class TunedLinDistFlow:
         injected = np.concatenate([storage_kva, pv_kva], axis=1).T
         flow = self._flow.predict(self._anchor, *self._demand, np.asarray(self._inject @ injected))
         self.expected = Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
-        stored = roll_out(self._site.storages, self._horizon, measurement.stored_kwh, storage_kva.real)
+        devices = DeviceModel(self._site.devices, self._horizon, self._options)
+        stored = devices.roll_out(measurement.stored_kwh, storage_kva.real, measurement.time_s)
         slack = self._program.slack(answer.z) * VOLTAGE_UNIT_PU2 / 2.0
         proof = certificate(
             self.name, base_cost + answer.objective, slack, answer.iterations, self.parts_s["solver"]
@@ -166,15 +164,17 @@ class TunedLinDistFlow:
         self, z: FloatArray, measurement: Measurement, forecast: Forecast
     ) -> tuple[ComplexArray, ComplexArray, FloatArray]:
         """Powers of batteries and PV systems and the latter's limits, tidied as the project does."""
-        site, count = self._site, len(self._site.storages)
+        site, count = self._site, len(self._site.of_kind("storage"))
         change_kw, kvar, curtailed = self._program.powers(z)
         rated = self._program.kw
         change_kw[np.abs(change_kw) < 1e-7 * rated[:, None]] = 0.0
         kvar[np.abs(kvar) < 1e-7 * rated[:, None]] = 0.0
-        kw = within_window(site.storages, self._horizon, measurement.stored_kwh, change_kw[:count].T)
-        sun = forecast.pv_available_kw + change_kw[count:].T
+        kw = DeviceModel(site.devices, self._horizon, self._options).within_window(
+            measurement.stored_kwh, forecast.available_kw, change_kw[:count].T, measurement.time_s
+        )
+        sun = forecast.available_kw[:, count:] + change_kw[count:].T
         limit = np.where(curtailed.T < 1e-5, rated[count:], np.clip(sun, 0.0, rated[count:]))
-        kva = np.array([d.kva for d in (*site.storages, *site.pvs)], dtype=np.float64)
+        kva = np.array([d.kva for d in (*site.of_kind("storage"), *site.of_kind("pv"))], dtype=np.float64)
         storage_kva = kw + 1j * back_into_circle(kw, kvar[:count].T, kva[:count])
         return storage_kva, sun + 1j * back_into_circle(sun, kvar[count:].T, kva[count:]), limit
 

@@ -103,13 +103,13 @@ class TunedProgram:
 
     def __init__(self, site: Site, reduced: Reduced, hours: FloatArray, options: PlannerOptions) -> None:
         self._reduced, self._hours, self._options = reduced, hours, options
-        self._storages, self._pvs = site.storages, site.pvs
-        self.periods, self.b, self.p = len(hours), len(site.storages), len(site.pvs)
+        self._storages, self._pvs = site.of_kind("storage"), site.of_kind("pv")
+        self.periods, self.b, self.p = len(hours), len(site.of_kind("storage")), len(site.of_kind("pv"))
         self.width = 5 * self.b + 3 * self.p
-        devices = (*site.storages, *site.pvs)
+        devices = (*site.of_kind("storage"), *site.of_kind("pv"))
         self.kw = np.array([d.kw for d in devices], dtype=np.float64)
         self._room = np.array([d.kva / d.kw for d in devices], dtype=np.float64)
-        self._kwh = np.array([s.kwh for s in site.storages], dtype=np.float64)
+        self._kwh = np.array([s.kwh for s in site.of_kind("storage")], dtype=np.float64)
         base = self._columns()
         self._charge, self._discharge, self._energy = base[0], base[1], base[2]
         self._up = np.concatenate([base[3], base[6]])

@@ -6,22 +6,16 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from cosim.devices.registry import device_kinds
+from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
 from cosim.feeder.bases import check_bases, find_bases
 from cosim.feeder.circuit import Circuit, read_circuit
-from cosim.feeder.devices import (
-    LoadTable,
-    confine_controls,
-    find_pv,
-    find_storage,
-    names_of,
-    read_loads,
-    silence_controls,
-    take_over_pv,
-    take_over_storage,
-)
+from cosim.feeder.devices import confine_controls, names_of, silence_controls
+from cosim.feeder.elements.element import element_of
 from cosim.feeder.engine import Engine
-from cosim.model.ratings import StorageRating
+from cosim.feeder.loads import LoadTable, read_loads
+from cosim.model.device import Device
 
 log = logging.getLogger(__name__)
 
@@ -58,12 +52,17 @@ class FeederModel:
         if vreg is not None and engine.dss.RegControls.Count():
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
         self.commanded = commanded
-        self.storage_names = frozenset(names_of(engine, "storage"))
-        self.pv_names = frozenset(names_of(engine, "pvsystem"))
-        self.found_storages = tuple(
-            _up_to(storage, storage_soc_max) for storage in (find_storage(engine) if discover else ())
+        self._elements = {kind.name: element_of(kind) for kind in device_kinds()}
+        self.taken_names = {
+            name: frozenset(names_of(engine, element.class_name))
+            for name, element in self._elements.items()
+        }
+        self.found: tuple[Device, ...] = tuple(
+            _up_to(device, storage_soc_max) if isinstance(device, StorageRating) else device
+            for element in (self._elements.values() if discover else ())
+            for device in element.find(engine)
         )
-        self.found_pvs = tuple(find_pv(engine)) if discover else ()
+        self.is_found = frozenset(self.found).__contains__
         find_bases(engine)
         self._ready_controls(discover=discover)
         engine.solve(controls=True)
@@ -82,10 +81,8 @@ class FeederModel:
         engine = self.engine
         if self.commanded and discover:
             silenced = silence_controls(engine)
-            for storage in self.found_storages:
-                take_over_storage(engine, storage)
-            for pv in self.found_pvs:
-                take_over_pv(engine, pv)
+            for device in self.found:
+                self._elements[device.kind].take_over(engine, device)
         else:
             silenced = confine_controls(engine)
         if silenced:

@@ -9,10 +9,11 @@ import numpy as np
 
 from cosim.errors import FeederError
 from cosim.feeder.devices import connected_device
+from cosim.feeder.elements.element import Element, name_in_circuit
 from cosim.feeder.engine import Engine
-from cosim.model.arrays import ComplexArray, FloatArray
-from cosim.model.ratings import PvRating, StorageRating
-from cosim.model.state import NOT_DELIVERED, Setpoints
+from cosim.model.arrays import BoolArray, ComplexArray
+from cosim.model.device import Device
+from cosim.model.state import NOT_DELIVERED
 
 TOLERANCE_KVA, RELATIVE_TOLERANCE = 1e-3, 1e-5
 """A difference below the first, or below the second as a part of the rating, is a rounding."""
@@ -35,20 +36,17 @@ class Delivery:
 
     Args:
         engine: with the devices in the circuit, solved.
-        storages, pvs: in the site's order.
+        devices: in the site's order, each with its element.
 
     Raises:
         FeederError: a device is at a bus without voltage.
     """
 
-    def __init__(self, engine: Engine, storages: Sequence[StorageRating], pvs: Sequence[PvRating]) -> None:
+    def __init__(self, engine: Engine, devices: Sequence[tuple[Element, Device]]) -> None:
         self._engine = engine
-        self._storages = [_device(engine, f"storage.{rating.name}", rating) for rating in storages]
-        self._pvs = [_device(engine, f"pvsystem.{rating.name}", rating) for rating in pvs]
-        self._idling_kw = np.array([rating.idling_kw for rating in storages])
-        self._pv_kva = np.array([rating.kva for rating in pvs])
+        self._devices = [_device(engine, name_in_circuit(item, element), item) for element, item in devices]
         energised = engine.energised()
-        for device in (*self._storages, *self._pvs):
+        for device in self._devices:
             dead = [node for leg in device.legs for node in leg if node >= 0 and not energised[node]]
             if dead:
                 raise FeederError(
@@ -56,36 +54,23 @@ class Delivery:
                     "voltage: nothing feeds it. Close the switch that feeds it, or connect the device "
                     "elsewhere"
                 )
+        kva = np.array([device.kva for device in self._devices])
+        self._tolerance = np.maximum(TOLERANCE_KVA, RELATIVE_TOLERANCE * kva)
 
-    def compare(
-        self, accepted: Setpoints, available_kw: FloatArray, storage: ComplexArray, pv: ComplexArray
-    ) -> tuple[str, ...]:
-        """Sentences about the devices that do not deliver what was accepted.
+    def compare(self, due: ComplexArray, delivered: ComplexArray, commanded: BoolArray) -> Iterator[str]:
+        """A sentence about every commanded device that does not deliver what is due.
 
         Args:
-            accepted: set-points of the step.
-            available_kw: of the PV systems.
-            storage, pv: delivered, kW + j kvar.
+            due: under the accepted set-points, kW + j kvar, shape (device,).
+            delivered: at the terminals.
+            commanded: which devices follow set-points.
         """
-        # A battery at rest draws its idling loss.
-        rests = np.abs(accepted.storage_kw) < 1e-9
-        storage_kw = np.where(rests, -self._idling_kw, accepted.storage_kw)
-        pv_kw = np.minimum(accepted.pv_kw_limit, available_kw)
-        due = (
-            (self._storages, storage_kw + 1j * accepted.storage_kvar, storage),
-            (self._pvs, pv_kw + 1j * accepted.pv_kvar, pv),
-        )
-        return tuple(text for group in due for text in self._differences(*group))
-
-    def _differences(
-        self, devices: list[_Device], due: ComplexArray, delivered: ComplexArray
-    ) -> Iterator[str]:
-        tolerance = np.array([max(TOLERANCE_KVA, RELATIVE_TOLERANCE * device.kva) for device in devices])
-        for i in np.flatnonzero(np.abs(due - delivered) > tolerance):
+        for i in np.flatnonzero(commanded & (np.abs(due - delivered) > self._tolerance)):
+            device = self._devices[i]
             yield (
-                f"{NOT_DELIVERED}: {devices[i].element} delivers {delivered[i].real:.3f} kW and "
+                f"{NOT_DELIVERED}: {device.element} delivers {delivered[i].real:.3f} kW and "
                 f"{delivered[i].imag:.3f} kvar, accepted were {due[i].real:.3f} kW and {due[i].imag:.3f} "
-                f"kvar; likely {self._reason(devices[i], complex(due[i]), complex(delivered[i]))}"
+                f"kvar; likely {self._reason(device, complex(due[i]), complex(delivered[i]))}"
             )
 
     def _reason(self, device: _Device, due: complex, delivered: complex) -> str:
@@ -107,7 +92,7 @@ class Delivery:
         return "because another control or a setting of the element overrules the set-point"
 
 
-def _device(engine: Engine, element: str, rating: StorageRating | PvRating) -> _Device:
+def _device(engine: Engine, element: str, rating: Device) -> _Device:
     legs = connected_device(engine, element, rating).legs
     kv = float(engine.command(f"? {element}.kv"))
     # kv is the voltage between phases unless the element has a single leg.

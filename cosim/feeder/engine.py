@@ -92,6 +92,18 @@ class Batch:
             )
         )
 
+    def write_at(self, quantity: str, places: IntArray, values: FloatArray) -> None:
+        """Set a property of some elements and leave the others as they are.
+
+        Args:
+            quantity: name of the property.
+            places: in the batch.
+            values: shape (place,); NaN leaves an element as it is.
+        """
+        whole = np.full(self._count, np.nan)
+        whole[places] = values
+        self.write(quantity, whole)
+
     def terminal_power(self) -> ComplexArray:
         """Power from each element into the network, kW + j kvar, shape (element,).
 

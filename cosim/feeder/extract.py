@@ -222,8 +222,7 @@ def extract_network(
     loads: list[Connected],
     load_kva: FloatArray,
     load_zip: tuple[FloatArray, FloatArray],
-    storages: list[Connected],
-    pvs: list[Connected],
+    devices: list[Connected],
     regulators: tuple[str, ...],
     tap: FloatArray,
 ) -> RadialNetwork:
@@ -259,7 +258,6 @@ def extract_network(
         load_zip_p=zip_p,
         load_zip_q=zip_q,
         shunt_kvar=assembly.shunts(),
-        storage_share=entries(assembly.shares(storages)),
-        pv_share=entries(assembly.shares(pvs)),
+        device_share=entries(assembly.shares(devices)),
         branches=tuple(assembly.branches),
     )

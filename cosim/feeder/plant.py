@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from cosim.errors import ContractError, FeederError, MeshedFeeder
+from cosim.devices.registry import by_kind, in_order
+from cosim.errors import ContractError, MeshedFeeder
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.delivery import Delivery
-from cosim.feeder.devices import add_pv, add_storage, connected_device
+from cosim.feeder.devices import connected_device
+from cosim.feeder.elements.element import name_in_circuit
 from cosim.feeder.engine import Batch, SolveReport
 from cosim.feeder.extract import extract_network
+from cosim.feeder.group import Group, positions
 from cosim.feeder.reading.twin_model import read_twin_model
-from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.device import Device, DeviceState
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
 from cosim.model.state import Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
@@ -33,7 +36,9 @@ log = logging.getLogger(__name__)
 SETTLING_SOLVES = 5
 """Solves allowed to bring regulators and capacitors to rest before step 0."""
 
-STORAGE_LAW_TOLERANCE_KWH = 1e-4
+STORED_TOLERANCE_KWH = 1e-4
+"""Stored energy that differs by more from the law of its kind is an event."""
+AS_THE_MASTER_SAYS = "not commanded: as the master says"
 
 
 class Feeder:
@@ -44,7 +49,7 @@ class Feeder:
 
     Args:
         model: the compiled master file; it belongs to the feeder from now on.
-        storages, pvs: controllable devices; those the master does not define are added.
+        devices: controllable devices, kind by kind; those the master does not define are added.
         exogenous: demand, sun and price.
         grid: the steps of the run.
         with_network: read the radial network model, which takes most of the time on a large feeder.
@@ -57,31 +62,33 @@ class Feeder:
         self,
         model: FeederModel,
         *,
-        storages: Sequence[StorageRating],
-        pvs: Sequence[PvRating],
+        devices: Sequence[Device],
         exogenous: Exogenous,
         grid: TimeGrid,
         with_network: bool = True,
     ) -> None:
         self._model, self._with_network = model, with_network
         self._engine = model.engine
-        self._storages, self._pvs = tuple(storages), tuple(pvs)
+        self._devices = in_order(devices)
+        self._groups = [Group(model, kind, place, items) for kind, place, items in by_kind(self._devices)]
         self._exogenous, self._grid = exogenous, grid
         must_have_right_bases(model.base_problems)
         self._add_devices()
         self._open_batches()
+        count = len(self._devices)
+        self._available_kw = np.zeros(count)
+        self._stored_kwh = np.array([device.first_stored_kwh for device in self._devices])
         self._setpoints = Setpoints(
-            storage_kw=np.zeros(len(self._storages)),
-            storage_kvar=np.zeros(len(self._storages)),
-            pv_kw_limit=np.array([pv.kw for pv in self._pvs], dtype=np.float64),
-            pv_kvar=np.zeros(len(self._pvs)),
+            np.array([device.rest_kw for device in self._devices], dtype=np.float64), np.zeros(count)
         )
         self._regulators = tuple(sorted(self._engine.regulated_windings().items()))
         self._capacitors = self._engine.switched_capacitors()
         self._settle()
         circuit = model.circuit()
         self._watch(watched_voltages(circuit))
-        self._delivery = Delivery(self._engine, self._storages, self._pvs)
+        self._delivery = Delivery(
+            self._engine, [(group.element, device) for group in self._groups for device in group.devices]
+        )
         self._dead_nodes = frozenset(self._without_voltage())
         if self._dead_nodes:
             log.warning("%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes))
@@ -114,10 +121,10 @@ class Feeder:
             )
         demand_kw, demand_kvar, irradiance, price = self._exogenous.value_at(step)
         self._write_loads(demand_kw, demand_kvar)
-        self._write_sun(irradiance)
+        self._expose(irradiance, demand_kw)
         self._engine.solve(controls=False)
         self._measured, self._applied = step, False
-        storage, pv = self._storage_power(), self._pv_power()
+        delivered = self._delivered_kva()
         power, losses = self._head()
         return Measurement(
             step=step,
@@ -126,12 +133,10 @@ class Feeder:
             demand_kw=demand_kw,
             demand_kvar=demand_kvar,
             price_per_kwh=price,
-            stored_kwh=self._stored_kwh(),
-            storage_kw=storage.real,
-            storage_kvar=storage.imag,
-            pv_available_kw=self._pv_available,
-            pv_kw=pv.real,
-            pv_kvar=pv.imag,
+            p_kw=delivered.real,
+            q_kvar=delivered.imag,
+            stored_kwh=self._stored(),
+            available_kw=self._available_kw,
             tap=self._taps(),
             capacitor_closed=self._engine.closed_capacitors(self._capacitors),
             import_kw=power.real,
@@ -152,42 +157,25 @@ class Feeder:
         if self._measured is None:
             raise ContractError("set-points arrived before the step was measured; call measure first")
         setpoints.check(self.site, sender="the caller", step=self._measured)
-        if not self._model.commanded:
-            self._applied = True
-            as_is = "not commanded: as the master says"
-            return Applied(setpoints, (as_is,) * len(self._storages), (as_is,) * len(self._pvs))
-        stored = self._stored_kwh()
-        step_h = self._grid.step_h
-        storage = [
-            rating.accept(
-                float(setpoints.storage_kw[i]),
-                float(setpoints.storage_kvar[i]),
-                stored_kwh=float(stored[i]),
-                step_h=step_h,
+        states = self._states(self._measured)
+        accepted = [
+            device.accept(float(kw), float(kvar), state)
+            for device, kw, kvar, state in zip(
+                self._devices, setpoints.p_kw, setpoints.q_kvar, states, strict=True
             )
-            for i, rating in enumerate(self._storages)
         ]
-        pv = [
-            rating.accept(
-                float(setpoints.pv_kw_limit[i]),
-                float(setpoints.pv_kvar[i]),
-                available_kw=float(self._pv_available[i]),
+        reasons = [item.reason for item in accepted]
+        for group in self._groups:
+            for i in group.as_is:
+                reasons[group.place.start + i] = AS_THE_MASTER_SAYS
+        self._write_setpoints(
+            Setpoints(
+                np.array([item.kw for item in accepted], dtype=np.float64),
+                np.array([item.kvar for item in accepted], dtype=np.float64),
             )
-            for i, rating in enumerate(self._pvs)
-        ]
-        accepted = Setpoints(
-            storage_kw=np.array([kw for kw, _, _ in storage], dtype=np.float64),
-            storage_kvar=np.array([kvar for _, kvar, _ in storage], dtype=np.float64),
-            pv_kw_limit=np.array([kw for kw, _, _ in pv], dtype=np.float64),
-            pv_kvar=np.array([kvar for _, kvar, _ in pv], dtype=np.float64),
         )
-        self._write_setpoints(accepted)
         self._applied = True
-        return Applied(
-            accepted,
-            tuple(reason for _, _, reason in storage),
-            tuple(reason for _, _, reason in pv),
-        )
+        return Applied(self._setpoints, tuple(reasons))
 
     def commit(self) -> StepResult:
         """Solve the step with regulators and capacitors acting, integrate storage once, move on.
@@ -200,19 +188,18 @@ class Feeder:
             raise ContractError("commit needs measure and apply of the same step before it")
         step = self._measured
         report = self._engine.solve(controls=True)
-        storage, pv = self._storage_power(), self._pv_power()
+        delivered = self._delivered_kva()
         power, losses = self._head()
         loading, line = self._worst_line()
-        before = self._stored_kwh()
+        states = self._states(step)
         self._engine.dss.Circuit.UpdateStorage()
-        stored = self._stored_kwh()
+        self._integrate(delivered.real, states)
+        stored = self._stored()
         result = StepResult(
             step=step,
             voltage_pu=self._voltage_pu(),
-            storage_kw=storage.real,
-            storage_kvar=storage.imag,
-            pv_kw=pv.real,
-            pv_kvar=pv.imag,
+            p_kw=delivered.real,
+            q_kvar=delivered.imag,
             stored_kwh=stored,
             tap=self._taps(),
             import_kw=power.real,
@@ -221,7 +208,11 @@ class Feeder:
             loading=loading,
             loading_line=line,
             iterations=report.iterations,
-            events=(*self._events(report, before, stored), *self._undelivered(storage, pv)),
+            events=(
+                *self._events(report),
+                *self._broken_laws(states, stored),
+                *self._delivery.compare(self._due(states), delivered, self._commanded),
+            ),
         )
         self._measured, self._next_step = None, step + 1
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
@@ -252,12 +243,8 @@ class Feeder:
     # --- building --------------------------------------------------------------------------------
 
     def _add_devices(self) -> None:
-        for storage in self._storages:
-            if storage not in self._model.found_storages:
-                add_storage(self._engine, storage)
-        for pv in self._pvs:
-            if pv not in self._model.found_pvs:
-                add_pv(self._engine, pv)
+        for group in self._groups:
+            group.add()
         # Setting the mode resets the step, so the step comes after it, and both only once.
         self._engine.command("set mode=snapshot")
         self._engine.command(f"set stepsize={self._grid.step_s}s number=1")
@@ -270,17 +257,17 @@ class Feeder:
 
     def _open_batches(self) -> None:
         self._load_batch = Batch(self._engine, "load")
-        self._storage_batch = Batch(self._engine, "storage", open_edit=True)
-        self._pv_batch = Batch(self._engine, "pvsystem", open_edit=True)
-        self._load_at = _positions(self._load_batch, self._model.loads.names)
-        self._storage_at = _positions(self._storage_batch, [s.name for s in self._storages])
-        self._pv_at = _positions(self._pv_batch, [p.name for p in self._pvs])
+        for group in self._groups:
+            group.open()
+        self._commanded = np.concatenate(
+            [np.zeros(0, dtype=bool), *(group.commanded for group in self._groups)]
+        )
+        self._load_at = positions(self._load_batch, self._model.loads.names)
         loads = self._model.loads
         # The engine multiplies variable loads itself; its multiplier also dispatches generators.
         self._load_multiplier = np.where(loads.fixed, 1.0, loads.multiplier)
         self._load_kw = self._load_batch.read("kW")
         self._load_kvar = self._load_batch.read("kvar")
-        self._pv_available = np.zeros(len(self._pvs))
         elements = [name.lower() for name in self._engine.dss.PDElements.AllNames()]
         lines = [i for i, name in enumerate(elements) if name.startswith("line.")]
         self._line_at = np.array(lines, dtype=np.int64)
@@ -291,7 +278,7 @@ class Feeder:
         demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)
-        self._write_sun(irradiance)
+        self._expose(irradiance, demand_kw)
         self.settling_solves = 0
         """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
@@ -332,8 +319,7 @@ class Feeder:
                 ),
             ),
             tap_step=self._tap_steps(),
-            storages=self._storages,
-            pvs=self._pvs,
+            devices=self._devices,
             network=network,
             no_network_reason=reason,
             capacitors=self._capacitors,
@@ -349,8 +335,11 @@ class Feeder:
                 loads=list(loads.connected),
                 load_kva=np.hypot(loads.kw, loads.kvar),
                 load_zip=(loads.zip_p, loads.zip_q),
-                storages=[connected_device(self._engine, f"storage.{s.name}", s) for s in self._storages],
-                pvs=[connected_device(self._engine, f"pvsystem.{p.name}", p) for p in self._pvs],
+                devices=[
+                    connected_device(self._engine, name_in_circuit(device, group.element), device)
+                    for group in self._groups
+                    for device in group.devices
+                ],
                 regulators=tuple(name for name, _ in self._regulators),
                 tap=self._taps(),
             )
@@ -367,21 +356,25 @@ class Feeder:
         self._load_batch.write("kW", self._load_kw)
         self._load_batch.write("kvar", self._load_kvar)
 
-    def _write_sun(self, irradiance: float) -> None:
-        sun = np.full(len(self._pvs), irradiance)
-        self._pv_batch.write("irradiance", _spread(sun, self._pv_at, len(self._pv_batch)))
-        self._pv_available = np.array([pv.available_kw(irradiance) for pv in self._pvs])
+    def _expose(self, irradiance: float, demand_kw: FloatArray) -> None:
+        """Let the devices see the sun and the loads of a step."""
+        for group in self._groups:
+            group.element.expose(group.batch, group.at, irradiance)
+        self._available_kw = np.array(
+            [device.available_kw(irradiance, demand_kw) for device in self._devices], dtype=np.float64
+        )
 
     def _write_setpoints(self, accepted: Setpoints) -> None:
         self._setpoints = accepted
-        if not self._model.commanded:
-            return
-        storage, pv = self._storage_batch, self._pv_batch
-        storage.write("kW", _spread(accepted.storage_kw, self._storage_at, len(storage)))
-        storage.write("kvar", _spread(accepted.storage_kvar, self._storage_at, len(storage)))
-        percent = 100.0 * accepted.pv_kw_limit / np.array([rating.kw for rating in self._pvs])
-        pv.write("%Pmpp", _spread(percent, self._pv_at, len(pv)))
-        pv.write("kvar", _spread(accepted.pv_kvar, self._pv_at, len(pv)))
+        for group in self._groups:
+            group.write(accepted.p_kw[group.place], accepted.q_kvar[group.place])
+
+    def _integrate(self, delivered_kw: FloatArray, states: Sequence[DeviceState]) -> None:
+        """Move on the stored energy that the engine does not keep."""
+        for i, device in enumerate(self._devices):
+            self._stored_kwh[i] = device.next_stored_kwh(
+                states[i].stored_kwh, float(delivered_kw[i]), self._grid.step_h, states[i].time_s
+            )
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -389,14 +382,34 @@ class Feeder:
         volts = np.append(self._engine.voltages(), 0.0)
         return np.asarray(np.abs(volts[self._node_a] - volts[self._node_b]) / self._base_v)
 
-    def _storage_power(self) -> np.ndarray:
-        return self._storage_batch.terminal_power()[self._storage_at]
+    def _delivered_kva(self) -> ComplexArray:
+        """Power from each device into the network, kW + j kvar."""
+        parts = [group.batch.terminal_power()[group.at] for group in self._groups]
+        return np.concatenate([np.zeros(0, dtype=np.complex128), *parts])
 
-    def _pv_power(self) -> np.ndarray:
-        return self._pv_batch.terminal_power()[self._pv_at]
+    def _stored(self) -> FloatArray:
+        """Stored energy of each device: the engine's where it keeps one, else that of the kind's law."""
+        stored = self._stored_kwh.copy()
+        for group in self._groups:
+            kept = group.element.stored_kwh(group.batch, group.at)
+            if kept is not None:
+                stored[group.place] = kept
+        return stored
 
-    def _stored_kwh(self) -> FloatArray:
-        return self._storage_batch.read("kWhstored")[self._storage_at]
+    def _states(self, step: int) -> list[DeviceState]:
+        time_s, step_h = float(self._grid.second(step)), self._grid.step_h
+        return [
+            DeviceState(step_h, float(stored), float(available), time_s)
+            for stored, available in zip(self._stored(), self._available_kw, strict=True)
+        ]
+
+    def _due(self, states: Sequence[DeviceState]) -> ComplexArray:
+        """What the devices should deliver under the accepted set-points, kW + j kvar."""
+        kw = [
+            device.delivered_kw(float(kw), state)
+            for device, kw, state in zip(self._devices, self._setpoints.p_kw, states, strict=True)
+        ]
+        return np.array(kw, dtype=np.float64) + 1j * self._setpoints.q_kvar
 
     def _taps(self) -> FloatArray:
         return np.array([winding.Tap() for winding in self._regulated()])
@@ -429,40 +442,20 @@ class Feeder:
         names = self._engine.node_names()
         return [names[i] for i in np.flatnonzero(~self._engine.energised())]
 
-    def _events(self, report: SolveReport, before: FloatArray, after: FloatArray) -> Sequence[str]:
+    def _events(self, report: SolveReport) -> Sequence[str]:
         events: list[str] = []
         if report.control_overrun:
             events.append("regulators or capacitors were still hunting at the iteration limit")
         lost = [node for node in self._without_voltage() if node not in self._dead_nodes]
         if lost:
             events.append(f"{len(lost)} nodes lost their voltage, e.g. {lost[0]}")
-        for i, rating in enumerate(self._storages if self._model.commanded else ()):
-            kw = float(self._setpoints.storage_kw[i])
-            expected = rating.next_stored_kwh(float(before[i]), kw, self._grid.step_h)
-            if abs(expected - float(after[i])) > STORAGE_LAW_TOLERANCE_KWH:
-                events.append(
-                    f"storage {rating.name} holds {after[i]:.6f} kWh, its law says {expected:.6f} kWh"
-                )
         return events
 
-    def _undelivered(self, storage: ComplexArray, pv: ComplexArray) -> Sequence[str]:
-        """What devices did not deliver of what was accepted, a sentence each."""
-        if not self._model.commanded:
-            return ()
-        return self._delivery.compare(self._setpoints, self._pv_available, storage, pv)
-
-
-def _positions(batch: Batch, names: Sequence[str]) -> IntArray:
-    """Place of each name in a batch."""
-    place = {name: i for i, name in enumerate(batch.names)}
-    missing = [name for name in names if name not in place]
-    if missing:
-        raise FeederError(f"the circuit has no {batch.class_name} named {', '.join(missing)}")
-    return np.array([place[name] for name in names], dtype=np.int64)
-
-
-def _spread(values: FloatArray, positions: IntArray, size: int) -> FloatArray:
-    """Values in batch order; NaN leaves an element that is not ours as it is."""
-    result = np.full(size, np.nan)
-    result[positions] = values
-    return result
+    def _broken_laws(self, before: Sequence[DeviceState], after: FloatArray) -> Iterator[str]:
+        """Devices whose stored energy is not what the law of their kind says of the set-point."""
+        for i in map(int, np.flatnonzero(self._commanded)):
+            device, kw = self._devices[i], float(self._setpoints.p_kw[i])
+            expected = device.next_stored_kwh(before[i].stored_kwh, kw, self._grid.step_h, before[i].time_s)
+            if abs(expected - float(after[i])) > STORED_TOLERANCE_KWH:
+                holds = f"holds {after[i]:.6f} kWh, its law says {expected:.6f} kWh"
+                yield f"{device.kind} {device.name} {holds}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.errors import SeriesError
-from cosim.feeder.devices import LoadTable
 from cosim.feeder.engine import Engine
+from cosim.feeder.loads import LoadTable
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.timegrid import TimeGrid
 

@@ -17,7 +17,7 @@ class PerfectForecaster:
     """Reads the very series the plant will meet.
 
     Args:
-        site: order of loads and PV systems.
+        site: order of loads and devices.
         exogenous: the series.
     """
 
@@ -26,7 +26,7 @@ class PerfectForecaster:
 
     def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
         """Means of the true series over the periods."""
-        kw, kvar, sun, price = [], [], [], []
+        kw, kvar, offered, price = [], [], [], []
         for start_s, length_s in zip(horizon.starts_s, horizon.period_s, strict=True):
             first = measurement.step + int(start_s) // self._exogenous.step_s
             last = first + length_s // self._exogenous.step_s
@@ -34,12 +34,12 @@ class PerfectForecaster:
             irradiance = self._exogenous.mean_irradiance(first, last)
             kw.append(demand_kw)
             kvar.append(demand_kvar)
-            sun.append([pv.available_kw(irradiance) for pv in self._site.pvs])
+            offered.append([device.available_kw(irradiance, demand_kw) for device in self._site.devices])
             price.append(self._exogenous.mean_price(first, last))
         return Forecast(
             horizon=horizon,
             demand_kw=np.array(kw),
             demand_kvar=np.array(kvar),
-            pv_available_kw=np.array(sun, dtype=np.float64).reshape(len(horizon), -1),
+            available_kw=np.array(offered, dtype=np.float64).reshape(len(horizon), -1),
             price_per_kwh=np.array(price),
         )

@@ -33,7 +33,7 @@ class PersistenceForecaster:
         day = DAY_S // self._step_s
         del self._history[: -day - 1]
         oldest = measurement.step - len(self._history) + 1
-        kw, kvar, sun, price = [], [], [], []
+        kw, kvar, offered, price = [], [], [], []
         for start_s, length_s in zip(horizon.starts_s, horizon.period_s, strict=True):
             first = measurement.step + int(start_s) // self._step_s
             believed = [
@@ -42,9 +42,9 @@ class PersistenceForecaster:
             ]
             kw.append(np.mean([m.demand_kw for m in believed], axis=0))
             kvar.append(np.mean([m.demand_kvar for m in believed], axis=0))
-            sun.append(np.mean([m.pv_available_kw for m in believed], axis=0))
+            offered.append(np.mean([m.available_kw for m in believed], axis=0))
             price.append(np.mean([m.price_per_kwh for m in believed]))
-        return Forecast(horizon, np.array(kw), np.array(kvar), np.array(sun), np.array(price))
+        return Forecast(horizon, np.array(kw), np.array(kvar), np.array(offered), np.array(price))
 
     def _believed(self, step: int, now: int, oldest: int, day: int) -> Measurement:
         if step <= now or day == 0:

@@ -15,12 +15,12 @@ class Forecast:
     Attributes:
         horizon: the periods.
         demand_kw, demand_kvar: per load at rated voltage, shape (period, load).
-        pv_available_kw: before curtailment, shape (period, PV system).
+        available_kw: of the devices, see :class:`cosim.model.state.Measurement`, shape (period, device).
         price_per_kwh: shape (period,).
     """
 
     horizon: Horizon
     demand_kw: FloatArray
     demand_kvar: FloatArray
-    pv_available_kw: FloatArray
+    available_kw: FloatArray
     price_per_kwh: FloatArray

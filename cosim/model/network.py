@@ -60,7 +60,7 @@ class RadialNetwork:
             per unit of the load's rating.
         load_zip_p, load_zip_q: shares of constant impedance, current and power, shape (load, 3).
         shunt_kvar: reactive power of capacitors at 1 pu, shape (node,).
-        storage_share, pv_share: power at a node per power of a device.
+        device_share: power at a node per power of a device.
         branches: names of the elements that feed each node.
     """
 
@@ -82,8 +82,7 @@ class RadialNetwork:
     load_zip_p: FloatArray
     load_zip_q: FloatArray
     shunt_kvar: FloatArray
-    storage_share: SparseEntries
-    pv_share: SparseEntries
+    device_share: SparseEntries
     branches: tuple[str, ...]
 
     @property

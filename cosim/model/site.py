@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cosim.model.arrays import FloatArray
+from cosim.model.device import Device
 from cosim.model.network import RadialNetwork
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.timegrid import TimeGrid
 
-CONTRACT_VERSION = 2
+CONTRACT_VERSION = 3
 """Version of everything that crosses the border between plant and policy."""
 
 
@@ -39,7 +39,7 @@ class Site:
         loads, regulators: order of the vectors per load and per tap.
         tap_step: ratio between neighbouring taps of each regulator.
         feeder_map: coordinates and edges.
-        storages, pvs: the controllable devices; order of every vector per device.
+        devices: the controllable devices; order of every vector per device.
         network: the radial model, or None where the feeder has none.
         no_network_reason: why there is none (the loop, or what could not be read).
         capacitors: switched by controls; order of the vector per capacitor.
@@ -51,9 +51,12 @@ class Site:
     loads: tuple[str, ...]
     regulators: tuple[str, ...]
     tap_step: FloatArray
-    storages: tuple[StorageRating, ...]
-    pvs: tuple[PvRating, ...]
+    devices: tuple[Device, ...]
     feeder_map: FeederMap
     network: RadialNetwork | None
     no_network_reason: str = ""
     capacitors: tuple[str, ...] = ()
+
+    def of_kind(self, kind: str) -> tuple[Device, ...]:
+        """Devices of one kind, in order."""
+        return tuple(device for device in self.devices if device.kind == kind)

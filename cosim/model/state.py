@@ -30,8 +30,8 @@ class Measurement:
         voltage_pu: per node.
         demand_kw, demand_kvar: per load, what it would draw at rated voltage (positive consumption).
         price_per_kwh: price of the step.
-        stored_kwh, storage_kw, storage_kvar: per battery.
-        pv_available_kw, pv_kw, pv_kvar: per PV system; available is before curtailment.
+        p_kw, q_kvar, stored_kwh: per device.
+        available_kw: per device, what the sun, or the load behind it, offers; 0 where that means nothing.
         tap: tap ratio per regulator.
         capacitor_closed: 1 or 0 per switched capacitor.
         import_kw, import_kvar, losses_kw: of the whole feeder.
@@ -44,12 +44,10 @@ class Measurement:
     demand_kw: FloatArray
     demand_kvar: FloatArray
     price_per_kwh: float
+    p_kw: FloatArray
+    q_kvar: FloatArray
     stored_kwh: FloatArray
-    storage_kw: FloatArray
-    storage_kvar: FloatArray
-    pv_available_kw: FloatArray
-    pv_kw: FloatArray
-    pv_kvar: FloatArray
+    available_kw: FloatArray
     tap: FloatArray
     capacitor_closed: FloatArray
     import_kw: float
@@ -60,27 +58,22 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Setpoints:
-    """What the devices are asked to do.
+    """What the devices are asked to do, in the order of the site's devices.
 
     Attributes:
-        storage_kw, storage_kvar: per battery; discharging is positive.
-        pv_kw_limit: per PV system, upper limit of active power.
-        pv_kvar: per PV system.
+        p_kw: active power; discharging and shedding is positive. An upper limit for a PV system.
+        q_kvar: reactive power.
     """
 
-    storage_kw: FloatArray
-    storage_kvar: FloatArray
-    pv_kw_limit: FloatArray
-    pv_kvar: FloatArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
 
     @classmethod
     def idle(cls, site: Site) -> Setpoints:
-        """Batteries rest, PV runs free: the safe state."""
+        """Nobody asks for anything (batteries rest, PV runs free): the safe state."""
         return cls(
-            storage_kw=np.zeros(len(site.storages)),
-            storage_kvar=np.zeros(len(site.storages)),
-            pv_kw_limit=np.array([pv.kw for pv in site.pvs], dtype=np.float64),
-            pv_kvar=np.zeros(len(site.pvs)),
+            p_kw=np.array([device.rest_kw for device in site.devices], dtype=np.float64),
+            q_kvar=np.zeros(len(site.devices)),
         )
 
     def check(self, site: Site, *, sender: str, step: int) -> None:
@@ -89,22 +82,18 @@ class Setpoints:
         Raises:
             ContractError: names the sender, the quantity, the step and what was expected.
         """
-        for quantity, values, count in (
-            ("storage_kw", self.storage_kw, len(site.storages)),
-            ("storage_kvar", self.storage_kvar, len(site.storages)),
-            ("pv_kw_limit", self.pv_kw_limit, len(site.pvs)),
-            ("pv_kvar", self.pv_kvar, len(site.pvs)),
-        ):
+        count = len(site.devices)
+        for quantity, values in (("p_kw", self.p_kw), ("q_kvar", self.q_kvar)):
             if values.shape != (count,):
                 raise ContractError(
                     f"{quantity} of step {step} from {sender!r} has {values.size} values, "
-                    f"the plant has {count} such devices; send one value per device of the site"
+                    f"the plant has {count} devices; send one value per device of the site"
                 )
             if not np.isfinite(values).all():
                 at = int(np.flatnonzero(~np.isfinite(values))[0])
                 raise ContractError(
-                    f"{quantity}[{at}] of step {step} from {sender!r} is {values[at]}; "
-                    "set-points must be finite"
+                    f"{quantity}[{at}] ({site.devices[at].name}) of step {step} from {sender!r} is "
+                    f"{values[at]}; set-points must be finite"
                 )
 
 
@@ -156,9 +145,8 @@ class Plan:
     Attributes:
         time_s: when the plan starts.
         period_s: length of each period, shape (period,).
-        storage_kw, storage_kvar: shape (period, battery).
-        pv_kw_limit, pv_kvar: shape (period, PV system).
-        stored_kwh: shape (period + 1, battery), the first row is now, by the exact storage law.
+        p_kw, q_kvar: set-points, shape (period, device).
+        stored_kwh: shape (period + 1, device), the first row is now, by the exact law of each kind.
         import_kw: predicted, shape (period,).
         lowest_pu, highest_pu: predicted over all nodes, shape (period,).
         next_voltage_pu: predicted for the first period, per node of the site.
@@ -167,10 +155,8 @@ class Plan:
 
     time_s: float
     period_s: FloatArray
-    storage_kw: FloatArray
-    storage_kvar: FloatArray
-    pv_kw_limit: FloatArray
-    pv_kvar: FloatArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
     stored_kwh: FloatArray
     import_kw: FloatArray
     lowest_pu: FloatArray
@@ -188,12 +174,7 @@ class Plan:
 
     def setpoints(self, period: int) -> Setpoints:
         """Set-points of one period."""
-        return Setpoints(
-            storage_kw=self.storage_kw[period],
-            storage_kvar=self.storage_kvar[period],
-            pv_kw_limit=self.pv_kw_limit[period],
-            pv_kvar=self.pv_kvar[period],
-        )
+        return Setpoints(self.p_kw[period], self.q_kvar[period])
 
 
 @dataclass(frozen=True)
@@ -246,12 +227,11 @@ class Applied:
 
     Attributes:
         setpoints: accepted values.
-        storage_reason, pv_reason: per device, why accepted differs from requested (empty if not).
+        reason: per device, why accepted differs from requested (empty if not).
     """
 
     setpoints: Setpoints
-    storage_reason: tuple[str, ...]
-    pv_reason: tuple[str, ...]
+    reason: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -261,8 +241,8 @@ class StepResult:
     Attributes:
         step: which step.
         voltage_pu: per node.
-        storage_kw, storage_kvar, pv_kw, pv_kvar: per device, at the terminals.
-        stored_kwh: per battery, at the end of the step.
+        p_kw, q_kvar: per device, at the terminals.
+        stored_kwh: per device, at the end of the step.
         tap: tap ratio per regulator, at the end of the step.
         import_kw, import_kvar, losses_kw: of the whole feeder.
         loading: highest current of any line over its rating, and ``loading_line``, which line.
@@ -272,10 +252,8 @@ class StepResult:
 
     step: int
     voltage_pu: FloatArray
-    storage_kw: FloatArray
-    storage_kvar: FloatArray
-    pv_kw: FloatArray
-    pv_kvar: FloatArray
+    p_kw: FloatArray
+    q_kvar: FloatArray
     stored_kwh: FloatArray
     tap: FloatArray
     import_kw: float

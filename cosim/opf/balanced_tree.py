@@ -181,7 +181,7 @@ class BalancedTree:
 
 def _first_coupled(network: RadialNetwork) -> int | None:
     """First node whose branch or load is not that of a single conductor."""
-    shares = (network.share, network.load_share, network.storage_share, network.pv_share)
+    shares = (network.share, network.load_share, network.device_share)
     for values in shares:
         odd = (np.abs(values.real - 1.0) > 1e-6) | (np.abs(values.imaginary) > 1e-6)
         if odd.any():

@@ -8,15 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from cosim.devices.bounds import each
 from cosim.errors import FeederError, FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.energy import roll_out
-from cosim.opf.devices.pv import PvBlock
-from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.devices.circle import back_into_circle
+from cosim.opf.devices.energy_block import EnergyBlock
+from cosim.opf.devices.model import DeviceModel
+from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.network_block import Formulation
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
@@ -60,41 +62,24 @@ class DispatchPlanner:
     def __init__(
         self, name: str, formulation: Formulation, site: Site, horizon: Horizon, options: PlannerOptions
     ) -> None:
-        if not (site.storages or site.pvs):
+        if not site.devices:
             raise FormulationRefused(
-                f"planner {name} has nothing to plan: the scenario has no battery and no PV system; "
+                f"planner {name} has nothing to plan: the scenario has no device; "
                 "add some, or use control: {type: idle}"
             )
         self.name = name
         self._horizon = horizon
-        self._storage = StorageBlock(
-            site.storages,
-            horizon,
-            terminal=options.terminal,
-            complementarity=options.complementarity,
-            loss_cost_per_kwh=options.storage_loss_cost_per_kwh,
-            throughput_cost_per_kwh=options.throughput_cost_per_kwh,
-            reactive_cost_per_kvarh=options.reactive_cost_per_kvarh,
-            capability=options.capability,
-            reactive=options.storage_reactive,
-        )
-        self._pv = PvBlock(
-            site.pvs,
-            horizon,
-            curtailment_cost_per_kwh=options.curtailment_cost_per_kwh,
-            reactive_cost_per_kvarh=options.reactive_cost_per_kvarh,
-            capability=options.capability,
-            reactive=options.pv_reactive,
-            curtail=options.pv_curtail,
-        )
-        self._network = formulation(site, self._storage, self._pv, horizon, options)
+        self._devices = DeviceModel(site.devices, horizon, options)
+        self._energy = EnergyBlock(self._devices, horizon, options)
+        self._sources = SourceBlock(self._devices, horizon, options)
+        self._network = formulation(site, self._energy, self._sources, horizon, options)
         asked = options.asked()
         beyond = {*self._network.blind_to, *ONLY_ON_EXACT_FLOWS}
         blind = [option for option, wanted in asked.items() if wanted and option in beyond]
         if blind:
             log.warning("planner %s does nothing with %s on this feeder", name, ", ".join(blind))
         self._import = ImportTerms(options.objective, options.limits, horizon, self._network.import_kw)
-        program = Program.of((self._storage, self._pv, self._network, self._import))
+        program = Program.of((self._energy, self._sources, self._network, self._import))
         self.problem = DispatchProblem(program, solver=options.solver, seconds=options.solver_seconds)
         self._earlier: Plan | None = None
         self.expected: Expected | None = None
@@ -104,8 +89,11 @@ class DispatchPlanner:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
         started = time.perf_counter()
         base_kw = self._network.update(measurement, forecast)
-        self._storage.update(measurement.stored_kwh, self._earlier, measurement.time_s)
-        self._pv.update(forecast.pv_available_kw)
+        energy, sources = self._devices.bounds(
+            measurement.stored_kwh, forecast.available_kw, self._earlier, measurement.time_s
+        )
+        self._energy.update(energy)
+        self._sources.update(sources)
         self._import.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
         build_s = time.perf_counter() - started
         solved = self._solve()
@@ -113,26 +101,26 @@ class DispatchPlanner:
             reason = f"the {self.name} program is {solved.status}"
             doubt = f"; {self._network.caution}" if self._network.caution else ""
             return NoPlan(solved.status, reason + doubt, build_s, solved.solve_s)
-        storage_kw, storage_kvar = self._storage.planned()
-        pv_kw, pv_kw_limit, pv_kvar = self._pv.planned()
+        energy_kw, energy_kvar = self._energy_dispatch(measurement, forecast)
+        source_kw, source_kw_limit, source_kvar = self._sources.planned()
         gap = self._network.relaxation_gap()
         try:
-            expected = self._network.expected((storage_kw + 1j * storage_kvar).T, (pv_kw + 1j * pv_kvar).T)
+            expected = self._network.expected(
+                (energy_kw + 1j * energy_kvar).T, (source_kw + 1j * source_kvar).T
+            )
         except FeederError as error:
             return NoPlan(
                 "not_physical", f"the {self.name} plan cannot be: {error}", build_s, solved.solve_s
             )
         self.expected, self.relaxation_gap = expected, gap
         self._import.adopt()
-        stored_kwh = roll_out(self._storage.ratings, self._horizon, measurement.stored_kwh, storage_kw)
+        stored_kwh = self._devices.roll_out(measurement.stored_kwh, energy_kw, measurement.time_s)
         voltage = expected.voltage_pu
         plan = Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
-            storage_kw=storage_kw,
-            storage_kvar=storage_kvar,
-            pv_kw_limit=pv_kw_limit,
-            pv_kvar=pv_kvar,
+            p_kw=np.concatenate([energy_kw, source_kw_limit], axis=1),
+            q_kvar=np.concatenate([energy_kvar, source_kvar], axis=1),
             stored_kwh=stored_kwh,
             import_kw=np.asarray(expected.import_kva.real),
             lowest_pu=voltage.min(axis=0),
@@ -142,14 +130,29 @@ class DispatchPlanner:
         )
         first, self._earlier = self._earlier is None, plan
         # Where a battery's idling loss falls is only known once there is a plan.
-        return self.plan(measurement, forecast) if first and self._storage.idles else plan
+        return self.plan(measurement, forecast) if first and self._devices.idles else plan
+
+    def _energy_dispatch(
+        self, measurement: Measurement, forecast: Forecast
+    ) -> tuple[FloatArray, FloatArray]:
+        """Set-points of devices with energy, kW and kvar, shape (period, device).
+
+        What a solver's tolerance puts beyond a window or a circle is taken back here, so that the plant
+        need not cut it. More than a tolerance is left as it is: it must be seen.
+        """
+        kw, kvar = self._energy.planned()
+        # From where the program starts, which a rounding of the measurement may lie outside of.
+        stored = measurement.stored_kwh.copy()
+        stored[: len(self._energy.ratings)] = self._energy.start_kwh
+        kw = self._devices.within_window(stored, forecast.available_kw, kw, measurement.time_s)
+        return kw, back_into_circle(kw, kvar, each(self._energy.ratings, "kva"))
 
     def _solve(self) -> Solved:
         """Solve; with complementarity ``repair`` again, until no battery does both at once."""
-        self._storage.free_directions()
+        self._energy.free_directions()
         solved = first = self.problem.solve()
         for _ in range(MOST_REPAIRS):
-            if not (solved.found and self._storage.fix_directions()):
+            if not (solved.found and self._energy.fix_directions()):
                 break
             again = self.problem.solve()
             # Fixing directions can only cost, so the first bound holds for all.
@@ -171,14 +174,14 @@ class DispatchPlanner:
             if np.isfinite(solved.bound):
                 bound = solved.bound + constant
                 optimality_gap = (objective - bound) / max(abs(bound), 1.0)
-        drift_kwh = self._storage.drift_kwh(stored_kwh)
+        drift_kwh = self._energy.drift_kwh(stored_kwh[:, : len(self._energy.ratings)])
         return Certificate(
             planner=self.name,
             status=solved.status,
             objective=objective,
             primal_residual=solved.primal_residual,
-            simultaneous_kw=self._storage.simultaneous_kw(),
-            simultaneous_h=self._storage.simultaneous_hours(),
+            simultaneous_kw=self._energy.simultaneous_kw(),
+            simultaneous_h=self._energy.simultaneous_hours(),
             slack_pu=self._network.slack_pu(),
             over_kw=max(self._import.over_kw(), self._network.over_kw()),
             iterations=solved.iterations,
@@ -191,7 +194,7 @@ class DispatchPlanner:
 
     def _claim(self, optimality_gap: float | None, drift_kwh: float) -> str:
         """What is proven about the plan, in words."""
-        if self._storage.simultaneous_hours():
+        if self._energy.simultaneous_hours():
             return "not realisable: a battery charges and discharges at once; use complementarity repair"
         if drift_kwh > MOST_DRIFT_KWH:
             return f"not exact: stored energy is off by {drift_kwh:.2g} kWh, idling losses fell elsewhere"

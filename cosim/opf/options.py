@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from cosim.devices.storage import StorageRating
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
-from cosim.model.ratings import StorageRating
+from cosim.model.device import Device
 
 ONLY_ON_EXACT_FLOWS = ("limits.transformers", "limits.unbalance_max_percent")
 """Wishes that no formulation on a tree can fulfil."""
@@ -36,21 +38,25 @@ class Terminal:
     soc: float | None = None
     per_kwh: float = 0.0
 
-    def target_kwh(self, ratings: tuple[StorageRating, ...]) -> FloatArray:
-        """Energy that each battery aims at, shape (battery,).
+    def target_kwh(self, devices: Sequence[Device]) -> FloatArray:
+        """Energy that each device with energy aims at, shape (device,); batteries only, others stay.
 
         Raises:
             FormulationRefused: the target is hard and outside a battery's window.
         """
-        soc = [r.initial_kwh / r.kwh if self.soc is None else self.soc for r in ratings]
-        if self.kind == "hard":
-            for rating, share in zip(ratings, soc, strict=True):
-                if not rating.min_kwh - 1e-9 <= share * rating.kwh <= rating.max_kwh + 1e-9:
-                    raise FormulationRefused(
-                        f"terminal.soc {share:g} is outside the window {rating.min_kwh / rating.kwh:g} .. "
-                        f"{rating.max_kwh / rating.kwh:g} of battery {rating.name}"
-                    )
-        return np.array([share * r.kwh for share, r in zip(soc, ratings, strict=True)])
+        target = np.array([device.first_stored_kwh for device in devices], dtype=np.float64)
+        for i, battery in enumerate(devices):
+            if not isinstance(battery, StorageRating):
+                continue
+            share = battery.initial_kwh / battery.kwh if self.soc is None else self.soc
+            target[i] = share * battery.kwh
+            inside = battery.min_kwh - 1e-9 <= target[i] <= battery.max_kwh + 1e-9
+            if self.kind == "hard" and not inside:
+                raise FormulationRefused(
+                    f"terminal.soc {share:g} is outside the window {battery.min_kwh / battery.kwh:g} .. "
+                    f"{battery.max_kwh / battery.kwh:g} of battery {battery.name}"
+                )
+        return target
 
 
 @dataclass(frozen=True)

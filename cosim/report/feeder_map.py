@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from cosim.devices.registry import by_kind
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray, IntArray
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import Site
 from cosim.report.metrics import voltage_limits
 from cosim.report.style import INK, SUN, THEME
@@ -187,11 +188,11 @@ def _colours(buses: Buses, voltage_pu: FloatArray) -> Any:
 def _hover(site: Site, buses: Buses) -> list[str]:
     """Per bus a template that plotly fills with the voltages of the step."""
     devices: dict[str, list[str]] = {}
-    for storage in site.storages:
-        text = f"battery {storage.name}: {storage.kw:g} kW, {storage.kwh:g} kWh"
-        devices.setdefault(storage.bus, []).append(text)
-    for pv in site.pvs:
-        devices.setdefault(pv.bus, []).append(f"PV {pv.name}: {pv.kw:g} kW")
+    for kind, _, items in by_kind(site.devices):
+        for device in items:
+            energy = f", {device.kwh:g} kWh" if isinstance(device, StorageRating) else ""
+            text = f"{kind.title} {device.name}: {device.kw:g} kW{energy}"
+            devices.setdefault(device.bus, []).append(text)
     templates = []
     for name, nodes in zip(buses.names, buses.nodes, strict=True):
         lines = [f"<b>bus {name}</b>"]
@@ -206,10 +207,11 @@ def _hover(site: Site, buses: Buses) -> list[str]:
 
 def _devices(site: Site, buses: Buses) -> list[Any]:
     place = {name: i for i, name in enumerate(buses.names)}
-    kinds: tuple[tuple[str, tuple[StorageRating, ...] | tuple[PvRating, ...], str, str, int], ...] = (
-        ("battery", site.storages, "square-open", INK, 17),
-        ("PV", site.pvs, "star-open", SUN, 19),
-    )
+    marks = {"storage": ("square-open", INK, 17), "pv": ("star-open", SUN, 19)}
+    kinds = [
+        (kind.title, items, *marks.get(kind.name, ("diamond-open", INK, 15)))
+        for kind, _, items in by_kind(site.devices)
+    ]
     traces = []
     for name, devices, symbol, colour, size in kinds:
         at = [place[device.bus] for device in devices if device.bus in place]

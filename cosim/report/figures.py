@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray
 from cosim.report.key_figures import MINUS
 from cosim.report.lead_errors import LeadError, planned_periods, planned_stored_kwh
@@ -262,7 +263,7 @@ def _whole_ticks(lowest: int, highest: int) -> list[int]:
 
 def photovoltaics(record: Record) -> Any | None:
     """Power the sun offered, power produced and the limit in kW; None without PV."""
-    if not record.site.pvs:
+    if not record.site.of_kind("pv"):
         return None
     figure = _figure()
     available_kw = record.vector("pv_available_kw")
@@ -319,7 +320,7 @@ def _edges_of(plan: tuple[float, FloatArray]) -> FloatArray:
 
 def stored_energy(record: Record, baseline: Record | None) -> Any | None:
     """Stored energy in kWh, actual and in some plans; all batteries or one of them."""
-    storages = record.site.storages
+    storages = [item for item in record.site.devices if isinstance(item, StorageRating)]
     if not storages:
         return None
     biggest = sorted(range(len(storages)), key=lambda i: -storages[i].kwh)[:BATTERIES_SHOWN]
@@ -397,7 +398,7 @@ def _stored_of(record: Record, battery: int | None) -> FloatArray:
 
 def storage_setpoints(record: Record) -> Any | None:
     """Total set-points of the batteries in kW, requested, accepted and delivered."""
-    if not record.site.storages:
+    if not record.site.of_kind("storage"):
         return None
     figure = _figure()
     for name, quantity, colour, dash, width in (

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from cosim.devices.registry import counted
 from cosim.errors import RecordError
 from cosim.report import figures
 from cosim.report.feeder_map import feeder_map, frame_steps
@@ -125,8 +126,8 @@ def _header(report: Report, record: Record) -> str:
     planner = f" with planner {manifest['planner']}" if manifest.get("planner") else ""
     facts = (
         f"{report.run.hours:g} h from {grid.start:%d %B %Y %H:%M %z} in steps of {grid.step_s} s; "
-        f"{len(record.site.nodes)} nodes, {len(record.site.storages)} batteries, "
-        f"{len(record.site.pvs)} PV systems; {control}{planner}"
+        f"{len(record.site.nodes)} nodes, "
+        f"{counted(device.kind for device in record.site.devices)}; {control}{planner}"
     )
     return header(report.name, facts)
 

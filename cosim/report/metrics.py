@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cosim.devices.registry import by_kind
 from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.state import NOT_DELIVERED
 from cosim.report.lead_errors import LeadError, lead_errors
@@ -367,22 +368,22 @@ def _highest(values: pd.Series[Any]) -> float | None:
 
 
 def _cut(record: Record) -> tuple[BoolArray, float]:
-    """Which device-steps were cut, shape (step, battery then PV), and kWh not delivered."""
-
-    def missing(quantity: str) -> FloatArray:
-        return np.abs(record.vector(f"requested_{quantity}") - record.vector(f"accepted_{quantity}"))
-
-    storage_kw, pv_kw = missing("storage_kw"), missing("pv_kw_limit")
-    storage = np.maximum(storage_kw, missing("storage_kvar")) > CUT_TOLERANCE_KW
-    pv = np.maximum(pv_kw, missing("pv_kvar")) > CUT_TOLERANCE_KW
-    available_kw = record.vector("pv_available_kw")
-    # A limit above what the sun offers can be cut without any energy being lost.
-    pv_lost_kw = np.abs(
-        np.minimum(record.vector("requested_pv_kw_limit"), available_kw)
-        - np.minimum(record.vector("accepted_pv_kw_limit"), available_kw)
-    )
-    lost_kw = storage_kw[storage].sum() + pv_lost_kw[pv].sum()
-    return np.hstack([storage, pv]), float(lost_kw) * record.step_h
+    """Which device-steps were cut, shape (step, device), and kWh not delivered."""
+    cut: list[BoolArray] = []
+    lost_kw = 0.0
+    for kind, _, _ in by_kind(record.site.devices):
+        kw, kvar = kind.columns["setpoint_kw"], kind.columns["setpoint_kvar"]
+        requested, accepted = record.vector(f"requested_{kw}"), record.vector(f"accepted_{kw}")
+        reactive = np.abs(record.vector(f"requested_{kvar}") - record.vector(f"accepted_{kvar}"))
+        here = np.maximum(np.abs(requested - accepted), reactive) > CUT_TOLERANCE_KW
+        if not kind.rating.has_energy:
+            # A limit above what is available can be cut without any energy being lost.
+            available_kw = record.vector(kind.columns["available_kw"])
+            requested, accepted = np.minimum(requested, available_kw), np.minimum(accepted, available_kw)
+        lost_kw += float(np.abs(requested - accepted)[here].sum())
+        cut.append(here)
+    none = np.zeros((len(record.steps), 0), dtype=bool)
+    return np.hstack([none, *cut]), lost_kw * record.step_h
 
 
 @dataclass(frozen=True)
@@ -407,19 +408,19 @@ def cut_setpoints(record: Record, *, at_most: int) -> tuple[CutSetpoint, ...]:
     cut, _ = _cut(record)
     found: list[CutSetpoint] = []
     for row, device in np.argwhere(cut)[:at_most]:
-        is_storage = device < len(site.storages)
-        at = int(device) if is_storage else int(device) - len(site.storages)
-        kw, kvar = ("storage_kw", "storage_kvar") if is_storage else ("pv_kw_limit", "pv_kvar")
+        kind, place, devices = next(part for part in by_kind(site.devices) if device < part[1].stop)
+        at = int(device) - place.start
+        kw, kvar = kind.columns["setpoint_kw"], kind.columns["setpoint_kvar"]
         values = rows.iloc[int(row)]
         found.append(
             CutSetpoint(
                 step=int(values["step"]),
-                device=(site.storages if is_storage else site.pvs)[at].name,
+                device=devices[at].name,
                 requested_kw=float(values[f"requested_{kw}"][at]),
                 accepted_kw=float(values[f"accepted_{kw}"][at]),
                 requested_kvar=float(values[f"requested_{kvar}"][at]),
                 accepted_kvar=float(values[f"accepted_{kvar}"][at]),
-                reason=str(values["storage_reason" if is_storage else "pv_reason"][at]),
+                reason=str(values[kind.columns["reason"]][at]),
             )
         )
     return tuple(found)

@@ -59,8 +59,7 @@ class Assembly:
             self.truth: Exogenous = truth
             self.feeder = Feeder(
                 model,
-                storages=devices.storages,
-                pvs=devices.pvs,
+                devices=devices.devices,
                 exogenous=truth,
                 grid=study.grid,
                 with_network="network" in self._needs,
@@ -111,7 +110,7 @@ class Assembly:
 
 def _place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:
     """All devices of a study; what is wrong with the others is added to ``problems``."""
-    devices = devices_of(study.scenario, model)
+    devices = devices_of(study.scenario, model, study.grid)
     for place, sentence in devices.problems:
         dotted = ".".join(str(part) for part in place)
         problems.append(f"{line_of(study.path, place)}{dotted}: {sentence}")
@@ -136,4 +135,4 @@ def bare_feeder(master: Path) -> Feeder:
         np.zeros(1),
     )
     grid = TimeGrid(datetime.fromtimestamp(0, UTC), NOMINAL_STEP_S, 1)
-    return Feeder(model, storages=(), pvs=(), exogenous=nominal, grid=grid)
+    return Feeder(model, devices=(), exogenous=nominal, grid=grid)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from cosim.devices.registry import device_kinds
 from cosim.errors import FeederError
 from cosim.feeder.branch import watched_voltages
 from cosim.feeder.compiled import FeederModel
@@ -65,8 +66,11 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
             "loads",
             _load_line(model),
         ),
-        ("storage found", ", ".join(s.name for s in model.found_storages) or "none"),
-        ("PV found", ", ".join(p.name for p in model.found_pvs) or "none"),
+        *(
+            (f"{kind.plural} found", ", ".join(item.name for item in model.found if item.kind == kind.name))
+            for kind in device_kinds()
+            if any(item.kind == kind.name for item in model.found)
+        ),
         ("where DER could go", _largest_loads(model)),
     ]
     if dead:

@@ -24,14 +24,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import cattrs
 import cattrs.preconf.json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cattrs.gen import make_dict_unstructure_fn
 
+from cosim.devices.pv import PV
+from cosim.devices.registry import by_kind, device_kind, device_kinds
+from cosim.devices.storage import STORAGE
 from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
+from cosim.model.device import Device
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Plan
 from cosim.run.loop import StepRecord
@@ -65,7 +71,24 @@ def json_converter() -> cattrs.preconf.json.JsonConverter:
     converter = cattrs.preconf.json.make_converter()
     converter.register_unstructure_hook_func(_is_array, lambda array: array.tolist())
     converter.register_structure_hook_func(_is_array, _to_array)
+    register_devices(converter)
     return converter
+
+
+def register_devices(converter: cattrs.Converter) -> None:
+    """Let a converter write devices with their kind, and read them back as their kind's rating."""
+
+    def write(device: Device) -> dict[str, Any]:
+        own = make_dict_unstructure_fn(type(device), converter)
+        return {"kind": device.kind, **own(device)}
+
+    def read(values: dict[str, Any], _type: Any) -> Device:
+        rating = device_kind(values["kind"]).rating
+        rest = {name: value for name, value in values.items() if name != "kind"}
+        return converter.structure(rest, rating)
+
+    converter.register_unstructure_hook_func(lambda kind: kind is Device, write)
+    converter.register_structure_hook_func(lambda kind: kind is Device, read)
 
 
 def _is_array(kind: Any) -> bool:
@@ -135,8 +158,8 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "measured_import_kw": measured.import_kw,
         "measured_losses_kw": measured.losses_kw,
         "measured_voltage_pu": measured.voltage_pu,
-        "measured_stored_kwh": measured.stored_kwh,
-        "pv_available_kw": measured.pv_available_kw,
+        **device_columns(site, stored_kwh=measured.stored_kwh, prefix="measured_"),
+        **device_columns(site, available_kw=measured.available_kw),
         "source": str(decision.source),
         "reason": decision.reason,
         "issued_at_s": decision.issued_at_s,
@@ -148,21 +171,13 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         ("requested", outcome.in_force.setpoints),
         ("accepted", accepted.setpoints),
     ):
-        row |= {
-            f"{prefix}_storage_kw": setpoints.storage_kw,
-            f"{prefix}_storage_kvar": setpoints.storage_kvar,
-            f"{prefix}_pv_kw_limit": setpoints.pv_kw_limit,
-            f"{prefix}_pv_kvar": setpoints.pv_kvar,
-        }
+        row |= device_columns(
+            site, setpoint_kw=setpoints.p_kw, setpoint_kvar=setpoints.q_kvar, prefix=f"{prefix}_"
+        )
+    row |= device_columns(site, reason=accepted.reason)
     row |= {
-        "storage_reason": list(accepted.storage_reason),
-        "pv_reason": list(accepted.pv_reason),
         "voltage_pu": result.voltage_pu,
-        "storage_kw": result.storage_kw,
-        "storage_kvar": result.storage_kvar,
-        "pv_kw": result.pv_kw,
-        "pv_kvar": result.pv_kvar,
-        "stored_kwh": result.stored_kwh,
+        **device_columns(site, kw=result.p_kw, kvar=result.q_kvar, stored_kwh=result.stored_kwh),
         "tap": result.tap,
         "import_kw": result.import_kw,
         "import_kvar": result.import_kvar,
@@ -172,20 +187,45 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "iterations": result.iterations,
         "events": list(result.events),
     }
-    return row | _plan_columns(decision.plan)
+    return row | _plan_columns(decision.plan, site)
 
 
-def _plan_columns(plan: Plan | None) -> dict[str, Any]:
+def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
     """The plan made at a step; matrices row by row (period first). None where none was made."""
-    names = (
-        "period_s", "storage_kw", "storage_kvar", "pv_kw_limit", "pv_kvar", "stored_kwh", "import_kw",
-        "lowest_pu", "highest_pu", "next_voltage_pu",
-    )  # fmt: skip
+    names = ("period_s", "import_kw", "lowest_pu", "highest_pu", "next_voltage_pu")
     proof = tuple(Certificate.__dataclass_fields__)
-    columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)}
+    none = np.zeros((0, len(site.devices)))
+    own = device_columns(
+        site,
+        setpoint_kw=none if plan is None else plan.p_kw,
+        setpoint_kvar=none if plan is None else plan.q_kvar,
+        stored_kwh=none if plan is None else plan.stored_kwh,
+        prefix="plan_",
+    )
+    columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)} | dict.fromkeys(own)
     if plan is not None:
         columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
         columns |= {f"plan_{name}": getattr(plan.certificate, name) for name in proof}
+        columns |= {name: np.ravel(values) for name, values in own.items()}
+    return columns
+
+
+def device_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[str, Any]:
+    """Values of all devices as the columns that each kind names: see :class:`DeviceKind`.
+
+    Args:
+        site: its devices.
+        prefix: of every column.
+        quantities: arrays whose last axis is the site's devices, or texts of each device.
+    """
+    places = {kind.name: place for kind, place, _ in by_kind(site.devices)}
+    columns: dict[str, Any] = {}
+    for kind in (STORAGE, PV, *(kind for kind, _, _ in by_kind(site.devices))):
+        place = places.get(kind.name, slice(0, 0))
+        for quantity, values in quantities.items():
+            if quantity in kind.columns:
+                of_kind = list(values[place]) if isinstance(values, tuple) else values[..., place]
+                columns[prefix + kind.columns[quantity]] = of_kind
     return columns
 
 
@@ -199,7 +239,7 @@ _TEXT = {
     "plan_claim",
     "plan_solver",
 }
-_TEXT_LISTS = {"storage_reason", "pv_reason", "events"}
+_TEXT_LISTS = {"events", *(kind.columns["reason"] for kind in device_kinds())}
 _INTEGERS = {"step", "iterations", "plan_iterations"}
 _SCALARS = {
     "setpoint_age_s",

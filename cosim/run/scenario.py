@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -18,21 +15,29 @@ from pydantic import (
     model_validator,
 )
 
+from cosim.devices.kind import Config, Name, Share
+from cosim.devices.pv import PvConfig, SitePv
+from cosim.devices.registry import device_kinds
+from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.series import Resample
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
-Share = Annotated[float, Field(gt=0, le=1)]
-BusName = Annotated[
-    str, BeforeValidator(lambda value: str(value) if isinstance(value, int | float) else value)
-]
-"""``65.1`` is a number to YAML and a bus with a phase to us."""
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]*$")]
 
 
-class Config(BaseModel):
-    """Base of all configuration: frozen, unknown keys refused."""
+def _one_of(models: Sequence[type[Config]]) -> Any:
+    """One of some models, by their field ``kind``."""
+    if len(models) < 2:
+        return models[0] if models else Config
+    return Annotated[Union[tuple(models)], Field(discriminator="kind")]  # noqa: UP007
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+if TYPE_CHECKING:
+    SitingRule = SiteStorage | SitePv
+    DeviceConfig = Config
+else:
+    # Whatever kinds are installed: nobody lists them here.
+    SitingRule = _one_of([kind.siting for kind in device_kinds() if kind.siting])
+    DeviceConfig = _one_of([kind.config for kind in device_kinds() if not kind.scenario_key])
 
 
 class FeederConfig(Config):
@@ -104,86 +109,6 @@ class InputsConfig(Config):
     irradiance: ColumnConfig = Field(ColumnConfig(constant=0.0), description="kW/m²")
     price: ColumnConfig = Field(ColumnConfig(constant=0.1), description="currency per kWh")
     resample: Resample = Field("refuse", description="what may be done where rows are not steps")
-
-
-class StorageConfig(Config):
-    """A battery."""
-
-    name: Name
-    bus: BusName = Field(description="bus with phases, e.g. 65.1 or 671.1.2.3; no phases means all")
-    delta: bool = Field(False, description="connected between phases")
-    kw: PositiveFloat
-    kva: PositiveFloat | None = Field(None, description="default 1.2 kw")
-    kwh: PositiveFloat
-    soc_min: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    soc_max: Share = 0.95
-    soc_start: Annotated[float, Field(ge=0, le=1)] = 0.5
-    efficiency_charge: Share = 0.95
-    efficiency_discharge: Share = 0.95
-    idling_kw: NonNegativeFloat = 0.0
-
-    @model_validator(mode="after")
-    def _consistent(self) -> StorageConfig:
-        if not self.soc_min < self.soc_max:
-            raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
-        if not self.soc_min <= self.soc_start <= self.soc_max:
-            raise ValueError(
-                f"soc_start {self.soc_start:g} is outside soc_min {self.soc_min:g} .. "
-                f"soc_max {self.soc_max:g}; a battery cannot start where it may not be"
-            )
-        if self.kva is not None and self.kva < self.kw:
-            raise ValueError(
-                f"kva {self.kva:g} is below kw {self.kw:g}; the inverter must carry the battery"
-            )
-        return self
-
-
-class PvConfig(Config):
-    """A PV system."""
-
-    name: Name
-    bus: BusName = Field(description="bus with phases, e.g. 65.1; no phases means all")
-    delta: bool = Field(False, description="connected between phases")
-    kw: PositiveFloat = Field(description="power of the panels at 1 kW/m²")
-    kva: PositiveFloat | None = Field(None, description="default 1.1 kw")
-
-
-class SiteStorage(Config):
-    """Batteries at a random share of the load buses, connected as the largest load there."""
-
-    kind: Literal["storage"]
-    share_of_load_buses: Share
-    times_local_load: PositiveFloat = Field(description="kW per nominal kW of load at the bus")
-    hours: PositiveFloat = Field(4.0, description="kWh per kW")
-    kva_per_kw: Annotated[float, Field(ge=1)] = 1.2
-    soc_min: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    soc_max: Share = 0.95
-    soc_start: Annotated[float, Field(ge=0, le=1)] = 0.5
-    efficiency_charge: Share = 0.95
-    efficiency_discharge: Share = 0.95
-    idling_kw_per_kw: NonNegativeFloat = 0.0
-    at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SiteStorage:
-        if not self.soc_min <= self.soc_start <= self.soc_max:
-            raise ValueError(
-                f"soc_start {self.soc_start:g} is outside soc_min {self.soc_min:g} .. "
-                f"soc_max {self.soc_max:g}"
-            )
-        return self
-
-
-class SitePv(Config):
-    """PV systems at a random share of the load buses, connected as the largest load there."""
-
-    kind: Literal["pv"]
-    share_of_load_buses: Share
-    times_local_load: PositiveFloat = Field(description="kW per nominal kW of load at the bus")
-    kva_per_kw: PositiveFloat = 1.1
-    at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
 
 
 class TailConfig(Config):
@@ -314,7 +239,8 @@ class Scenario(Config):
     inputs: InputsConfig = InputsConfig()
     storages: tuple[StorageConfig, ...] = ()
     pvs: tuple[PvConfig, ...] = ()
-    siting: tuple[Annotated[SiteStorage | SitePv, Field(discriminator="kind")], ...] = ()
+    devices: tuple[DeviceConfig, ...] = Field((), description="devices of other kinds, each with its kind")
+    siting: tuple[SitingRule, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
@@ -360,7 +286,7 @@ class Scenario(Config):
             )
 
     def _name_problems(self) -> Iterator[str]:
-        names = [s.name.lower() for s in self.storages] + [p.name.lower() for p in self.pvs]
+        names = [item.name.lower() for _, item in self.listed()]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             yield f"storages: device names must differ; {', '.join(double)} is used twice"
@@ -378,6 +304,13 @@ class Scenario(Config):
                     f"soc_max {high:g} of a battery"
                 )
                 return
+
+    def listed(self) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+        """Every listed device with its place in the scenario."""
+        keys = [kind.scenario_key for kind in device_kinds() if kind.scenario_key]
+        for key in (*keys, "devices"):
+            for index, item in enumerate(getattr(self, key)):
+                yield (key, index), item
 
     def delay_s(self) -> int:
         """Declared time between a measurement and the action of its decision."""

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
-from cosim.run.scenario import Config, Scenario
+from cosim.run.scenario import Scenario
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -4,95 +4,101 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
+from cosim.devices.kind import Placement
+from cosim.devices.registry import device_kinds
+from cosim.errors import ScenarioError
 from cosim.feeder.compiled import FeederModel
-from cosim.model.ratings import PvRating, StorageRating
-from cosim.run.scenario import PvConfig, Scenario, SitePv, SiteStorage, StorageConfig
+from cosim.model.device import Device
+from cosim.model.timegrid import TimeGrid
+from cosim.run.scenario import Scenario
 
-DEFAULT_STORAGE_KVA = 1.2
-DEFAULT_PV_KVA = 1.1
+Problem = tuple[tuple[str | int, ...], str]
+"""A place in the scenario, and a sentence about what is wrong there."""
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where a device is connected, or why it cannot be."""
+class SiteRule(Protocol):
+    """A rule that places devices of one kind at load buses."""
 
-    bus: str
-    phases: tuple[int, ...]
-    delta: bool
+    @property
+    def share_of_load_buses(self) -> float:
+        """How many of the load buses get one."""
+        ...
+
+    @property
+    def at_most(self) -> int | None:
+        """Largest number of them."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the choice."""
+        ...
+
+    def device(self, place: Placement) -> Any:
+        """The device at one of the sites."""
+        ...
 
 
 @dataclass(frozen=True)
 class Devices:
     """All controllable devices of a scenario, and what is wrong with the others."""
 
-    storages: tuple[StorageRating, ...]
-    pvs: tuple[PvRating, ...]
-    problems: tuple[tuple[tuple[str | int, ...], str], ...]
+    devices: tuple[Device, ...]
+    problems: tuple[Problem, ...]
 
 
-def devices_of(scenario: Scenario, model: FeederModel) -> Devices:
+def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid) -> Devices:
     """Ratings of listed, sited and discovered devices.
 
     Problems come with their place in the scenario.
     """
-    storages: list[StorageRating] = []
-    pvs: list[PvRating] = []
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    _place_listed(scenario, model, storages, pvs, problems)
+    devices: list[Device] = []
+    problems: list[Problem] = []
+    for place, item in scenario.listed():
+        where = placement(item.bus, model, delta=item.delta)
+        if isinstance(where, str):
+            problems.append(((*place, "bus"), where))
+            continue
+        local_kw, loads = _loads_at(model, where)
+        try:
+            devices.append(item.device(replace(where, local_kw=local_kw, loads=loads, grid=grid)))
+        except ScenarioError as error:
+            problems += [(place, problem) for problem in error.problems]
     for index, rule in enumerate(scenario.siting):
         sites = load_sites(model, rule)
         if not sites:
             problems.append((("siting", index), "this feeder has no load to site devices at"))
-        if isinstance(rule, SiteStorage):
-            storages.extend(_sited_storage(rule, site, kw) for site, kw in sites)
-        else:
-            pvs.extend(_sited_pv(rule, site, kw) for site, kw in sites)
+        devices += [rule.device(replace(site, grid=grid)) for site in sites]
     if scenario.feeder.discover:
-        storages.extend(model.found_storages)
-        pvs.extend(model.found_pvs)
-    problems.extend(_name_clashes(model, storages, pvs))
-    return Devices(tuple(storages), tuple(pvs), tuple(problems))
+        devices += model.found
+    problems.extend(_name_clashes(model, devices))
+    return Devices(tuple(devices), tuple(problems))
 
 
-def _place_listed(
-    scenario: Scenario,
-    model: FeederModel,
-    storages: list[StorageRating],
-    pvs: list[PvRating],
-    problems: list[tuple[tuple[str | int, ...], str]],
-) -> None:
-    for index, item in enumerate(scenario.storages):
-        place = placement(item.bus, model, delta=item.delta)
-        if isinstance(place, str):
-            problems.append((("storages", index, "bus"), place))
-        else:
-            storages.append(_storage(item, place))
-    for index, panel in enumerate(scenario.pvs):
-        place = placement(panel.bus, model, delta=panel.delta)
-        if isinstance(place, str):
-            problems.append((("pvs", index, "bus"), place))
-        else:
-            pvs.append(_pv(panel, place))
+def _loads_at(model: FeederModel, place: Placement) -> tuple[float, tuple[int, ...]]:
+    """Nominal kW and rows of the loads of a bus."""
+    rows = tuple(
+        i
+        for i, connected in enumerate(model.loads.connected)
+        if model.nodes[connected.legs[0][0]].rsplit(".", 1)[0] == place.bus
+    )
+    return float(model.loads.kw[list(rows)].sum()), rows
 
 
-def _name_clashes(
-    model: FeederModel, storages: list[StorageRating], pvs: list[PvRating]
-) -> Iterable[tuple[tuple[str | int, ...], str]]:
-    own = {
-        "storage": ([s.name for s in storages if s not in model.found_storages], model.storage_names),
-        "pvsystem": ([p.name for p in pvs if p not in model.found_pvs], model.pv_names),
-    }
-    for kind, (mine, in_master) in own.items():
-        clash = sorted(set(mine) & in_master)
+def _name_clashes(model: FeederModel, devices: list[Device]) -> Iterable[Problem]:
+    for kind in device_kinds():
+        mine = [item.name for item in devices if item.kind == kind.name and not model.is_found(item)]
+        clash = sorted(set(mine) & model.taken_names[kind.name])
         if clash:
-            yield ("feeder",), f"the master defines {kind} {', '.join(clash)} too; rename yours"
+            yield ("feeder",), f"the master defines a {kind.title} {', '.join(clash)} too; rename yours"
         double = sorted({name for name in mine if mine.count(name) > 1})
         if double:
-            yield ("siting",), f"two {kind} devices are called {', '.join(double)}; rename or site fewer"
+            yield ("siting",), f"two {kind.plural} are called {', '.join(double)}; rename or site fewer"
 
 
 def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
@@ -122,8 +128,8 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
     return Placement(bus, wanted, delta)
 
 
-def load_sites(model: FeederModel, rule: SiteStorage | SitePv) -> list[tuple[Placement, float]]:
-    """Randomly chosen load buses, each with its connection and its nominal load in kW."""
+def load_sites(model: FeederModel, rule: SiteRule) -> list[Placement]:
+    """Randomly chosen load buses, each with its connection and its loads."""
     local: dict[str, list[int]] = {}
     for i, connected in enumerate(model.loads.connected):
         nodes = [model.nodes[node] for leg in connected.legs for node in leg if node >= 0]
@@ -139,7 +145,7 @@ def load_sites(model: FeederModel, rule: SiteStorage | SitePv) -> list[tuple[Pla
     return [_as_largest_load(model, local[buses[i]]) for i in sorted(chosen)]
 
 
-def _as_largest_load(model: FeederModel, loads: Iterable[int]) -> tuple[Placement, float]:
+def _as_largest_load(model: FeederModel, loads: Iterable[int]) -> Placement:
     indices = list(loads)
     largest = max(indices, key=lambda i: float(model.loads.kw[i]))
     legs = model.loads.connected[largest].legs
@@ -148,52 +154,4 @@ def _as_largest_load(model: FeederModel, loads: Iterable[int]) -> tuple[Placemen
     numbers = (int(model.nodes[node].rsplit(".", 1)[1]) for node in nodes)
     phases = tuple(number for number in numbers if number <= 3)
     delta = legs[0][1] >= 0 and int(model.nodes[legs[0][1]].rsplit(".", 1)[1]) <= 3
-    return Placement(bus, phases, delta), float(model.loads.kw[indices].sum())
-
-
-def _storage(item: StorageConfig, place: Placement) -> StorageRating:
-    return StorageRating(
-        name=item.name.lower(),
-        bus=place.bus,
-        phases=place.phases,
-        delta=place.delta,
-        kw=item.kw,
-        kva=item.kva if item.kva is not None else DEFAULT_STORAGE_KVA * item.kw,
-        kwh=item.kwh,
-        min_kwh=item.soc_min * item.kwh,
-        max_kwh=item.soc_max * item.kwh,
-        initial_kwh=item.soc_start * item.kwh,
-        efficiency_charge=item.efficiency_charge,
-        efficiency_discharge=item.efficiency_discharge,
-        idling_kw=item.idling_kw,
-    )
-
-
-def _pv(item: PvConfig, place: Placement) -> PvRating:
-    kva = item.kva if item.kva is not None else DEFAULT_PV_KVA * item.kw
-    return PvRating(item.name.lower(), place.bus, place.phases, place.delta, item.kw, kva)
-
-
-def _sited_storage(rule: SiteStorage, place: Placement, local_kw: float) -> StorageRating:
-    kw = round(rule.times_local_load * local_kw, 3)
-    kwh = rule.hours * kw
-    return StorageRating(
-        name=f"bess_{place.bus}",
-        bus=place.bus,
-        phases=place.phases,
-        delta=place.delta,
-        kw=kw,
-        kva=rule.kva_per_kw * kw,
-        kwh=kwh,
-        min_kwh=rule.soc_min * kwh,
-        max_kwh=rule.soc_max * kwh,
-        initial_kwh=rule.soc_start * kwh,
-        efficiency_charge=rule.efficiency_charge,
-        efficiency_discharge=rule.efficiency_discharge,
-        idling_kw=rule.idling_kw_per_kw * kw,
-    )
-
-
-def _sited_pv(rule: SitePv, place: Placement, local_kw: float) -> PvRating:
-    kw = round(rule.times_local_load * local_kw, 3)
-    return PvRating(f"pv_{place.bus}", place.bus, place.phases, place.delta, kw, rule.kva_per_kw * kw)
+    return Placement(bus, phases, delta, float(model.loads.kw[indices].sum()), tuple(indices))

@@ -218,8 +218,8 @@ def _run(case: GapCase, study: Study) -> GapRow:
         row = replace(
             stopped(case, "planned"),
             buses=len(site.nodes),
-            batteries=len(site.storages),
-            pvs=len(site.pvs),
+            batteries=len(site.of_kind("storage")),
+            pvs=len(site.of_kind("pv")),
             feeder_s=feeder_s,
         )
         started = time.perf_counter()

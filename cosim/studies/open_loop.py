@@ -22,7 +22,7 @@ from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.record import json_converter
 from cosim.run.study import Study
 
-FORMAT = 1
+FORMAT = 2
 _converter = json_converter()
 
 
@@ -33,7 +33,7 @@ class OpenLoopPlan:
     Attributes:
         format: version of the file.
         study: the study it was made for, as JSON.
-        storages, pvs, nodes: order of devices and nodes.
+        devices, kinds, nodes: names and kinds of devices, and nodes, in order.
         plan: the plan.
         price_per_kwh: that the plan expected, shape (period,).
         import_kw, import_kvar, losses_kw: expected, shape (period,).
@@ -45,8 +45,8 @@ class OpenLoopPlan:
 
     format: int
     study: str
-    storages: tuple[str, ...]
-    pvs: tuple[str, ...]
+    devices: tuple[str, ...]
+    kinds: tuple[str, ...]
     nodes: tuple[str, ...]
     plan: Plan
     price_per_kwh: FloatArray
@@ -56,6 +56,10 @@ class OpenLoopPlan:
     voltage_pu: FloatArray
     branches: tuple[str, ...]
     relaxation_gap_kva: FloatArray
+
+    def of_kind(self, kind: str) -> list[int]:
+        """Places of the devices of one kind."""
+        return [i for i, name in enumerate(self.kinds) if name == kind]
 
     @property
     def hours(self) -> FloatArray:
@@ -160,8 +164,8 @@ def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan
     return OpenLoopPlan(
         format=FORMAT,
         study=study.to_json(),
-        storages=tuple(storage.name for storage in site.storages),
-        pvs=tuple(pv.name for pv in site.pvs),
+        devices=tuple(device.name for device in site.devices),
+        kinds=tuple(device.kind for device in site.devices),
         nodes=site.nodes,
         plan=plan,
         price_per_kwh=day.forecast.price_per_kwh,

@@ -25,7 +25,7 @@ class Realised:
         step_h: length of a step in hours.
         price_per_kwh, import_kw, import_kvar, losses_kw: shape (step,).
         voltage_pu: shape (step, node).
-        stored_kwh: at the end of each step, shape (step, battery).
+        stored_kwh: at the end of each step, shape (step, device).
         cut: set-points that the plant could not accept in full, one sentence each.
         violation_pu_h: voltage outside the limits, summed over nodes and hours.
         worst_violation_pu: largest distance outside the limits.
@@ -77,7 +77,7 @@ class Replay:
 
     @property
     def stored_error_kwh(self) -> FloatArray:
-        """Realised minus planned energy at the end of the plan, shape (battery,)."""
+        """Realised minus planned energy at the end of the plan, shape (device,)."""
         return np.asarray(self.realised.stored_kwh[-1] - self.planned.plan.stored_kwh[-1])
 
     def figures(self) -> dict[str, float]:
@@ -149,8 +149,7 @@ def _as_long_as(own: Study, other: Study) -> Study:
 def _check_same(planned: OpenLoopPlan, feeder: Feeder) -> None:
     site = feeder.site
     for what, theirs, ours in (
-        ("batteries", planned.storages, tuple(storage.name for storage in site.storages)),
-        ("PV systems", planned.pvs, tuple(pv.name for pv in site.pvs)),
+        ("devices", planned.devices, tuple(device.name for device in site.devices)),
         ("nodes", planned.nodes, site.nodes),
     ):
         if theirs != ours:
@@ -171,9 +170,8 @@ def _run(planned: OpenLoopPlan, feeder: Feeder, study: Study) -> Replay:
             break
         measurement = feeder.measure(step)
         applied = feeder.apply(planned.plan.setpoints(period))
-        names = (*planned.storages, *planned.pvs)
-        reasons = (*applied.storage_reason, *applied.pv_reason)
-        cut += [f"step {step}, {name}: {why}" for name, why in zip(names, reasons, strict=True) if why]
+        named = zip(planned.devices, applied.reason, strict=True)
+        cut += [f"step {step}, {name}: {why}" for name, why in named if why]
         results.append(feeder.commit())
         price.append(measurement.price_per_kwh)
         periods.append(period)

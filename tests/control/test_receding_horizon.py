@@ -16,9 +16,8 @@ PROOF = Certificate("script", "optimal", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1, 0.0, 0
 
 def plan_at(time_s: float, kw: list[float]) -> Plan:
     periods = len(kw)
-    none = np.zeros((periods, 0))
     return Plan(
-        time_s, np.full(periods, 900.0), np.array(kw)[:, None], np.zeros((periods, 1)), none, none,
+        time_s, np.full(periods, 900.0), np.array(kw)[:, None], np.zeros((periods, 1)),
         np.zeros((periods + 1, 1)), np.zeros(periods), np.ones(periods), np.ones(periods),
         np.ones(1), PROOF,
     )  # fmt: skip
@@ -42,7 +41,7 @@ class NoForecast:
 
 @pytest.fixture(scope="module")
 def measured():
-    with a_feeder(shipped_master("ieee13"), storages=(a_storage(),), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(a_storage(),), steps=1) as feeder:
         yield feeder.site, feeder.measure(0)
 
 
@@ -65,7 +64,7 @@ def test_a_failed_solve_follows_the_earlier_plan_then_rests(measured):
     assert [d.source for d in made] == [
         Source.PLAN, Source.EARLIER_PLAN, Source.EARLIER_PLAN, Source.FALLBACK,
     ]  # fmt: skip
-    assert [d.setpoints.storage_kw[0] for d in made] == [10, 20, 30, 0]
+    assert [d.setpoints.p_kw[0] for d in made] == [10, 20, 30, 0]
     assert made[0].reason == ""
     assert made[1].reason == "the script is infeasible; following the plan of second 0"
     assert made[3].reason == "the script is infeasible; devices rest"
@@ -74,7 +73,7 @@ def test_a_failed_solve_follows_the_earlier_plan_then_rests(measured):
 def test_no_plan_at_all_rests(measured):
     made = decisions(measured, ScriptedPlanner(BAD), 1)
     assert made[0].source is Source.FALLBACK
-    assert made[0].setpoints.storage_kw[0] == 0
+    assert made[0].setpoints.p_kw[0] == 0
 
 
 def test_between_plans_the_last_one_is_followed(measured):
@@ -87,14 +86,14 @@ def test_between_plans_the_last_one_is_followed(measured):
     )
     controller.start(site)
     made = [controller.step(replace(first, step=k, time_s=900.0 * k)) for k in range(4)]
-    assert [d.setpoints.storage_kw[0] for d in made] == [1, 2, 4, 5]
+    assert [d.setpoints.p_kw[0] for d in made] == [1, 2, 4, 5]
     assert [d.plan is None for d in made] == [False, True, False, True]
     assert all(d.source is Source.PLAN for d in made)
 
 
 def test_a_late_decision_takes_the_set_points_of_the_moment_it_acts(measured):
     made = decisions(measured, ScriptedPlanner([1, 2, 3]), 1, acts_after_s=900)
-    assert made[0].setpoints.storage_kw[0] == 2
+    assert made[0].setpoints.p_kw[0] == 2
 
 
 def test_a_decision_before_the_site_is_refused(measured):

@@ -127,8 +127,8 @@ def test_a_controller_that_leaves_with_code_0_is_no_success(scenario_file, tmp_p
 @pytest.mark.parametrize(
     ("controller", "message"),
     [
-        ("WrongShapeController", "expected 2 values of controller/storage_kw, got 3"),
-        ("NanController", "controller/storage_kw[0] as received by feeder is nan"),
+        ("WrongShapeController", "expected 3 values of controller/p_kw, got 4"),
+        ("NanController", "controller/p_kw[0] as received by feeder is nan"),
     ],
 )
 def test_a_malformed_setpoint_ends_the_run_with_both_sides_named(

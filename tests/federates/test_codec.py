@@ -16,6 +16,7 @@ from cosim.model.state import Decision, Setpoints, Source
 from cosim.run.assembly import Assembly
 from cosim.run.study import Study, open_study
 from federates.codec import (
+    PLAN,
     Quantity,
     Sizes,
     check_value,
@@ -67,7 +68,7 @@ def test_every_value_has_a_quantity_and_every_quantity_a_value(step):
     sizes = Sizes.of(site)
     for quantities, values in (
         (measurement_quantities(sizes), encode_measurement(measurement)),
-        (decision_quantities(sizes), encode_decision(decision)),
+        ([*decision_quantities(sizes), PLAN], encode_decision(decision)),
         (outcome_quantities(sizes), encode_outcome(outcome)),
     ):
         assert {quantity.name for quantity in quantities} == set(values)
@@ -78,7 +79,7 @@ def test_every_value_has_a_quantity_and_every_quantity_a_value(step):
 def test_another_contract_version_is_refused(step):
     site: Site = step[0]
     text = site_to_text(replace(site, contract_version=99))
-    with pytest.raises(ContractError, match="speaks contract version 99, this federate 2"):
+    with pytest.raises(ContractError, match="speaks contract version 99, this federate 3"):
         text_to_site(text)
     with pytest.raises(ContractError, match="is not a site in JSON"):
         text_to_site("hello")
@@ -86,7 +87,7 @@ def test_another_contract_version_is_refused(step):
 
 @given(arrays(np.float64, 3, elements=st.floats(allow_nan=False, allow_infinity=False)))
 def test_set_points_survive_whatever_they_are(values):
-    setpoints = Setpoints(values, values[::-1].copy(), values * 0, values + 1)
+    setpoints = Setpoints(values, values[::-1].copy())
     decision = Decision(3, 2700.0, setpoints, Source.EARLIER_PLAN, 'a "reason" ä', None)
     assert same(decode_decision(encode_decision(decision)), decision)
 

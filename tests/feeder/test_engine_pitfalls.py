@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cosim.devices.pv import PvRating
 from cosim.errors import ContractError, FeederError
 from cosim.feeder.compiled import FeederModel
-from cosim.feeder.devices import add_storage
+from cosim.feeder.elements.storage import add_storage
 from cosim.feeder.engine import Batch, Engine
-from cosim.model.ratings import PvRating
-from cosim.model.state import Setpoints
-from tests.conftest import a_feeder, a_storage, shipped_master
+from tests.conftest import a_feeder, a_storage, setpoints, shipped_master
 
 NOTHING = np.zeros(0)
 
@@ -72,7 +71,7 @@ def test_the_integration_step_is_the_step_size_in_snapshot_mode(ieee13):
 
 def test_rated_energy_before_stored_energy():
     """Setting kWhrated refills the cell; the stored share must come after it."""
-    with a_feeder(shipped_master("ieee13"), storages=(a_storage(initial_kwh=123.0),), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(a_storage(initial_kwh=123.0),), steps=1) as feeder:
         assert feeder.measure(0).stored_kwh[0] == pytest.approx(123.0, abs=1e-9)
 
 
@@ -135,31 +134,31 @@ def test_nan_leaves_an_element_of_a_batch_as_it_is(ieee13):
 def test_pv_works_at_dawn():
     """The default cut-in of 20 % would switch it off at low irradiance."""
     pv = PvRating("p1", "680", (1, 2, 3), False, 300.0, 330.0)
-    with a_feeder(shipped_master("ieee13"), pvs=(pv,), irradiance=0.05, steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(pv,), irradiance=0.05, steps=1) as feeder:
         feeder.measure(0)
-        feeder.apply(Setpoints(NOTHING, NOTHING, np.array([300.0]), np.zeros(1)))
-        assert feeder.commit().pv_kw[0] == pytest.approx(15.0, abs=1e-3)
+        feeder.apply(setpoints(pv_kw=[300.0], pv_kvar=[0.0]))
+        assert feeder.commit().p_kw[0] == pytest.approx(15.0, abs=1e-3)
 
 
 def test_curtailment_is_an_absolute_cap():
     pv = PvRating("p1", "680", (1, 2, 3), False, 300.0, 330.0)
-    with a_feeder(shipped_master("ieee13"), pvs=(pv,), irradiance=0.5, steps=1) as feeder:
-        assert feeder.measure(0).pv_available_kw[0] == pytest.approx(150.0)
-        feeder.apply(Setpoints(NOTHING, NOTHING, np.array([120.0]), np.array([40.0])))
+    with a_feeder(shipped_master("ieee13"), devices=(pv,), irradiance=0.5, steps=1) as feeder:
+        assert feeder.measure(0).available_kw[0] == pytest.approx(150.0)
+        feeder.apply(setpoints(pv_kw=[120.0], pv_kvar=[40.0]))
         result = feeder.commit()
-        assert result.pv_kw[0] == pytest.approx(120.0, abs=1e-3)
-        assert result.pv_kvar[0] == pytest.approx(40.0, abs=1e-3)
+        assert result.p_kw[0] == pytest.approx(120.0, abs=1e-3)
+        assert result.q_kvar[0] == pytest.approx(40.0, abs=1e-3)
 
 
 def test_the_power_of_a_battery_does_not_depend_on_its_voltage():
     """Outside 0.9-1.1 pu the engine's default would turn it into an impedance."""
     rating = a_storage(name="b1", kw=1500.0, kva=1500.0, kwh=6000.0, min_kwh=0.0, max_kwh=6000.0,
                        initial_kwh=3000.0)  # fmt: skip
-    with a_feeder(shipped_master("ieee13"), storages=(rating,), multiplier=1.3, steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(rating,), multiplier=1.3, steps=1) as feeder:
         feeder.measure(0)
-        feeder.apply(Setpoints(np.array([-1400.0]), np.zeros(1), NOTHING, NOTHING))
+        feeder.apply(setpoints([-1400.0], [0.0]))
         result = feeder.commit()
-        assert result.storage_kw[0] == pytest.approx(-1400.0, abs=1e-3)
+        assert result.p_kw[0] == pytest.approx(-1400.0, abs=1e-3)
 
 
 def test_meters_and_shapes_of_the_master_do_no_harm(tmp_path):
@@ -180,7 +179,7 @@ def test_meters_and_shapes_of_the_master_do_no_harm(tmp_path):
 def test_a_bus_that_loses_its_voltage_is_an_event(tmp_path):
     with a_feeder(shipped_master("ieee13"), steps=1) as feeder:
         feeder.measure(0)
-        feeder.apply(Setpoints(NOTHING, NOTHING, NOTHING, NOTHING))
+        feeder.apply(setpoints())
         lines = feeder._engine.dss.Lines
         lines.First()
         name = next(n for n in lines.AllNames() if n.endswith("611"))
@@ -191,7 +190,7 @@ def test_a_bus_that_loses_its_voltage_is_an_event(tmp_path):
 
 def test_steps_are_taken_once_and_in_order():
     with a_feeder(shipped_master("ieee13"), steps=3) as feeder:
-        idle = Setpoints(NOTHING, NOTHING, NOTHING, NOTHING)
+        idle = setpoints()
         with pytest.raises(ContractError, match="call measure first"):
             feeder.apply(idle)
         feeder.measure(0)
@@ -223,13 +222,13 @@ def test_storage_and_pv_of_the_master_are_found_and_controlled(tmp_path):
         "new pvsystem.roof bus1=680 kv=4.16 pmpp=100 kva=110 irradiance=1",
     )
     with a_feeder(master, steps=1, irradiance=1.0) as feeder:
-        own = feeder.site.storages[0]
+        own = feeder.site.of_kind("storage")[0]
         assert (own.kw, own.kwh, own.initial_kwh, own.idling_kw) == (80.0, 300.0, 180.0, 1.6)
         feeder.measure(0)
-        feeder.apply(Setpoints(np.array([60.0]), np.zeros(1), np.array([50.0]), np.zeros(1)))
+        feeder.apply(setpoints([60.0], [0.0], [50.0], [0.0]))
         result = feeder.commit()
-        assert result.storage_kw[0] == pytest.approx(60.0, abs=1e-3)
-        assert result.pv_kw[0] == pytest.approx(50.0, abs=1e-3)
+        assert result.p_kw[0] == pytest.approx(60.0, abs=1e-3)
+        assert result.p_kw[1] == pytest.approx(50.0, abs=1e-3)
 
 
 def test_an_overrun_of_the_control_iterations_is_reported_and_does_not_poison_the_next_solve(ieee13):

@@ -31,11 +31,10 @@ def change(feeder: Feeder, kw: list[float], kvar: list[float]) -> tuple[np.ndarr
     assert network is not None
     flow = LinearFlow(network)
     before = feeder.measure(0)
-    none = np.zeros(0)
-    feeder.apply(Setpoints(np.array(kw), np.array(kvar), none, none))
+    feeder.apply(Setpoints(np.array(kw), np.array(kvar)))
     feeder._engine.solve(controls=False)
     actual = feeder._voltage_pu() ** 2 - before.voltage_pu**2
-    share = flow.device_share(network.storage_share, len(kw))
+    share = flow.device_share(network.device_share, len(kw))
     der = np.asarray(share @ (np.array(kw) + 1j * np.array(kvar)))
     anchor = flow.anchor(before, np.zeros(network.size, dtype=complex))
     predicted = flow.predict(anchor, before.demand_kw[:, None], before.demand_kvar[:, None], der[:, None])
@@ -43,7 +42,7 @@ def change(feeder: Feeder, kw: list[float], kvar: list[float]) -> tuple[np.ndarr
 
 
 def test_at_the_measured_state_the_anchored_model_is_the_measurement():
-    with a_feeder(shipped_master("ieee123"), storages=(a_storage(bus="65"),), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee123"), devices=(a_storage(bus="65"),), steps=1) as feeder:
         actual, predicted = change(feeder, [0.0], [0.0])
         assert np.abs(actual).max() < 1e-7
         assert np.abs(predicted).max() < 1e-9
@@ -52,7 +51,7 @@ def test_at_the_measured_state_the_anchored_model_is_the_measurement():
 @pytest.mark.parametrize("name", ["ieee13", "ieee123"])
 def test_a_small_change_is_predicted_to_a_seventh_of_itself(name):
     bus = {"ieee13": "675", "ieee123": "65"}[name]
-    with a_feeder(shipped_master(name), storages=(a_storage(bus=bus),), steps=1) as feeder:
+    with a_feeder(shipped_master(name), devices=(a_storage(bus=bus),), steps=1) as feeder:
         actual, predicted = change(feeder, [50.0], [30.0])
         # The lossless model ignores how loads and losses answer; that is the rest.
         assert np.abs(predicted - actual).max() < 0.15 * np.abs(actual).max()

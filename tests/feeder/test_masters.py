@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
+from cosim.devices.pv import PvRating
 from cosim.feeder.compiled import FeederModel
-from cosim.model.ratings import PvRating
-from cosim.model.state import Setpoints
 from cosim.run.record import feeder_files
-from tests.conftest import a_feeder, shipped_master
+from tests.conftest import a_feeder, setpoints, shipped_master
 
 OWN = (
     "new storage.own bus1=675 kv=4.16 kwrated=80 kva=90 kwhrated=300 %stored=60",
@@ -41,25 +39,23 @@ def test_its_inverter_controls_do_not_overrule_the_set_points(tmp_path):
     )
     with a_feeder(master, steps=1, irradiance=0.5) as feeder:
         feeder.measure(0)
-        none = np.zeros(1)
-        feeder.apply(Setpoints(none, none, np.array([100.0]), none))
-        assert feeder.commit().pv_kvar[0] == pytest.approx(0.0, abs=1e-3)
+        feeder.apply(setpoints([0.0], [0.0], [100.0], [0.0]))
+        assert feeder.commit().q_kvar[1] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_devices_that_are_not_discovered_are_left_alone(tmp_path):
     model = FeederModel(master_with(tmp_path, *OWN), discover=False)
-    assert model.found_storages == ()
-    assert model.found_pvs == ()
-    assert model.storage_names == {"own"}
+    assert model.found == ()
+    assert model.taken_names["storage"] == {"own"}
     assert float(model.engine.command("? pvsystem.roof.irradiance")) == 1.0
 
 
 def test_panels_give_no_more_than_their_rating_in_bright_sun():
     pv = PvRating("p1", "680", (1, 2, 3), False, 300.0, 330.0)
-    with a_feeder(shipped_master("ieee13"), pvs=(pv,), irradiance=1.08, steps=1) as feeder:
-        available = feeder.measure(0).pv_available_kw[0]
-        feeder.apply(Setpoints(np.zeros(0), np.zeros(0), np.array([300.0]), np.zeros(1)))
-        assert feeder.commit().pv_kw[0] == pytest.approx(available, abs=1e-3) == pytest.approx(300.0)
+    with a_feeder(shipped_master("ieee13"), devices=(pv,), irradiance=1.08, steps=1) as feeder:
+        available = feeder.measure(0).available_kw[0]
+        feeder.apply(setpoints(pv_kw=[300.0], pv_kvar=[0.0]))
+        assert feeder.commit().p_kw[0] == pytest.approx(available, abs=1e-3) == pytest.approx(300.0)
 
 
 def test_the_hash_covers_every_file_the_master_leads_to(tmp_path):

@@ -13,8 +13,7 @@ STEPS = 96
 
 
 def setpoints(kw: list[float]) -> Setpoints:
-    none = np.zeros(0)
-    return Setpoints(np.array(kw), np.zeros(len(kw)), none, none)
+    return Setpoints(np.array(kw), np.zeros(len(kw)))
 
 
 def batteries():
@@ -43,7 +42,7 @@ def test_the_law_follows_the_engine_through_a_day_with_clipping_at_both_ends():
     """The engine gets the raw set-points here, so that it clips and the law must clip alike."""
     ratings = batteries()
     rng = np.random.default_rng(20240621)
-    with a_feeder(shipped_master("ieee13"), storages=ratings, steps=STEPS) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=ratings, steps=STEPS) as feeder:
         expected = [rating.initial_kwh for rating in ratings]
         seen_empty, seen_full, worst = 0, 0, 0.0
         for step in range(STEPS):
@@ -65,7 +64,7 @@ def test_the_law_follows_the_engine_through_a_day_with_clipping_at_both_ends():
 def test_the_law_follows_the_plant_with_its_own_limits():
     ratings = batteries()
     rng = np.random.default_rng(7)
-    with a_feeder(shipped_master("ieee13"), storages=ratings, steps=STEPS) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=ratings, steps=STEPS) as feeder:
         expected = np.array([rating.initial_kwh for rating in ratings])
         for step in range(STEPS):
             feeder.measure(step)
@@ -74,7 +73,7 @@ def test_the_law_follows_the_plant_with_its_own_limits():
             expected = np.array(
                 [
                     rating.next_stored_kwh(float(e), float(kw), 0.25)
-                    for rating, e, kw in zip(ratings, expected, applied.setpoints.storage_kw, strict=True)
+                    for rating, e, kw in zip(ratings, expected, applied.setpoints.p_kw, strict=True)
                 ]
             )
             assert np.abs(expected - result.stored_kwh).max() < TOLERANCE_KWH
@@ -83,31 +82,31 @@ def test_the_law_follows_the_plant_with_its_own_limits():
 
 def test_a_full_battery_is_not_charged_and_says_why():
     rating = a_storage(initial_kwh=380.0)
-    with a_feeder(shipped_master("ieee13"), storages=(rating,), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(rating,), steps=1) as feeder:
         feeder.measure(0)
         applied = feeder.apply(setpoints([-50.0]))
-        assert applied.setpoints.storage_kw[0] == 0.0
-        assert applied.storage_reason[0] == "energy: 380.000 of 380 kWh stored"
+        assert applied.setpoints.p_kw[0] == 0.0
+        assert applied.reason[0] == "energy: 380.000 of 380 kWh stored"
 
 
 def test_a_battery_delivers_only_what_it_can_hold_for_the_whole_step():
     """The engine would deliver 100 kW for the whole step and stop counting at the reserve."""
     rating = a_storage(initial_kwh=90.0, efficiency_discharge=1.0)
-    with a_feeder(shipped_master("ieee13"), storages=(rating,), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(rating,), steps=1) as feeder:
         feeder.measure(0)
         applied = feeder.apply(setpoints([100.0]))
-        assert applied.setpoints.storage_kw[0] == pytest.approx(40.0)  # 10 kWh in a quarter hour
-        assert "80 kWh reserve" in applied.storage_reason[0]
+        assert applied.setpoints.p_kw[0] == pytest.approx(40.0)  # 10 kWh in a quarter hour
+        assert "80 kWh reserve" in applied.reason[0]
         assert feeder.commit().stored_kwh[0] == pytest.approx(80.0, abs=TOLERANCE_KWH)
 
 
 def test_energy_is_integrated_once_however_often_the_step_is_solved():
     rating = a_storage(efficiency_discharge=1.0)
-    with a_feeder(shipped_master("ieee13"), storages=(rating,), steps=2) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(rating,), steps=2) as feeder:
         feeder.measure(0)
         feeder.apply(setpoints([40.0]))
         feeder.commit()
         # The set-point is still in force while step 1 is measured: nothing may be integrated.
         measured = feeder.measure(1)
-        assert measured.storage_kw[0] == pytest.approx(40.0, abs=1e-4)
+        assert measured.p_kw[0] == pytest.approx(40.0, abs=1e-4)
         assert measured.stored_kwh[0] == pytest.approx(190.0, abs=TOLERANCE_KWH)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
 from cosim.feeder.plant import Feeder
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.state import Measurement, Setpoints
 from cosim.model.twin import Prices, Quantity, TwinFlow
 from cosim.twin.feeder_twin import FeederTwin
@@ -108,7 +109,7 @@ def test_every_load_model_in_every_voltage_region(tmp_path: Path, load: str, con
 def test_controls_react_as_in_opendss() -> None:
     """Taps along a day of changing load and battery power, period by period, on IEEE 123."""
     storages, _ = three_devices()
-    with a_feeder(shipped_master("ieee123"), storages=storages, steps=24, tolerance=1e-8) as feeder:
+    with a_feeder(shipped_master("ieee123"), devices=storages, steps=24, tolerance=1e-8) as feeder:
         twin, measured = twin_of(feeder)
         multipliers = 0.7 + 0.3 * np.sin(np.arange(24) / 3.0)
         kw = np.stack([150 * np.sin(np.arange(24) / 2.0), 60 * np.cos(np.arange(24))], axis=1)
@@ -121,8 +122,7 @@ def test_controls_react_as_in_opendss() -> None:
             feeder._next_step = period
             feeder.measure(period)
             feeder._write_loads(demand[period].real, demand[period].imag)
-            none = np.zeros(0)
-            feeder._write_setpoints(Setpoints(kw[period], np.zeros(2), none, none))
+            feeder._write_setpoints(Setpoints(kw[period], np.zeros(2)))
             feeder._engine.solve(controls=True)
             assert np.abs(feeder._taps() - flow.tap[period]).max() < 1e-9, f"period {period}"
             assert np.abs(feeder._voltage_pu() - flow.voltage_pu[:, period]).max() < 1e-6
@@ -131,7 +131,7 @@ def test_controls_react_as_in_opendss() -> None:
 def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
     """A twin of IEEE 123 with devices, looking at some periods, and their powers."""
     storages, pvs = three_devices()
-    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+    with a_feeder(shipped_master("ieee123"), devices=(*storages, *pvs), irradiance=0.5) as feeder:
         twin, measured = twin_of(feeder)
         twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
     random = np.random.default_rng(1)
@@ -202,7 +202,7 @@ def test_slopes_of_the_cost_are_exact(unit: complex, prices: Prices) -> None:
 def test_worth_of_taps_is_what_they_give_back() -> None:
     """What a tap changes of the cost is what it changes of the regulated voltages at their worth."""
     storages, pvs = three_devices()
-    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+    with a_feeder(shipped_master("ieee123"), devices=(*storages, *pvs), irradiance=0.5) as feeder:
         twin, measured = twin_of(feeder)
         demand = demand_of(feeder, np.array([0.9]))
     prices = Prices(np.ones(1), np.full(1, 0.5), np.zeros(1), 1.0)
@@ -231,7 +231,7 @@ def test_worth_of_taps_is_what_they_give_back() -> None:
 def test_what_taps_give_back_is_foreseen() -> None:
     """Reactive power moves 77 taps; to first order, and but for their steps, that costs what was foreseen."""
     storages, pvs = three_devices()
-    with a_feeder(shipped_master("ieee123"), storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+    with a_feeder(shipped_master("ieee123"), devices=(*storages, *pvs), irradiance=0.5) as feeder:
         twin, measured = twin_of(feeder)
         twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))
     prices = PRICES[0]
@@ -274,7 +274,7 @@ def test_slopes_of_capacitor_controls_are_exact(tmp_path: Path) -> None:
     )
     storages = (a_storage(name="b1"), a_storage(name="b2", bus="611", phases=(3,)))
     pvs = (PvRating("p1", "680", (1, 2, 3), delta=False, kw=300.0, kva=330.0),)
-    with a_feeder(master, storages=storages, pvs=pvs, irradiance=0.5) as feeder:
+    with a_feeder(master, devices=(*storages, *pvs), irradiance=0.5) as feeder:
         assert feeder.site.capacitors == ("c675",)
         twin, measured = twin_of(feeder)
         twin.set_forecast(measured, demand_of(feeder, np.linspace(0.5, 1.1, PERIODS)))

@@ -16,7 +16,7 @@ from cosim.run.check import check_study
 from cosim.run.execute import execute
 from cosim.run.record import read_record
 from cosim.run.study import open_study
-from tests.conftest import ROOT, a_feeder, a_storage, published_feeder, shipped_master
+from tests.conftest import ROOT, a_feeder, a_storage, published_feeder, setpoints, shipped_master
 
 CASES = ROOT.parent / "shared" / "cases"
 PUBLISHED = (
@@ -72,14 +72,14 @@ def test_devices_of_the_master_keep_their_settings_beside_those_that_are_added(t
     """Power factor, dispatch and a volt-var control without a list, which must not reach for our battery."""
     master = tmp_path / "m.dss"
     master.write_text("\n".join([f'redirect "{shipped_master("ieee13")}"', *OWN_PV]))
-    assert_as_plain(master, storages=(a_storage(bus="671"),))
+    assert_as_plain(master, devices=(a_storage(bus="671"),))
 
 
 def test_bases_are_those_of_the_master():
     model = FeederModel(case("bases_move") / "m.dss")
     bases = dict(zip(model.nodes, model.engine.node_base_kv(), strict=True))
     assert bases["s.1"] == pytest.approx(0.416 / np.sqrt(3))
-    with a_feeder(case("bases_move") / "m.dss", storages=(a_storage(bus="b"),), steps=1) as feeder:
+    with a_feeder(case("bases_move") / "m.dss", devices=(a_storage(bus="b"),), steps=1) as feeder:
         at = feeder.site.nodes.index("s.1")
         assert feeder.measure(0).voltage_pu[at] == pytest.approx(1.015, abs=1e-3)
 
@@ -118,13 +118,11 @@ def test_a_request_beyond_the_reactive_limit_is_cut_with_its_reason():
     model_path = case("kvarmax") / "m.dss"
     with a_feeder(model_path, irradiance=0.8, steps=1) as feeder:
         feeder.measure(0)
-        applied = feeder.apply(
-            Setpoints(np.zeros(1), np.array([-110.0]), np.array([200.0]), np.array([-200.0]))
-        )
-        assert applied.setpoints.pv_kvar[0] == -40.0
-        assert applied.setpoints.storage_kvar[0] == -30.0
-        assert "kvarmaxabs 40" in applied.pv_reason[0]
-        assert "kvarmaxabs 30" in applied.storage_reason[0]
+        applied = feeder.apply(setpoints([0.0], [-110.0], [200.0], [-200.0]))
+        assert applied.setpoints.q_kvar[1] == -40.0
+        assert applied.setpoints.q_kvar[0] == -30.0
+        assert "kvarmaxabs 40" in applied.reason[1]
+        assert "kvarmaxabs 30" in applied.reason[0]
 
 
 def test_every_control_that_could_overrule_set_points_is_silenced(tmp_path):
@@ -139,7 +137,7 @@ def test_what_is_accepted_and_not_delivered_is_an_event(tmp_path):
     master.write_text(f'redirect "{shipped_master("ieee13")}"\n{own}\n')
     with a_feeder(master, irradiance=0.0, steps=1) as feeder:
         feeder.measure(0)
-        feeder.apply(Setpoints(np.zeros(0), np.zeros(0), np.array([300.0]), np.array([-100.0])))
+        feeder.apply(setpoints(pv_kw=[300.0], pv_kvar=[-100.0]))
         events = [event for event in feeder.commit().events if event.startswith(NOT_DELIVERED)]
     assert len(events) == 1
     assert "pvsystem.roof delivers" in events[0]
@@ -168,8 +166,8 @@ def test_the_plant_without_commands_writes_nothing(tmp_path):
     model = FeederModel(master, commanded=False)
     with a_feeder(master, irradiance=1.0, steps=1) as commanded:
         grid, exogenous = commanded._grid, commanded._exogenous
-    with Feeder(model, storages=(), pvs=model.found_pvs, exogenous=exogenous, grid=grid) as feeder:
+    with Feeder(model, devices=model.found, exogenous=exogenous, grid=grid) as feeder:
         feeder.measure(0)
         applied = feeder.apply(Setpoints.idle(feeder.site))
-        assert applied.pv_reason == ("not commanded: as the master says",)
-        assert feeder.commit().pv_kvar[0] == pytest.approx(300.0 * np.tan(np.arccos(0.9)), rel=0.02)
+        assert applied.reason == ("not commanded: as the master says",)
+        assert feeder.commit().q_kvar[0] == pytest.approx(300.0 * np.tan(np.arccos(0.9)), rel=0.02)

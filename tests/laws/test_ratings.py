@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cosim.model.ratings import PvRating
+from cosim.devices.pv import PvRating
+from cosim.model.device import DeviceState
 from tests.conftest import a_storage
 
 powers = st.floats(-500, 500)
@@ -32,7 +34,8 @@ def batteries(draw):
 def test_what_is_accepted_is_kept(battery, kw, kvar):
     """Accepted power never meets the engine's clipping, and stays inside rating and circle."""
     rating, stored = battery
-    got_kw, got_kvar, reason = rating.accept(kw, kvar, stored_kwh=stored, step_h=0.25)
+    got = rating.accept(kw, kvar, DeviceState(0.25, stored))
+    got_kw, got_kvar, reason = got.kw, got.kvar, got.reason
     assert abs(got_kw) <= rating.kw
     assert math.hypot(got_kw, got_kvar) <= rating.kva * (1 + 1e-9)
     assert got_kw * kw >= 0
@@ -46,8 +49,8 @@ def test_what_is_accepted_is_kept(battery, kw, kvar):
 @given(batteries(), powers)
 def test_accepting_twice_changes_nothing(battery, kw):
     rating, stored = battery
-    once, _, _ = rating.accept(kw, 0.0, stored_kwh=stored, step_h=0.25)
-    twice, _, _ = rating.accept(once, 0.0, stored_kwh=stored, step_h=0.25)
+    once = rating.accept(kw, 0.0, DeviceState(0.25, stored)).kw
+    twice = rating.accept(once, 0.0, DeviceState(0.25, stored)).kw
     assert math.isclose(once, twice, rel_tol=1e-12, abs_tol=1e-9)
 
 
@@ -62,7 +65,8 @@ def test_no_energy_is_gained_by_a_round_trip(battery, kw):
 @given(st.floats(1, 500), st.floats(0.5, 1.5), st.floats(0, 1.2), powers, powers)
 def test_pv_stays_inside_its_circle(kw, ratio, irradiance, limit, kvar):
     rating = PvRating("p", "1", (1,), False, kw, kw * ratio)
-    available = rating.available_kw(irradiance)
-    got_limit, got_kvar, _ = rating.accept(limit, kvar, available_kw=available)
+    available = rating.available_kw(irradiance, np.zeros(0))
+    got = rating.accept(limit, kvar, DeviceState(0.25, available_kw=available))
+    got_limit, got_kvar = got.kw, got.kvar
     assert 0 <= got_limit <= kw
     assert math.hypot(min(got_limit, available), got_kvar) <= rating.kva * (1 + 1e-9)

@@ -44,12 +44,16 @@ def test_devices_are_found_with_their_ratings(name, tmp_path):
     feeder = feeder_called(name)
     model = FeederModel(write_model(feeder, tmp_path))
     pvs, storages = feeder.pvs, feeder.storages
-    assert [pv.name for pv in model.found_pvs] == [f"pv_{feeder.buses[at]}" for at in pvs.bus]
-    assert [s.name for s in model.found_storages] == [f"bess_{feeder.buses[at]}" for at in storages.bus]
+    assert [pv.name for pv in model.found if pv.kind == "pv"] == [
+        f"pv_{feeder.buses[at]}" for at in pvs.bus
+    ]
+    assert [s.name for s in model.found if s.kind == "storage"] == [
+        f"bess_{feeder.buses[at]}" for at in storages.bus
+    ]
     exact = {"rel": 1e-14}
-    assert [pv.kw for pv in model.found_pvs] == pytest.approx(pvs.kw.tolist(), **exact)
-    assert [pv.kva for pv in model.found_pvs] == pytest.approx(pvs.kva.tolist(), **exact)
-    for at, found in enumerate(model.found_storages):
+    assert [pv.kw for pv in model.found if pv.kind == "pv"] == pytest.approx(pvs.kw.tolist(), **exact)
+    assert [pv.kva for pv in model.found if pv.kind == "pv"] == pytest.approx(pvs.kva.tolist(), **exact)
+    for at, found in enumerate(item for item in model.found if item.kind == "storage"):
         kwh = storages.kwh[at]
         assert (found.phases, found.delta, found.idling_kw) == ((1,), False, 0.0)
         assert (found.kw, found.kva, found.kwh) == pytest.approx(

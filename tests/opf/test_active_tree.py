@@ -23,11 +23,11 @@ def test_reduced_and_full_equations_agree(name, buses):
         for i, bus in enumerate(buses)
     )  # fmt: skip
     rng = np.random.default_rng(3)
-    with a_feeder(shipped_master(name), storages=storages, steps=1) as feeder:
+    with a_feeder(shipped_master(name), devices=storages, steps=1) as feeder:
         network = feeder.site.network
         assert network is not None
     flow = LinearFlow(network)
-    inject = flow.device_share(network.storage_share, len(storages))
+    inject = flow.device_share(network.device_share, len(storages))
     tree = active_tree(flow, inject, np.full(len(storages), 120.0))
     power = rng.uniform(-100, 100, len(storages)) + 1j * rng.uniform(-50, 50, len(storages))
 
@@ -51,12 +51,12 @@ def test_reduced_and_full_equations_agree(name, buses):
 
 
 def test_the_tightest_member_sets_the_bound_of_a_group():
-    with a_feeder(shipped_master("ieee13"), storages=(a_storage(bus="671"),), steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(a_storage(bus="671"),), steps=1) as feeder:
         network = feeder.site.network
         assert network is not None
         measured = feeder.measure(0)
     flow = LinearFlow(network)
-    inject = flow.device_share(network.storage_share, 1)
+    inject = flow.device_share(network.device_share, 1)
     tree = active_tree(flow, inject, np.array([120.0]))
     squared = (measured.voltage_pu**2)[:, None]
     lower, upper = tree.bounds(squared, 0.95, 1.05)

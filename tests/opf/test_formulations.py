@@ -164,7 +164,7 @@ def test_branch_flow_refuses_an_unbalanced_feeder(planner):
     study = the_study("ads10_1ph", "lindistflow")
     options = planner_options(study.scenario)
     with (
-        a_feeder(shipped_master("ieee13"), storages=(a_storage(),), steps=1) as feeder,
+        a_feeder(shipped_master("ieee13"), devices=(a_storage(),), steps=1) as feeder,
         pytest.raises(FormulationRefused, match=r"balanced feeders.* Use planner lindistflow, or make"),
     ):
         planner(feeder.site, study.horizon, options)
@@ -235,13 +235,15 @@ def test_idling_losses_are_where_the_first_plan_says_they_are():
 
     study = the_study("ads10_1ph", "branch_flow_soc", terminal="hard")
     with open_day(study) as day:
-        idling = tuple(replace(storage, idling_kw=0.01 * storage.kw) for storage in day.site.storages)
-        site = replace(day.site, storages=idling)
+        idling = tuple(
+            replace(storage, idling_kw=0.01 * storage.kw) for storage in day.site.of_kind("storage")
+        )
+        site = replace(day.site, devices=(*idling, *day.site.of_kind("pv")))
         made = branch_flow_soc(site, study.horizon, planner_options(study.scenario))
         plan = made.plan(day.measurement, day.forecast)
     assert not isinstance(plan, NoPlan)
     target = [storage.initial_kwh for storage in idling]
-    off = np.abs(plan.stored_kwh[-1] - target).max()
+    off = np.abs(plan.stored_kwh[-1, : len(target)] - target).max()
     if plan.certificate.claim == "globally optimal":
         assert off <= MOST_DRIFT_KWH
     else:

@@ -8,9 +8,9 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
+from cosim.devices.pv import PvRating
 from cosim.errors import SolverMissing
 from cosim.model.forecast import Forecast
-from cosim.model.ratings import PvRating
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
@@ -29,7 +29,7 @@ NO_LIMITS = Limits(voltage_min_pu=0.5, voltage_max_pu=1.5)
 def plant():
     storage = a_storage(min_kwh=80.0, max_kwh=380.0, initial_kwh=200.0, efficiency_discharge=0.95)
     pv = PvRating("p1", "680", (1, 2, 3), False, 600.0, 660.0)
-    with a_feeder(shipped_master("ieee13"), storages=(storage,), pvs=(pv,), steps=4) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(storage, pv), steps=4) as feeder:
         yield feeder.site, feeder.measure(0)
 
 
@@ -39,7 +39,7 @@ def forecast_of(measurement, price=CHEAP_THEN_DEAR, sun_kw=0.0):
         Horizon((3600,) * periods),
         np.repeat(measurement.demand_kw[None, :], periods, axis=0),
         np.repeat(measurement.demand_kvar[None, :], periods, axis=0),
-        np.full((periods, 1), sun_kw),
+        np.column_stack([np.zeros(periods), np.full(periods, sun_kw)]),
         np.asarray(price, dtype=float),
     )
 
@@ -57,8 +57,8 @@ def plan_of(site, measurement, *, price=CHEAP_THEN_DEAR, sun_kw=0.0, **options) 
 def test_it_buys_cheap_and_sells_dear_up_to_the_limits_of_the_cell(plant):
     """By hand: 180 kWh of room take 189.47 kWh at 95 %; 300 kWh of content give 285 kWh at 95 %."""
     plan = plan_of(*plant, limits=NO_LIMITS)
-    charged = -plan.storage_kw[:3].sum()
-    discharged = plan.storage_kw[3:].sum()
+    charged = -plan.p_kw[:3, 0].sum()
+    discharged = plan.p_kw[3:, 0].sum()
     assert charged == pytest.approx(180 / 0.95, abs=0.01)
     assert discharged == pytest.approx(300 * 0.95, abs=0.01)
     assert plan.stored_kwh[-1, 0] == pytest.approx(80.0, abs=0.01)
@@ -68,8 +68,8 @@ def test_its_cost_is_import_times_price_and_throughput(plant):
     site, measurement = plant
     plan = plan_of(site, measurement, limits=NO_LIMITS, throughput_cost_per_kwh=0.005)
     resting = plan_of(site, measurement, price=np.zeros(HOURS), limits=NO_LIMITS)
-    moved = np.abs(plan.storage_kw).sum() * 0.005
-    lossless_kw = resting.import_kw - plan.storage_kw.sum(axis=1)
+    moved = np.abs(plan.p_kw[:, 0]).sum() * 0.005
+    lossless_kw = resting.import_kw - plan.p_kw[:, 0]
     assert plan.certificate.objective == pytest.approx(
         float(CHEAP_THEN_DEAR @ lossless_kw) + moved, rel=1e-5
     )
@@ -89,7 +89,7 @@ def test_the_stored_energy_of_the_plan_follows_the_exact_law(plant):
     plan = plan_of(site, measurement)
     stored = measurement.stored_kwh[0]
     for period in range(HOURS):
-        stored = site.storages[0].next_stored_kwh(stored, plan.storage_kw[period, 0], 1.0)
+        stored = site.of_kind("storage")[0].next_stored_kwh(stored, plan.p_kw[period, 0], 1.0)
         assert plan.stored_kwh[period + 1, 0] == pytest.approx(stored, abs=1e-12)
 
 
@@ -97,8 +97,8 @@ def test_set_points_stay_in_the_inverter_circle(plant):
     tight = Limits(voltage_min_pu=0.999, voltage_max_pu=1.001)
     for capability in ("polygon", "cone"):
         plan = plan_of(*plant, limits=tight, capability=capability)
-        assert np.hypot(plan.storage_kw, plan.storage_kvar).max() <= 120.0 * (1 + 1e-6)
-        assert np.abs(plan.storage_kvar).max() > 10
+        assert np.hypot(plan.p_kw[:, 0], plan.q_kvar[:, 0]).max() <= 120.0 * (1 + 1e-6)
+        assert np.abs(plan.q_kvar[:, 0]).max() > 10
 
 
 def test_a_voltage_limit_is_kept_by_reactive_power(plant):
@@ -109,7 +109,7 @@ def test_a_voltage_limit_is_kept_by_reactive_power(plant):
     bound = plan_of(site, measurement, limits=Limits(limit, 1.2))
     assert bound.lowest_pu.min() >= limit - 2e-4  # the prediction adds the answer of the loads
     assert bound.certificate.slack_pu < 1e-6
-    assert bound.storage_kvar.max() > 10
+    assert bound.q_kvar[:, 0].max() > 10
 
 
 def test_a_limit_that_no_device_can_keep_is_reported_as_slack(plant):
@@ -148,8 +148,8 @@ def test_charging_and_discharging_at_once_is_reported_and_cured_by_the_throughpu
 
 def test_reactive_power_is_not_circulated_for_nothing(plant):
     plan = plan_of(*plant, limits=NO_LIMITS)
-    assert np.abs(plan.storage_kvar).max() < 1e-3
-    assert np.abs(plan.pv_kvar).max() < 1e-3
+    assert np.abs(plan.q_kvar[:, 0]).max() < 1e-3
+    assert np.abs(plan.q_kvar[:, 1]).max() < 1e-3
 
 
 @pytest.mark.parametrize(
@@ -226,14 +226,15 @@ def test_infeasible_is_a_result(plant):
 def test_one_kind_of_device_is_enough(present):
     storages = (a_storage(),) if present == "storage" else ()
     pvs = (PvRating("p1", "680", (1, 2, 3), False, 600.0, 660.0),) if present == "pv" else ()
-    with a_feeder(shipped_master("ieee13"), storages=storages, pvs=pvs, steps=1) as feeder:
+    with a_feeder(shipped_master("ieee13"), devices=(*storages, *pvs), steps=1) as feeder:
         measurement = feeder.measure(0)
-        forecast = replace(forecast_of(measurement), pv_available_kw=np.full((HOURS, len(pvs)), 300.0))
+        forecast = replace(
+            forecast_of(measurement), available_kw=np.full((HOURS, len(storages) + len(pvs)), 300.0)
+        )
         for options in ({}, {"capability": "cone", "objective": Objective(losses_per_kwh=0.1)}):
             plan = planner_of(feeder.site, **options).plan(measurement, forecast)
             assert isinstance(plan, Plan)
-            assert plan.storage_kw.shape == (HOURS, len(storages))
-            assert plan.pv_kw_limit.shape == (HOURS, len(pvs))
+            assert plan.p_kw.shape == (HOURS, len(storages) + len(pvs))
 
 
 def test_the_peak_that_counts_is_the_highest_committed_import(plant):

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.errors import RecordError
-from cosim.model.ratings import PvRating, StorageRating
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
 from cosim.model.timegrid import TimeGrid
 from cosim.report.feeder_map import FRAME_BUDGET, FRAMES, frame_steps, worst_step
@@ -59,8 +60,7 @@ SITE = Site(
     loads=("l",),
     regulators=("reg",),
     tap_step=np.array([0.00625]),
-    storages=(STORAGE,),
-    pvs=(PV,),
+    devices=(STORAGE, PV),
     feeder_map=FeederMap(("a", "b"), (0.0, 1.0), (0.0, 1.0), (("a", "b"),)),
     network=None,
 )
@@ -471,7 +471,7 @@ def test_a_feeder_without_devices_and_places_has_a_report(unplanned, tmp_path):
     lists = [name for name in unplanned.steps if re.search("storage|pv_|tap|stored", name)]
     empty = {name: [np.empty(0)] * 3 for name in lists if not name.startswith("plan_")}
     bare = replace(
-        SITE, storages=(), pvs=(), regulators=(), tap_step=np.zeros(0), feeder_map=FeederMap((), (), (), ())
+        SITE, devices=(), regulators=(), tap_step=np.zeros(0), feeder_map=FeederMap((), (), (), ())
     )
     folder = write(replace(unplanned, site=bare, steps=unplanned.steps.assign(**empty)), tmp_path / "run")
     assert write_report(folder).run.pv_available_kwh == 0.0

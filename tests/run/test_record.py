@@ -80,6 +80,6 @@ def test_the_site_survives_json_to_the_last_bit(scenario_file):
     for name in ("base_kv", "limit_kva", "tap", "shunt_kvar", "load_zip_p"):
         assert np.array_equal(getattr(back.network, name), getattr(site.network, name))
     assert np.array_equal(back.network.drop.imaginary, site.network.drop.imaginary)
-    assert back.storages == site.storages
+    assert back.devices == site.devices
     assert back.grid == site.grid
     assert back.feeder_map == site.feeder_map

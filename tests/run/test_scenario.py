@@ -61,7 +61,7 @@ def storage(**changes):
         ({"feedback": {"delay_s": 3600}}, "feedback: a delay of 3600 s reaches beyond horizon_s 3600"),
         ({"control": {"horizon_s": 3600, "interval_s": 7200}}, "interval_s: 7200 is longer than horizon_s 3600"),
         ({"control": {"horizon_s": 3600, "planner": {"terminal": {"type": "hard", "soc": 0.99}}}}, "soc: 0.99 is outside soc_min"),
-        ({"storages": [], "pvs": []}, "has nothing to plan: the scenario has no battery and no PV system"),
+        ({"storages": [], "pvs": []}, "has nothing to plan: the scenario has no device"),
         ({"inputs": {"price": {"constant": float("nan")}}}, "inputs.price.constant"),
         ({"schema": 2}, "schema: 2: input should be 1"),
         ({"feedback": "sometimes"}, "feedback"),

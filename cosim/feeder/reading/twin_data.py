@@ -52,15 +52,15 @@ def read_twin_data(
     watched: Sequence[Watched],
     *,
     loads: Sequence[str],
-    storages: Sequence[str],
-    pvs: Sequence[str],
+    devices: Sequence[str],
 ) -> TwinData:
     """Read the circuit the engine holds.
 
     Args:
         engine: with devices added and a solved power flow.
         watched: the voltages that have limits.
-        loads, storages, pvs: names in the site's order.
+        loads: names in the site's order.
+        devices: ``class.name``, in the site's order.
 
     Raises:
         FeederError: an element the twin has no law for; it is named.
@@ -68,7 +68,6 @@ def read_twin_data(
     names = engine.node_names()
     ground = len(names)
     owners = {f"load.{name}": i for i, name in enumerate(loads)}
-    devices = [f"storage.{name}" for name in storages] + [f"pvsystem.{name}" for name in pvs]
     owners |= {name: i for i, name in enumerate(devices)}
     load_rows, device_rows, standing = _LegRows(), _LegRows(), list[complex]()
     laws: dict[LoadModel, int] = {INVERTER: 0}

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cosim.devices.registry import device_kind
 from cosim.errors import FeederError
 from cosim.feeder.branch import Watched
+from cosim.feeder.elements.element import element_of, name_in_circuit
 from cosim.feeder.engine import Engine
 from cosim.feeder.reading.controls import read_controls
 from cosim.feeder.reading.twin_data import read_twin_data
@@ -40,8 +42,7 @@ def read_twin_model(
         engine,
         watched,
         loads=site.loads,
-        storages=[storage.name for storage in site.storages],
-        pvs=[pv.name for pv in site.pvs],
+        devices=[name_in_circuit(device, element_of(device_kind(device.kind))) for device in site.devices],
     )
     exact = TwinModel(data, read_controls(engine, data.node_names))
     _must_agree(exact.open(), measurement)
@@ -57,8 +58,7 @@ def read_twin_model(
 
 def _must_agree(twin: FeederTwin, measurement: Measurement) -> None:
     demand = measurement.demand_kw + 1j * measurement.demand_kvar
-    storage = measurement.storage_kw + 1j * measurement.storage_kvar
-    device = np.concatenate([storage, measurement.pv_kw + 1j * measurement.pv_kvar])
+    device = measurement.p_kw + 1j * measurement.q_kvar
     twin.set_forecast(measurement, demand[None, :])
     flow = twin.flow(device[None, :], twin.at_rest(1), held=True)
     apart = np.abs(flow.voltage_pu[:, 0] - measurement.voltage_pu)

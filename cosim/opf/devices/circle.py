@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.device import Device
 
 POLYGON_SIDES = 16
 ROUNDING = 1e-4
@@ -25,9 +27,7 @@ def back_into_circle(kw: FloatArray, kvar: FloatArray, kva: FloatArray) -> Float
     return np.where(rounding, np.copysign(room, kvar), kvar)
 
 
-def reactive_limits(
-    ratings: tuple[StorageRating, ...] | tuple[PvRating, ...],
-) -> tuple[FloatArray, FloatArray]:
+def reactive_limits(devices: Sequence[Device]) -> tuple[FloatArray, FloatArray]:
     """Largest reactive power injected and absorbed, kvar, shape (device,) each."""
-    ranges = np.array([rating.kvar_range for rating in ratings], dtype=np.float64).reshape(-1, 2)
+    ranges = np.array([device.kvar_range for device in devices], dtype=np.float64).reshape(-1, 2)
     return ranges[:, 1], -ranges[:, 0]

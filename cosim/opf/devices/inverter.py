@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cvxpy as cp
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.device import Device
 from cosim.opf.devices.circle import POLYGON_SIDES, reactive_limits
 from cosim.opf.options import Capability
 from cosim.opf.program import RotatedCones
 
 
-def within_limits(
-    q_kvar: cp.Expression, ratings: tuple[StorageRating, ...] | tuple[PvRating, ...]
-) -> list[cp.Constraint]:
+def within_limits(q_kvar: cp.Expression, ratings: Sequence[Device]) -> list[cp.Constraint]:
     """Keep Q within the reactive limits of inverters whose limits are tighter than their circle.
 
     Args:

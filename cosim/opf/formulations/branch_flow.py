@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from cosim.devices.bounds import each
 from cosim.errors import FeederError
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
@@ -17,8 +18,8 @@ from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.balanced_tree import BalancedTree, BranchFlow
-from cosim.opf.devices.pv import PvBlock
-from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.devices.energy_block import EnergyBlock
+from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import real_matrix
@@ -43,7 +44,7 @@ class BranchFlowNetwork(EmptyBlock):
 
     Args:
         site: facts of the plant; needs a balanced radial network.
-        storage, pv: device blocks, whose powers are injected.
+        energy, sources: device blocks, whose powers are injected.
         horizon: the periods.
         options: losses, voltage deviation and the voltage and line limits are built here.
         tight: ask for the equality; the name of the formulation follows from it.
@@ -55,8 +56,8 @@ class BranchFlowNetwork(EmptyBlock):
     def __init__(
         self,
         site: Site,
-        storage: StorageBlock,
-        pv: PvBlock,
+        energy: EnergyBlock,
+        sources: SourceBlock,
         horizon: Horizon,
         options: PlannerOptions,
         *,
@@ -70,15 +71,16 @@ class BranchFlowNetwork(EmptyBlock):
         self.blind_to = ("losses_at_price", "limits.lines") if unrated else ("losses_at_price",)
         self._limits, self._horizon = options.limits, horizon
         network, tree = self.tree.network, self.tree
-        counts = len(storage.ratings), len(pv.ratings)
-        self._storage_share = real_matrix(network.storage_share, (tree.size, counts[0]))
-        self._pv_share = real_matrix(network.pv_share, (tree.size, counts[1]))
-        kva = np.array([r.kva for r in storage.ratings] + [r.kva for r in pv.ratings], dtype=np.float64)
+        self._split = len(energy.ratings)
+        share_of_all = real_matrix(network.device_share, (tree.size, len(site.devices)))
+        self._energy_share = share_of_all[:, : self._split]
+        self._source_share = share_of_all[:, self._split :]
+        kva = each(site.devices, "kva")
         self._unit = self._units(kva)
         shape = (tree.size, len(horizon))
         self._p, self._q = cp.Variable(shape), cp.Variable(shape)
         self._current, self._squared = cp.Variable(shape), cp.Variable(shape)
-        self._add_balance(storage, pv)
+        self._add_balance(energy, sources)
         self._add_drop()
         self._add_limits(options)
         self.cones.append(RotatedCones(self._p, self._q, self._squared, self._current, tight=tight))
@@ -88,12 +90,12 @@ class BranchFlowNetwork(EmptyBlock):
     def _units(self, kva: FloatArray) -> FloatArray:
         """What each branch would carry at nominal load and full DER, kVA, shape (node,)."""
         tree = self.tree
-        shares = sp.hstack([self._storage_share, self._pv_share])
+        shares = sp.hstack([self._energy_share, self._source_share])
         most = tree.load_share @ tree.network.load_kva + shares @ kva
         carried = tree.carried(most)
         return np.asarray(np.maximum(carried, SMALLEST_UNIT * max(float(carried.max()), 1.0)))
 
-    def _add_balance(self, storage: StorageBlock, pv: PvBlock) -> None:
+    def _add_balance(self, energy: EnergyBlock, sources: SourceBlock) -> None:
         tree, unit = self.tree, self._unit
         shape = self._p.shape
         over = sp.diags(1.0 / unit)
@@ -103,10 +105,10 @@ class BranchFlowNetwork(EmptyBlock):
         self._demand_p, self._demand_q = cp.Parameter(shape), cp.Parameter(shape)
         p = self._demand_p + carry @ self._p + (lose @ r) @ self._current
         q = self._demand_q + carry @ self._q + (lose @ x) @ self._current
-        for share, block in ((self._storage_share, storage), (self._pv_share, pv)):
+        blocks: tuple[EnergyBlock | SourceBlock, ...] = (energy, sources)
+        for share, block in zip((self._energy_share, self._source_share), blocks, strict=True):
             if block.ratings:
-                kw = block.kw if isinstance(block, StorageBlock) else block.change_kw
-                p -= (over @ share) @ kw
+                p -= (over @ share) @ block.change_kw
                 q -= (over @ share) @ block.kvar
         # Only where a load or a capacitor answers the voltage: the product costs a parameter each.
         network = tree.network
@@ -198,7 +200,7 @@ class BranchFlowNetwork(EmptyBlock):
             self._ratio.value = np.repeat(tree.ratio[:, None], len(self._horizon), axis=1)
         constant, self._per_squared = tree.demand(forecast.demand_kw.T, forecast.demand_kvar.T)
         self._constant = constant
-        sunny = constant - self._pv_share @ forecast.pv_available_kw.T
+        sunny = constant - self._source_share @ forecast.available_kw.T[self._split :]
         self._demand_p.value, self._demand_q.value = sunny.real / unit, sunny.imag / unit
         if len(self._answering):
             answer = self._per_squared[self._answering] / unit[self._answering]
@@ -227,9 +229,9 @@ class BranchFlowNetwork(EmptyBlock):
             self._over.value = np.maximum(self._current.value[self._rated] - self._rating, 0.0)
         self._slack.value = np.maximum(np.maximum(below, above), 0.0) / SLACK_UNIT_PU2
 
-    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+    def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """The exact flow under a plan, which also replaces the values of the program's variables."""
-        injected = self._storage_share @ storage_kva + self._pv_share @ pv_kva
+        injected = self._energy_share @ energy_kva + self._source_share @ source_kva
         flow = self.tree.flow(self._constant - injected, self._per_squared)
         self._adopt(flow)
         return Expected(flow.import_kva, flow.losses_kw, np.sqrt(flow.squared_pu))

@@ -14,8 +14,8 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.pv import PvBlock
-from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.devices.energy_block import EnergyBlock
+from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock
@@ -26,23 +26,29 @@ class CopperPlate(EmptyBlock):
 
     Args:
         site: any site.
-        storage, pv: device blocks.
+        energy, sources: device blocks.
         horizon: the periods.
         options: ``anchor`` says whether the losses measured now are expected to stay.
     """
 
     def __init__(
-        self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
+        self,
+        site: Site,
+        energy: EnergyBlock,
+        sources: SourceBlock,
+        horizon: Horizon,
+        options: PlannerOptions,
     ) -> None:
         super().__init__()
         self.caution, self.blind_to = "", tuple(options.asked())
         del site
+        self._split = len(energy.ratings)
         self._anchored = options.anchor == "measurement"
         self.import_kw: cp.Expression = cp.Constant(np.zeros(len(horizon)))
-        if storage.ratings:
-            self.import_kw -= cp.sum(storage.kw, axis=0)
-        if pv.ratings:
-            self.import_kw -= cp.sum(pv.change_kw, axis=0)
+        if energy.ratings:
+            self.import_kw -= cp.sum(energy.change_kw, axis=0)
+        if sources.ratings:
+            self.import_kw -= cp.sum(sources.change_kw, axis=0)
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set demand and sun; returns their balance."""
@@ -51,15 +57,18 @@ class CopperPlate(EmptyBlock):
         self._offset, self._losses_kw = 0j, 0.0
         if self._anchored:
             known = (measurement.demand_kw + 1j * measurement.demand_kvar).sum()
-            known -= (measurement.storage_kw + 1j * measurement.storage_kvar).sum()
-            known -= (measurement.pv_kw + 1j * measurement.pv_kvar).sum()
+            device_kva = measurement.p_kw + 1j * measurement.q_kvar
+            known -= device_kva[: self._split].sum()
+            known -= device_kva[self._split :].sum()
             self._offset = complex(measurement.import_kw, measurement.import_kvar) - complex(known)
             self._losses_kw = measurement.losses_kw
-        return np.asarray((self._demand + self._offset).real - forecast.pv_available_kw.sum(axis=1))
+        return np.asarray(
+            (self._demand + self._offset).real - forecast.available_kw[:, self._split :].sum(axis=1)
+        )
 
-    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+    def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """The balance, with voltages as they are measured now."""
-        imported = self._demand + self._offset - storage_kva.sum(axis=0) - pv_kva.sum(axis=0)
+        imported = self._demand + self._offset - energy_kva.sum(axis=0) - source_kva.sum(axis=0)
         periods = len(imported)
         return Expected(
             imported,

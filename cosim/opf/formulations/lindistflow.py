@@ -14,14 +14,15 @@ import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
 
+from cosim.devices.bounds import each
 from cosim.model.arrays import ComplexArray, FloatArray, Matrix
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import ActiveTree, active_tree
-from cosim.opf.devices.pv import PvBlock
-from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.devices.energy_block import EnergyBlock
+from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
@@ -49,7 +50,7 @@ class LinDistFlowNetwork(EmptyBlock):
 
     Args:
         site: facts of the plant; needs a radial network.
-        storage, pv: device blocks, whose powers are injected.
+        energy, sources: device blocks, whose powers are injected.
         horizon: the periods.
         options: losses, voltage deviation and the voltage and line limits are built here.
 
@@ -58,7 +59,12 @@ class LinDistFlowNetwork(EmptyBlock):
     """
 
     def __init__(
-        self, site: Site, storage: StorageBlock, pv: PvBlock, horizon: Horizon, options: PlannerOptions
+        self,
+        site: Site,
+        energy: EnergyBlock,
+        sources: SourceBlock,
+        horizon: Horizon,
+        options: PlannerOptions,
     ) -> None:
         super().__init__()
         self.caution = ""
@@ -70,10 +76,12 @@ class LinDistFlowNetwork(EmptyBlock):
         self._anchored = options.anchor == "measurement"
         flow = self._flow = LinearFlow(network, losses_imported=self._anchored)
         self._limits, self._horizon = limits, horizon
-        self.storage_share = flow.device_share(network.storage_share, len(storage.ratings))
-        self.pv_share = flow.device_share(network.pv_share, len(pv.ratings))
-        inject = sp.hstack([self.storage_share, self.pv_share]).tocsr()
-        kva = np.array([r.kva for r in storage.ratings] + [r.kva for r in pv.ratings], dtype=np.float64)
+        self._split = len(energy.ratings)
+        share_of_all = flow.device_share(network.device_share, len(site.devices)).tocsc()
+        self.energy_share = share_of_all[:, : self._split]
+        self.source_share = share_of_all[:, self._split :]
+        inject = share_of_all.tocsr()
+        kva = each(site.devices, "kva")
         self.tree: ActiveTree = active_tree(flow, inject, kva)
         periods = len(horizon)
         tree = self.tree
@@ -83,8 +91,8 @@ class LinDistFlowNetwork(EmptyBlock):
             sp.diags(1.0 / unit) @ tree.inject,
             sp.diags(1.0 / unit) @ tree.share @ sp.diags(unit),
         )
-        parts = [(storage.kw, storage.kvar)] if storage.ratings else []
-        parts += [(pv.change_kw, pv.kvar)] if pv.ratings else []
+        parts = [(energy.change_kw, energy.kvar)] if energy.ratings else []
+        parts += [(sources.change_kw, sources.kvar)] if sources.ratings else []
         p = cp.vstack([kw for kw, _ in parts])
         q = cp.vstack([kvar for _, kvar in parts])
         self._p = cp.Variable((len(tree.flow_nodes), periods))
@@ -172,26 +180,24 @@ class LinDistFlowNetwork(EmptyBlock):
             The import without change, shape (period,).
         """
         if self._anchored:
-            measured = self._der_kva(
-                measurement.storage_kw + 1j * measurement.storage_kvar,
-                measurement.pv_kw + 1j * measurement.pv_kvar,
-            )
+            device_kva = measurement.p_kw + 1j * measurement.q_kvar
+            measured = self._der_kva(device_kva[: self._split], device_kva[self._split :])
             self._anchor = self._flow.anchor(measurement, measured)
         else:
             self._anchor = self._flow.unanchored(measurement.tap)
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
-        sunny = self.pv_share @ forecast.pv_available_kw.T.astype(np.complex128)
+        sunny = self.source_share @ forecast.available_kw.T[self._split :].astype(np.complex128)
         base = self._flow.predict(self._anchor, *self._demand, sunny)
         self._set_base(base, forecast.price_per_kwh)
         return np.asarray(base.import_kva.real)
 
-    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+    def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
-        flow = self._flow.predict(self._anchor, *self._demand, self._der_kva(storage_kva, pv_kva))
+        flow = self._flow.predict(self._anchor, *self._demand, self._der_kva(energy_kva, source_kva))
         return Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
 
-    def _der_kva(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> ComplexArray:
-        return np.asarray(self.storage_share @ storage_kva + self.pv_share @ pv_kva)
+    def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:
+        return np.asarray(self.energy_share @ energy_kva + self.source_share @ source_kva)
 
     def _set_base(self, base: Flow, price_per_kwh: FloatArray) -> None:
         limits, tree = self._limits, self.tree

@@ -14,8 +14,8 @@ from cosim.model.network import RadialNetwork
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.opf.devices.pv import PvBlock
-from cosim.opf.devices.storage import StorageBlock
+from cosim.opf.devices.energy_block import EnergyBlock
+from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import Block
@@ -43,7 +43,7 @@ class NetworkBlock(Block, Protocol):
         """Set the data; returns the part of the import that is data, shape (period,)."""
         ...
 
-    def expected(self, storage_kva: ComplexArray, pv_kva: ComplexArray) -> Expected:
+    def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the model says of a plan; arguments of shape (device, period)."""
         ...
 
@@ -64,7 +64,7 @@ class NetworkBlock(Block, Protocol):
         ...
 
 
-Formulation = Callable[[Site, StorageBlock, PvBlock, Horizon, PlannerOptions], NetworkBlock]
+Formulation = Callable[[Site, EnergyBlock, SourceBlock, Horizon, PlannerOptions], NetworkBlock]
 
 
 def radial_network(site: Site, formulation: str) -> RadialNetwork:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosim.devices.bounds import EnergyBounds, SourceBounds, each
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
-from cosim.model.ratings import PvRating, StorageRating
+from cosim.model.device import DeviceState
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle, reactive_limits
-from cosim.opf.devices.energy import expected_drain_kwh, roll_out, within_window
+from cosim.opf.devices.model import DeviceModel
 from cosim.opf.options import PlannerOptions
 from cosim.opf.tangent.qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
 
@@ -71,80 +72,107 @@ class Dispatch:
 
 
 class Fleet:
-    """Batteries and PV systems over a horizon.
+    """The devices of a tangent step: a program's data, and a plan in the devices' own variables.
 
     Args:
-        site: their ratings.
+        site: its devices.
         horizon: the periods.
         options: what they may do and what it costs.
     """
 
     def __init__(self, site: Site, horizon: Horizon, options: PlannerOptions) -> None:
-        self.storages: tuple[StorageRating, ...] = site.storages
-        self.pvs: tuple[PvRating, ...] = site.pvs
+        self.model = model = DeviceModel(site.devices, horizon, options)
         self._horizon, self._options = horizon, options
-        self._target_kwh = options.terminal.target_kwh(self.storages)
-        self._kw = _each(self.storages, "kw")
-        self._idling_kw = _each(self.storages, "idling_kw")
-        self._pv_kva, self._pv_kw = _each(self.pvs, "kva"), _each(self.pvs, "kw")
+        self._target_kwh = model.target_kwh()
+        self._kw, self._kva = each(model.energy, "kw"), each(model.energy, "kva")
+        self._source_kva, self._source_kw = each(model.sources, "kva"), each(model.sources, "kw")
+        self._idling_kw = np.array(
+            [-device.delivered_kw(0.0, DeviceState(1.0)) for device in model.energy], dtype=np.float64
+        )
         self._blocked: tuple[BoolArray, BoolArray] | None = None
 
     @property
     def idles(self) -> bool:
-        """Whether a battery loses energy while it works."""
-        return bool(self._idling_kw.any())
+        """Whether a device loses energy while it works."""
+        return self.model.idles
 
     # --- data of a program --------------------------------------------------------------------------
 
-    def batteries(self, stored_kwh: FloatArray, earlier: Plan | None, time_s: float) -> Batteries:
-        """Batteries of a program that starts with some stored energy."""
+    def devices(
+        self, measurement: Measurement, available_kw: FloatArray, earlier: Plan | None
+    ) -> tuple[Batteries, PvSystems]:
+        """What a program may do with the devices.
+
+        Args:
+            measurement: of now.
+            available_kw: forecast, shape (period, device).
+            earlier: plan of an earlier step.
+        """
+        energy, sources = self.model.bounds(
+            measurement.stored_kwh, available_kw, earlier, measurement.time_s
+        )
+        return self._energy_devices(energy), self._source_devices(sources)
+
+    def _energy_devices(self, bounds: EnergyBounds | None) -> Batteries:
         options, hours = self._options, self._horizon.hours[:, None]
-        periods, count = len(self._horizon), len(self.storages)
-        full = np.ones((periods, count))
-        efficiency_in = _each(self.storages, "efficiency_charge")
-        efficiency_out = _each(self.storages, "efficiency_discharge")
-        least, most = _each(self.storages, "min_kwh"), _each(self.storages, "max_kwh")
-        throughput, lost = options.throughput_cost_per_kwh, options.storage_loss_cost_per_kwh
-        injected, absorbed = reactive_limits(self.storages)
-        no_charge, no_discharge = self._blocked or (full > 1.0, full > 1.0)
+        count = len(self.model.energy)
+        full = np.ones((len(self._horizon), count))
+        nothing = 0.0 * full
+        if bounds is None:
+            none = np.zeros(0)
+            bounds = EnergyBounds(
+                nothing, nothing, none, none, none, nothing, nothing, nothing, nothing, nothing,
+                none, none > 0, none, none > 0,
+            )  # fmt: skip
+        injected, absorbed = reactive_limits(self.model.energy)
+        offered = np.where(bounds.reactive, 1.0, 0.0)
+        into, out, lost = bounds.charge_efficiency, bounds.discharge_efficiency, bounds.loss_cost_per_kwh
+        no_take, no_give = self._blocked or (full > 1.0, full > 1.0)
+        end, least, most = END_RULES[options.terminal.kind], bounds.least_kwh, bounds.most_kwh
+        if end == "fixed" and not bounds.ends.all():
+            # The rule holds for all or for none; windows without width say the same for some.
+            end, least, most = "free", least.copy(), most.copy()
+            least[-1, bounds.ends] = most[-1, bounds.ends] = self._target_kwh[bounds.ends]
         return Batteries(
-            charge_max_kw=np.where(no_charge, 0.0, full * self._kw),
-            discharge_max_kw=np.where(no_discharge, 0.0, full * self._kw),
-            reactive_max_kvar=full * injected if options.storage_reactive else 0.0 * full,
-            absorb_max_kvar=full * absorbed if options.storage_reactive else 0.0 * full,
-            rating_kva=_each(self.storages, "kva"),
-            charge_efficiency=efficiency_in,
-            discharge_efficiency=efficiency_out,
-            # A measurement may lie a rounding outside the window; the program must stay feasible.
-            start_kwh=np.clip(stored_kwh, least, most),
-            least_kwh=full * least,
-            most_kwh=full * most,
-            drain_kwh=expected_drain_kwh(self.storages, self._horizon, earlier, time_s),
-            charge_cost=hours * full * (throughput + lost * (1.0 - efficiency_in)),
-            discharge_cost=hours * full * (throughput + lost * (1.0 / efficiency_out - 1.0)),
+            charge_max_kw=np.where(no_take, 0.0, bounds.take_max_kw),
+            discharge_max_kw=np.where(no_give, 0.0, bounds.give_max_kw),
+            reactive_max_kvar=full * injected * offered,
+            absorb_max_kvar=full * absorbed * offered,
+            rating_kva=self._kva,
+            charge_efficiency=bounds.charge_efficiency,
+            discharge_efficiency=bounds.discharge_efficiency,
+            start_kwh=bounds.start_kwh,
+            least_kwh=least,
+            most_kwh=most,
+            drain_kwh=bounds.drain_kwh,
+            charge_cost=hours * full * (bounds.take_cost_per_kwh + lost * (1.0 - into)),
+            discharge_cost=hours * full * (bounds.give_cost_per_kwh + lost * (1.0 / out - 1.0)),
             reactive_cost=hours * full * options.reactive_cost_per_kvarh,
-            end=END_RULES[options.terminal.kind],
+            end=end,
             end_kwh=self._target_kwh,
-            end_price=np.full(count, options.terminal.per_kwh),
+            end_price=np.where(bounds.ends, options.terminal.per_kwh, 0.0),
         )
 
-    def pv_systems(self, available_kw: FloatArray) -> PvSystems:
-        """PV systems of a program under some sun, shape (period, PV system)."""
+    def _source_devices(self, bounds: SourceBounds | None) -> PvSystems:
         options, hours = self._options, self._horizon.hours[:, None]
-        available = np.maximum(available_kw, 0.0)
+        none = np.zeros((len(self._horizon), 0))
+        if bounds is None:
+            bounds = SourceBounds(none, none, none, np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))
+        available = bounds.available_kw
         full = np.ones_like(available)
-        room = np.sqrt(np.maximum(self._pv_kva**2 - np.minimum(available, self._pv_kva) ** 2, 0.0))
-        injected, absorbed = reactive_limits(self.pvs)
-        if not options.pv_curtail:
-            injected, absorbed = np.minimum(room, injected), np.minimum(room, absorbed)
+        room = np.sqrt(np.maximum(self._source_kva**2 - np.minimum(available, self._source_kva) ** 2, 0.0))
+        injected, absorbed = reactive_limits(self.model.sources)
+        # Where active power is data the circle is an interval.
+        free = np.where(bounds.curtails, np.inf, room)
+        offered = np.where(bounds.reactive, 1.0, 0.0)
         return PvSystems(
             available_kw=available,
-            curtail_max_kw=available if options.pv_curtail else 0.0 * available,
-            reactive_max_kvar=full * injected if options.pv_reactive else 0.0 * available,
-            absorb_max_kvar=full * absorbed if options.pv_reactive else 0.0 * available,
-            rating_kva=self._pv_kva,
-            polygon=np.full(len(self.pvs), options.pv_curtail),
-            curtail_cost=hours * full * options.curtailment_cost_per_kwh,
+            curtail_max_kw=bounds.curtail_max_kw,
+            reactive_max_kvar=full * np.minimum(free, injected) * offered,
+            absorb_max_kvar=full * np.minimum(free, absorbed) * offered,
+            rating_kva=self._source_kva,
+            polygon=bounds.curtails,
+            curtail_cost=hours * full * bounds.curtail_cost_per_kwh,
             reactive_cost=hours * full * options.reactive_cost_per_kvarh,
         )
 
@@ -158,8 +186,9 @@ class Fleet:
         cost += (pvs.curtail_cost * dispatch.curtailed_kw).sum()
         cost += (reactive * np.abs(dispatch.reactive_kvar)).sum()
         terminal = self._options.terminal
-        if terminal.kind in {"value", "soft"} and self.storages:
+        if terminal.kind in {"value", "soft"} and self.model.energy:
             apart = self._final_kwh(dispatch, batteries) - self._target_kwh
+            apart = apart[batteries.end_price > 0.0]
             cost += terminal.per_kwh * (np.abs(apart).sum() if terminal.kind == "soft" else -apart.sum())
         return float(cost)
 
@@ -172,7 +201,7 @@ class Fleet:
     def injection_kva(self, dispatch: Dispatch) -> ComplexArray:
         """What the devices inject; a battery at rest draws its idling loss, shape (period, device)."""
         power = dispatch.p_kw + 1j * dispatch.reactive_kvar
-        count = len(self.storages)
+        count = len(self.model.energy)
         resting = np.abs(power.real[:, :count]) < AT_REST * self._kw
         power[:, :count] -= np.where(resting, power.real[:, :count] + self._idling_kw, 0.0)
         return power
@@ -203,55 +232,59 @@ class Fleet:
     # --- from and to plans ----------------------------------------------------------------------------
 
     def at_rest(self, available_kw: FloatArray) -> Dispatch:
-        """Batteries idle, all sun taken that the panels' rating allows."""
-        periods, count = len(self._horizon), len(self.storages)
+        """Devices with energy idle, all taken that the others' rating allows.
+
+        ``available_kw`` is that of devices without energy, shape (period, device).
+        """
+        periods, count = len(self._horizon), len(self.model.energy)
         none = np.zeros((periods, count))
         return Dispatch(
             charge_kw=none,
             discharge_kw=none,
-            curtailed_kw=np.maximum(available_kw - self._pv_kw, 0.0),
-            reactive_kvar=np.zeros((periods, count + len(self.pvs))),
+            curtailed_kw=np.maximum(available_kw - self._source_kw, 0.0),
+            reactive_kvar=np.zeros((periods, count + len(self.model.sources))),
             available_kw=np.maximum(available_kw, 0.0),
         )
 
     def as_planned(self, earlier: Plan, period: IntArray, available_kw: FloatArray) -> Dispatch:
         """What an earlier plan wants in its periods ``period``, under the sun of now."""
-        kw, limit = earlier.storage_kw[period], earlier.pv_kw_limit[period]
+        count = len(self.model.energy)
+        kw, limit = earlier.p_kw[period, :count], earlier.p_kw[period, count:]
         return Dispatch(
             charge_kw=np.maximum(-kw, 0.0),
             discharge_kw=np.maximum(kw, 0.0),
             curtailed_kw=np.maximum(available_kw - np.maximum(limit, 0.0), 0.0),
-            reactive_kvar=np.concatenate([earlier.storage_kvar, earlier.pv_kvar], axis=1)[period],
+            reactive_kvar=earlier.q_kvar[period],
             available_kw=np.maximum(available_kw, 0.0),
         )
 
     def planned(
-        self, dispatch: Dispatch, stored_kwh: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Set-points: battery kW and kvar, PV limit in kW and kvar, shape (period, device).
+        self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Set-points: active and reactive power, shape (period, device).
 
         A part in 1e7 of the rating counts as rest; a solver's rounding beyond a window or a circle is
         taken back, so that the plant need not cut it.
         """
-        count = len(self.storages)
+        count, model = len(self.model.energy), self.model
         kw = dispatch.p_kw[:, :count].copy()
         kw[np.abs(kw) < AT_REST * self._kw] = 0.0
-        kw = within_window(self.storages, self._horizon, stored_kwh, kw)
+        kw = model.within_window(measurement.stored_kwh, forecast_kw, kw, measurement.time_s)
         kvar = _tidy(dispatch.reactive_kvar[:, :count], self._kw)
-        pv_kw = dispatch.p_kw[:, count:]
-        free = dispatch.curtailed_kw < FREE_KW * self._pv_kw
-        limit = np.where(free, self._pv_kw, np.clip(pv_kw, 0.0, self._pv_kw))
-        pv_kvar = _tidy(dispatch.reactive_kvar[:, count:], self._pv_kw)
-        kva = _each(self.storages, "kva")
-        return kw, back_into_circle(kw, kvar, kva), limit, back_into_circle(pv_kw, pv_kvar, self._pv_kva)
+        source_kw = dispatch.p_kw[:, count:]
+        free = dispatch.curtailed_kw < FREE_KW * self._source_kw
+        limit = np.where(free, self._source_kw, np.clip(source_kw, 0.0, self._source_kw))
+        source_kvar = _tidy(dispatch.reactive_kvar[:, count:], self._source_kw)
+        reactive = [
+            back_into_circle(kw, kvar, self._kva),
+            back_into_circle(source_kw, source_kvar, self._source_kva),
+        ]
+        return np.concatenate([kw, limit], axis=1), np.concatenate(reactive, axis=1)
 
-    def roll_out(self, measurement: Measurement, kw: FloatArray) -> FloatArray:
-        """Stored energy along a plan by the exact storage law, shape (period + 1, battery)."""
-        return roll_out(self.storages, self._horizon, measurement.stored_kwh, kw)
-
-
-def _each(ratings: tuple[StorageRating, ...] | tuple[PvRating, ...], name: str) -> FloatArray:
-    return np.array([getattr(rating, name) for rating in ratings], dtype=np.float64)
+    def roll_out(self, measurement: Measurement, p_kw: FloatArray) -> FloatArray:
+        """Stored energy along a plan by the exact laws, shape (period + 1, device)."""
+        energy_kw = p_kw[:, : len(self.model.energy)]
+        return self.model.roll_out(measurement.stored_kwh, energy_kw, measurement.time_s)
 
 
 def _tidy(kvar: FloatArray, rated: FloatArray) -> FloatArray:

@@ -38,6 +38,6 @@ def ancestors(now: Forecast, before: Forecast, passed_s: float) -> IntArray:
 
 def _expectation(forecast: Forecast) -> FloatArray:
     """What makes periods alike: total demand in kW and kvar, total sun in kW, price; shape (period, 4)."""
-    parts = (forecast.demand_kw, forecast.demand_kvar, forecast.pv_available_kw)
+    parts = (forecast.demand_kw, forecast.demand_kvar, forecast.available_kw)
     totals = [part.sum(axis=1) for part in parts]
     return np.stack([*totals, forecast.price_per_kwh], axis=1)

@@ -31,7 +31,6 @@ from cosim.opf.tangent.limits import RowPool, bounds_of
 from cosim.opf.tangent.merit import NetworkCost
 from cosim.opf.tangent.qp.solve import ROUTES, SolverName
 from cosim.opf.tangent.qp.starting_point import Warm
-from cosim.opf.tangent.qp.step_program import PvSystems
 from cosim.opf.tangent.search import Search
 
 MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
@@ -68,8 +67,7 @@ class TangentPlanner:
         self._threads = ThreadpoolController()
         self._fleet = Fleet(site, horizon, options)
         self._cost = NetworkCost(options.objective, options.limits, horizon, twin)
-        devices = len(site.storages) + len(site.pvs)
-        self._pool = RowPool(bounds_of(options.limits, twin), twin, horizon, devices)
+        self._pool = RowPool(bounds_of(options.limits, twin), twin, horizon, len(site.devices))
         solver = cast("SolverName", options.solver)
         self._search = Search(horizon, twin, self._fleet, self._cost, self._pool, solver)
         self._earlier: Plan | None = None
@@ -100,15 +98,14 @@ class TangentPlanner:
         )
         self._twin.set_forecast(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
-        pvs = self._fleet.pv_systems(forecast.pv_available_kw)
-        point = self._start(measurement, forecast, self._devices(measurement, pvs), course)
-        outcome = self._search.run(point, self._devices(measurement, pvs), course)
+        point = self._start(measurement, forecast, self._devices(measurement, forecast), course)
+        outcome = self._search.run(point, self._devices(measurement, forecast), course)
         for _ in range(MOST_REPAIRS):
             if isinstance(outcome, NoPlan) or self._options.complementarity != "repair":
                 break
             if not self._fleet.fix_directions(outcome.dispatch):
                 break
-            outcome = self._search.run(outcome, self._devices(measurement, pvs), course)
+            outcome = self._search.run(outcome, self._devices(measurement, forecast), course)
         self._fleet.free_directions()
         seconds = time.perf_counter() - started
         solve_s = course.parts_s["programs"]
@@ -116,7 +113,7 @@ class TangentPlanner:
         if isinstance(outcome, NoPlan):
             return replace(outcome, build_s=seconds - solve_s, solve_s=solve_s)
         self._pool.forget_slack(outcome.flow)
-        plan = self._adopt(outcome, measurement, course, seconds)
+        plan = self._adopt(outcome, measurement, forecast, course, seconds)
         first, self._earlier, self._last = self._earlier is None, plan, outcome
         self._planned = forecast
         # Where a battery's idling loss falls is only known once there is a plan.
@@ -124,9 +121,8 @@ class TangentPlanner:
             return self._plan(measurement, forecast, started, soon_again=False)
         return plan
 
-    def _devices(self, measurement: Measurement, pvs: PvSystems) -> Devices:
-        batteries = self._fleet.batteries(measurement.stored_kwh, self._earlier, measurement.time_s)
-        return Devices(batteries, pvs)
+    def _devices(self, measurement: Measurement, forecast: Forecast) -> Devices:
+        return Devices(*self._fleet.devices(measurement, forecast.available_kw, self._earlier))
 
     def _start(
         self, measurement: Measurement, forecast: Forecast, devices: Devices, course: Course
@@ -164,18 +160,18 @@ class TangentPlanner:
 
     # --- the plan ---------------------------------------------------------------------------------
 
-    def _adopt(self, point: Point, measurement: Measurement, course: Course, seconds: float) -> Plan:
+    def _adopt(
+        self, point: Point, measurement: Measurement, forecast: Forecast, course: Course, seconds: float
+    ) -> Plan:
         dispatch, flow = point.dispatch, point.flow
-        kw, kvar, limit, pv_kvar = self._fleet.planned(dispatch, measurement.stored_kwh)
+        p_kw, q_kvar = self._fleet.planned(dispatch, measurement, forecast.available_kw)
         self.expected = Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
         return Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
-            storage_kw=kw,
-            storage_kvar=kvar,
-            pv_kw_limit=limit,
-            pv_kvar=pv_kvar,
-            stored_kwh=self._fleet.roll_out(measurement, kw),
+            p_kw=p_kw,
+            q_kvar=q_kvar,
+            stored_kwh=self._fleet.roll_out(measurement, p_kw),
             import_kw=flow.import_kva.real.copy(),
             lowest_pu=flow.voltage_pu.min(axis=0),
             highest_pu=flow.voltage_pu.max(axis=0),
@@ -237,9 +233,9 @@ class TangentPlanner:
 
 
 def _must_suit(site: Site, options: PlannerOptions) -> None:
-    if not (site.storages or site.pvs):
+    if not site.devices:
         raise FormulationRefused(
-            "planner tangent has nothing to plan: the scenario has no battery and no PV system; "
+            "planner tangent has nothing to plan: the scenario has no device; "
             "add some, or use control: {type: idle}"
         )
     if options.complementarity == "binary":

@@ -158,11 +158,12 @@ def voltage_error(result: Replay) -> Any:
 
 def stored_energy(result: Replay) -> Any | None:
     """Energy in all batteries in kWh, planned and realised; None without batteries."""
-    if not result.planned.storages:
+    if not result.planned.of_kind("storage"):
         return None
     figure = _figure()
-    planned_kwh = result.planned.plan.stored_kwh.sum(axis=1)
-    realised_kwh = np.append(planned_kwh[:1], result.realised.stored_kwh.sum(axis=1))
+    here = result.planned.of_kind("storage")
+    planned_kwh = result.planned.plan.stored_kwh[:, here].sum(axis=1)
+    realised_kwh = np.append(planned_kwh[:1], result.realised.stored_kwh[:, here].sum(axis=1))
     for edges_s, values, name, colour, dash in (
         (_step_edges_s(result), realised_kwh, "realised", RUN, "solid"),
         (_period_edges_s(result), planned_kwh, "planned", PLANNED, "dot"),
@@ -184,12 +185,13 @@ def setpoints(result: Replay) -> Any:
     """Planned set-points of all batteries and of all PV systems, active in kW above reactive in kvar."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     figure.update_layout(template=THEME, height=520)
-    plan, edges_s = result.planned.plan, _period_edges_s(result)
+    planned, edges_s = result.planned, _period_edges_s(result)
+    plan, batteries, pvs = planned.plan, planned.of_kind("storage"), planned.of_kind("pv")
     for row, name, values, colour, dash in (
-        (1, "batteries", plan.storage_kw, RUN, "solid"),
-        (1, "PV, upper limit", plan.pv_kw_limit, SUN, "dash"),
-        (2, "batteries, reactive", plan.storage_kvar, RUN, "solid"),
-        (2, "PV, reactive", plan.pv_kvar, SUN, "solid"),
+        (1, "batteries", plan.p_kw[:, batteries], RUN, "solid"),
+        (1, "PV, upper limit", plan.p_kw[:, pvs], SUN, "dash"),
+        (2, "batteries, reactive", plan.q_kvar[:, batteries], RUN, "solid"),
+        (2, "PV, reactive", plan.q_kvar[:, pvs], SUN, "solid"),
     ):
         if values.shape[1]:
             line = _held(result, edges_s, values.sum(axis=1), name, colour, dash)

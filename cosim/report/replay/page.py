@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cosim.devices.registry import counted
 from cosim.report.key_figures import ABSENT, MINUS, KeyFigure
 from cosim.report.page import Banner, Listing, Panel, banner_card, header, list_card, panel_card, whole_page
 from cosim.report.replay import figures
@@ -84,7 +85,7 @@ def _facts(result: Replay) -> str:
     return (
         f"{planned.hours.sum():g} h from {start:%d %B %Y %H:%M %z}, planned at once by {proof.planner} and "
         f"replayed in OpenDSS in {len(result.period_of)} steps; {len(planned.nodes)} nodes, "
-        f"{len(planned.storages)} batteries, {len(planned.pvs)} PV systems; solver {proof.status} after "
+        f"{counted(planned.kinds)}; solver {proof.status} after "
         f"{proof.iterations} iterations and {proof.solve_s:.2f} s"
     )
 
@@ -107,8 +108,10 @@ def _promised(result: Replay) -> Listing:
         ("Highest voltage", f["highest_voltage_pu"], float(planned.voltage_pu.max())),
     ):
         rows.append(KeyFigure(label, "pu", ours, theirs, 5, "neither"))
-    if planned.storages:
-        ours, theirs = result.realised.stored_kwh[-1].sum(), planned.plan.stored_kwh[-1].sum()
+    here = planned.of_kind("storage")
+    if here:
+        ours = result.realised.stored_kwh[-1, here].sum()
+        theirs = planned.plan.stored_kwh[-1, here].sum()
         rows.append(KeyFigure("Stored at the end", "kWh", float(ours), float(theirs), 3, "neither"))
     return Listing(
         "",

@@ -1,55 +1,44 @@
-"""PV systems in a plan: curtailment and reactive power."""
+"""Devices without energy in a plan: curtailment and reactive power."""
 
 from __future__ import annotations
 
 import cvxpy as cp
 import numpy as np
 
+from cosim.devices.bounds import SourceBounds, each
 from cosim.model.arrays import FloatArray
-from cosim.model.ratings import PvRating
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.inverter import within_circle, within_limits
-from cosim.opf.options import Capability
+from cosim.opf.devices.model import DeviceModel
+from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock
 
 
-class PvBlock(EmptyBlock):
-    """Variables, constraints and cost of all PV systems over a horizon.
+class SourceBlock(EmptyBlock):
+    """Variables, constraints and cost of all devices without energy over a horizon.
 
     ``change_kw`` is what curtailment takes from the available power, ``kvar`` the reactive power;
     the available power itself belongs to the data.
 
     Args:
-        ratings: the PV systems.
+        model: the devices.
         horizon: the periods.
-        curtailment_cost_per_kwh: cost of each kWh not taken from the sun.
-        reactive_cost_per_kvarh: small cost of reactive power, either sign. A lossless network is
-            indifferent to it, and an interior-point solver would then return its largest circulation.
-        capability: shape of the inverter limit.
-        reactive, curtail: what the inverters may do.
+        options: inverter limit and cost of reactive power, see :class:`EnergyBlock`.
     """
 
-    def __init__(
-        self,
-        ratings: tuple[PvRating, ...],
-        horizon: Horizon,
-        *,
-        curtailment_cost_per_kwh: float,
-        reactive_cost_per_kvarh: float,
-        capability: Capability,
-        reactive: bool,
-        curtail: bool,
-    ) -> None:
+    def __init__(self, model: DeviceModel, horizon: Horizon, options: PlannerOptions) -> None:
         super().__init__()
-        self.ratings = ratings
+        self.ratings = ratings = model.sources
         self.horizon = horizon
         self._reactive_room: cp.Parameter | None = None
-        if not ratings:  # solvers of array programs do not like empty arrays
+        _, bounds = model.constant_bounds()
+        if bounds is None:  # solvers of array programs do not like empty arrays
             return
+        curtail, reactive = bool(bounds.curtails.all()), bool(bounds.reactive.all())
         count, periods = len(ratings), len(horizon)
-        self._kw_rated = np.array([r.kw for r in ratings], dtype=np.float64)[:, None]
-        self._kva = np.array([r.kva for r in ratings], dtype=np.float64)
+        self._kw_rated = each(ratings, "kw")[:, None]
+        self._kva = each(ratings, "kva")
         self._curtailed = cp.Variable((count, periods), nonneg=True)
         self._reactive = cp.Variable((count, periods))
         self._available = cp.Parameter((count, periods), nonneg=True)
@@ -62,7 +51,7 @@ class PvBlock(EmptyBlock):
         if not reactive:
             self.constraints.append(self._reactive == 0)
         elif curtail:
-            constraints, self.cones = within_circle(kw, self.kvar, self._kva, capability)
+            constraints, self.cones = within_circle(kw, self.kvar, self._kva, options.capability)
             self.constraints += constraints
         else:
             # Active power is data, so the circle is an interval.
@@ -73,19 +62,20 @@ class PvBlock(EmptyBlock):
             ]
         if reactive:
             self.constraints += within_limits(self.kvar, ratings)
-        lost = cp.multiply(self._kw_rated * horizon.hours[None, :], self._curtailed)
-        self.cost = curtailment_cost_per_kwh * cp.sum(lost)
+        kwh = self._kw_rated * horizon.hours[None, :]
+        self.cost = cp.sum(cp.multiply(bounds.curtail_cost_per_kwh.T * kwh, self._curtailed))
         if reactive:
             kvarh = cp.multiply(self._kw_rated * horizon.hours[None, :], cp.abs(self._reactive))
-            self.cost += reactive_cost_per_kvarh * cp.sum(kvarh)
+            self.cost += options.reactive_cost_per_kvarh * cp.sum(kvarh)
 
-    def update(self, available_kw: FloatArray) -> None:
-        """Set what the sun offers, shape (period, PV system)."""
-        if not self.ratings:
+    def update(self, bounds: SourceBounds | None) -> None:
+        """Set what is available."""
+        if bounds is None:
             return
+        available_kw = bounds.available_kw
         for choice in (self._curtailed, self._reactive):
             choice.value = np.zeros(choice.shape)
-        self._available.value = np.maximum(available_kw.T / self._kw_rated, 0.0)
+        self._available.value = available_kw.T / self._kw_rated
         if self._reactive_room is not None:
             room = np.maximum(
                 self._kva[:, None] ** 2 - np.minimum(available_kw.T, self._kva[:, None]) ** 2, 0.0
@@ -93,7 +83,7 @@ class PvBlock(EmptyBlock):
             self._reactive_room.value = np.sqrt(room) / self._kw_rated
 
     def planned(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Planned kW, limit in kW and kvar, shape (period, PV system).
+        """Planned kW, limit in kW and kvar, shape (period, device).
 
         Where nothing is curtailed the limit is the rating, so that an unexpected gleam is not lost.
         """

@@ -1,0 +1,1 @@
+"""Kinds of controllable devices: one file is one kind."""

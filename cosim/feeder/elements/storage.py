@@ -1,0 +1,136 @@
+"""Batteries in OpenDSS: the Storage element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cosim.devices.storage import StorageRating
+from cosim.errors import FeederError
+from cosim.feeder.devices import (
+    WIDE_WINDOW,
+    check_kv,
+    connection,
+    names_of,
+    property_reader,
+    terminal,
+    tighter_than_rating,
+)
+from cosim.feeder.engine import Batch, Engine
+from cosim.model.arrays import FloatArray, IntArray
+
+
+def add_storage(engine: Engine, rating: StorageRating) -> None:
+    """Add a battery to the compiled circuit."""
+    _check_kva(rating.name, rating.kw, rating.kva)
+    engine.command(
+        f"new storage.{rating.name} {connection(engine, rating)} {WIDE_WINDOW} model=1 "
+        f"kwrated={float(rating.kw)!r} kva={float(rating.kva)!r} kwhrated={float(rating.kwh)!r} "
+        # kwhrated refills the cell, so the stored energy comes after it.
+        f"%reserve={float(100 * rating.min_kwh / rating.kwh)!r} "
+        f"%stored={float(100 * rating.initial_kwh / rating.kwh)!r} "
+        f"%effcharge={float(100 * rating.efficiency_charge)!r} "
+        f"%effdischarge={float(100 * rating.efficiency_discharge)!r} "
+        f"%idlingkw={float(100 * rating.idling_kw / rating.kw)!r} "
+        "dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0"
+    )
+
+
+def find_storage(engine: Engine) -> list[StorageRating]:
+    """Batteries that the master file defines, as they are."""
+    found: list[StorageRating] = []
+    for name in names_of(engine, "storage"):
+        number = property_reader(engine, f"storage.{name}")
+        bus, phases, delta = terminal(engine, f"storage.{name}")
+        kwh, kw = number("kWhrated"), number("kWrated")
+        rating = StorageRating(
+            name=name,
+            bus=bus,
+            phases=phases,
+            delta=delta,
+            kw=kw * (number("%kWrated") / 100),
+            kva=number("kVA"),
+            kwh=kwh,
+            min_kwh=kwh * number("%reserve") / 100,
+            max_kwh=kwh,
+            initial_kwh=number("kWhstored"),
+            efficiency_charge=number("%EffCharge") / 100,
+            efficiency_discharge=number("%EffDischarge") / 100,
+            idling_kw=kw * number("%IdlingkW") / 100,
+            kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
+            kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
+        )
+        found.append(rating)
+    return found
+
+
+def take_over_storage(engine: Engine, rating: StorageRating) -> None:
+    """Prepare a battery of the master for set-points from outside.
+
+    Raises:
+        FeederError: it cannot follow set-points; the message names the property.
+    """
+    name = rating.name
+    _check_kva(name, rating.kw, rating.kva)
+    check_kv(engine, f"storage.{name}", rating)
+    if engine.command(f"? storage.{name}.EffCurve"):
+        raise FeederError(
+            f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
+            "iteration; give constant %EffCharge and %EffDischarge instead"
+        )
+    engine.command(
+        f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
+        f"{WIDE_WINDOW} kw=0 kvar=0"
+    )
+
+
+def _check_kva(name: str, kw: float, kva: float) -> None:
+    if kw <= 0:
+        raise FeederError(f"storage {name} is rated {kw:g} kW; give it a power, or disable it")
+    if kva < kw:
+        raise FeederError(
+            f"storage {name}: kva {kva:g} is below kw {kw:g}; OpenDSS returns NaN when such a "
+            "battery charges. Raise kva to at least kw"
+        )
+
+
+class StorageElement:
+    """See :class:`cosim.feeder.elements.element.Element`."""
+
+    class_name = "storage"
+
+    def add(self, engine: Engine, device: StorageRating) -> None:
+        """Add a battery to the compiled circuit."""
+        add_storage(engine, device)
+
+    def find(self, engine: Engine) -> list[StorageRating]:
+        """Batteries that the master defines."""
+        return find_storage(engine)
+
+    def take_over(self, engine: Engine, device: StorageRating) -> None:
+        """Prepare a battery of the master for set-points."""
+        take_over_storage(engine, device)
+
+    def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
+        """Batteries see nothing of the world."""
+
+    def write(
+        self,
+        batch: Batch,
+        at: IntArray,
+        devices: Sequence[StorageRating],
+        kw: FloatArray,
+        kvar: FloatArray,
+    ) -> None:
+        """Write accepted powers."""
+        del devices
+        batch.write_at("kW", at, kw)
+        batch.write_at("kvar", at, kvar)
+
+    def stored_kwh(self, batch: Batch, at: IntArray) -> FloatArray | None:
+        """What the engine holds."""
+        return np.asarray(batch.read("kWhstored")[at])
+
+
+STORAGE = StorageElement()
