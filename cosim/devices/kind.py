@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import numpy as np
@@ -40,6 +41,7 @@ class Placement:
         local_kw: nominal load of the bus.
         loads: rows of the loads at the bus, in the site's order.
         grid: the steps of the run.
+        folder: that file names of the scenario are relative to.
     """
 
     bus: str
@@ -48,6 +50,15 @@ class Placement:
     local_kw: float = 0.0
     loads: tuple[int, ...] = ()
     grid: TimeGrid | None = None
+    folder: Path = Path()
+
+    @property
+    def since_midnight_s(self) -> float:
+        """Seconds from the last midnight before the run to its start, by the clock of the run."""
+        if self.grid is None:
+            return 0.0
+        start = self.grid.start
+        return float((start.hour * 60 + start.minute) * 60 + start.second)
 
 
 class DeviceOptions(Protocol):
@@ -113,6 +124,47 @@ class PlanContext:
 
 
 @dataclass(frozen=True)
+class DeviceHistory:
+    """What the devices of one kind did in a run.
+
+    Attributes:
+        step_h: length of a step in hours.
+        time_s: start of each step, shape (step,).
+        kw: delivered, shape (step, device).
+        stored_kwh: at the start of each step and after the last one, shape (step + 1, device).
+        available_kw: shape (step, device).
+    """
+
+    step_h: float
+    time_s: FloatArray
+    kw: FloatArray
+    stored_kwh: FloatArray
+    available_kw: FloatArray
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a report: what, how much, in which unit."""
+
+    label: str
+    value: float
+    unit: str
+
+
+def own_columns(name: str) -> dict[str, str]:
+    """Columns of a record that begin with the name of the kind."""
+    return {
+        "setpoint_kw": f"{name}_kw",
+        "setpoint_kvar": f"{name}_kvar",
+        "kw": f"{name}_kw",
+        "kvar": f"{name}_kvar",
+        "available_kw": f"{name}_available_kw",
+        "stored_kwh": f"{name}_stored_kwh",
+        "reason": f"{name}_reason",
+    }
+
+
+@dataclass(frozen=True)
 class DeviceKind:
     """A kind of device.
 
@@ -128,6 +180,7 @@ class DeviceKind:
         scenario_key: list of a scenario that holds them; None: the list ``devices``, by ``kind``.
         energy_bounds, source_bounds: what a plan may do, by whether the kind has energy.
         moving_bounds: the bounds change with time; else they are constants of a compiled program.
+        figures: what a report says of the kind's devices, None if nothing beyond power and energy.
     """
 
     name: str
@@ -142,3 +195,4 @@ class DeviceKind:
     energy_bounds: Callable[[Any, PlanContext], EnergyBounds] | None = None
     source_bounds: Callable[[Any, PlanContext], SourceBounds] | None = None
     moving_bounds: bool = False
+    figures: Callable[[Any, DeviceHistory], tuple[Figure, ...]] | None = None

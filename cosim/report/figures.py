@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from cosim.devices.registry import by_kind
 from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray
 from cosim.report.key_figures import MINUS
@@ -409,6 +410,28 @@ def storage_setpoints(record: Record) -> Any | None:
         total_kw = record.vector(quantity).sum(axis=1)
         figure.add_trace(_held(record, total_kw, name, colour=colour, dash=dash, width=width))
     figure.update_yaxes(title_text="power, discharging > 0 (kW)")
+    return _time_axis(figure, record)
+
+
+FLEXIBLE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
+"""One per kind, told apart by colour-blind readers (Okabe and Ito, 2008)."""
+
+
+def device_power(record: Record, baseline: Record | None) -> Any | None:
+    """Total power in kW of each kind that declares figures, in the run and without control."""
+    kinds = [kind for kind, _, _ in by_kind(record.site.devices) if kind.figures is not None]
+    if not kinds:
+        return None
+    figure = _figure()
+    for i, kind in enumerate(kinds):
+        colour = FLEXIBLE_COLOURS[i % len(FLEXIBLE_COLOURS)]
+        total_kw = record.vector(kind.columns["kw"]).sum(axis=1)
+        figure.add_trace(_held(record, total_kw, kind.plural, colour=colour, dash="solid", width=1.8))
+        if baseline is not None:
+            before_kw = baseline.vector(kind.columns["kw"]).sum(axis=1)
+            name = f"{kind.plural}, without control"
+            figure.add_trace(_held(baseline, before_kw, name, colour=colour, dash="dot", width=1.4))
+    figure.update_yaxes(title_text="power into the network (kW)")
     return _time_axis(figure, record)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from cosim.devices.registry import counted
 from cosim.errors import RecordError
 from cosim.report import figures
+from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
 from cosim.report.key_figures import NO_BREAK, key_figure_rows
 from cosim.report.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
@@ -65,6 +66,7 @@ def page(report: Report, record: Record, baseline: Record | None) -> str:
         *_promises(report, record, baseline),
         "<h2>The feeder</h2>",
         *map(panel_card, _feeder_panels(record, baseline)),
+        *_other_devices(record, baseline),
         *_control(report, record),
         _events(record),
         _facts(record),
@@ -241,6 +243,28 @@ def _map_caption(record: Record) -> str:
         "full red or blue is outside the limits. It opens at the step with the voltage farthest from "
         f"the middle; the slider holds {extent}."
     )
+
+
+def _other_devices(record: Record, baseline: Record | None) -> list[str]:
+    """What kinds beside batteries and PV systems did."""
+    found = device_figures(record, baseline)
+    if not found:
+        return []
+    rows = [
+        (item.kind, item.label, f"{item.run:,.2f}", _or_dash(item.baseline), item.unit) for item in found
+    ]
+    heads = ("kind", "", "run", "without control", "unit")
+    listing = Listing("Figures", "By the laws of each kind.", heads, rows, numbers=range(2, 4))
+    panel = Panel(
+        "Power of flexible devices",
+        "Positive is power given to the network: load that is left out, or discharge.",
+        figures.device_power(record, baseline),
+    )
+    return ["<h2>Flexible devices</h2>", panel_card(panel), list_card(listing)]
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
 
 
 def _control(report: Report, record: Record) -> list[str]:

@@ -110,7 +110,7 @@ class Assembly:
 
 def _place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:
     """All devices of a study; what is wrong with the others is added to ``problems``."""
-    devices = devices_of(study.scenario, model, study.grid)
+    devices = devices_of(study.scenario, model, study.grid, study.path.parent)
     for place, sentence in devices.problems:
         dotted = ".".join(str(part) for part in place)
         problems.append(f"{line_of(study.path, place)}{dotted}: {sentence}")

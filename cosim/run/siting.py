@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from cosim.devices.kind import Placement
 from cosim.devices.registry import device_kinds
-from cosim.errors import ScenarioError
+from cosim.errors import ScenarioError, SeriesError
 from cosim.feeder.compiled import FeederModel
 from cosim.model.device import Device
 from cosim.model.timegrid import TimeGrid
@@ -52,7 +53,7 @@ class Devices:
     problems: tuple[Problem, ...]
 
 
-def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid) -> Devices:
+def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid, folder: Path) -> Devices:
     """Ratings of listed, sited and discovered devices.
 
     Problems come with their place in the scenario.
@@ -66,14 +67,16 @@ def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid) -> Device
             continue
         local_kw, loads = _loads_at(model, where)
         try:
-            devices.append(item.device(replace(where, local_kw=local_kw, loads=loads, grid=grid)))
-        except ScenarioError as error:
-            problems += [(place, problem) for problem in error.problems]
+            devices.append(
+                item.device(replace(where, local_kw=local_kw, loads=loads, grid=grid, folder=folder))
+            )
+        except (ScenarioError, SeriesError) as error:
+            problems.append((place, str(error)))
     for index, rule in enumerate(scenario.siting):
         sites = load_sites(model, rule)
         if not sites:
             problems.append((("siting", index), "this feeder has no load to site devices at"))
-        devices += [rule.device(replace(site, grid=grid)) for site in sites]
+        devices += [rule.device(replace(site, grid=grid, folder=folder)) for site in sites]
     if scenario.feeder.discover:
         devices += model.found
     problems.extend(_name_clashes(model, devices))

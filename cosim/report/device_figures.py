@@ -1,0 +1,58 @@
+"""What each kind of device did in a run, by the figures that its kind declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cosim.devices.kind import DeviceHistory, DeviceKind, Figure
+from cosim.devices.registry import by_kind
+from cosim.run.record import Record
+
+
+@dataclass(frozen=True)
+class KindFigure:
+    """One figure of a kind, in the run and without control.
+
+    Attributes:
+        kind: for people, in the plural.
+        label, unit: of the figure.
+        run, baseline: its values; None without a baseline.
+    """
+
+    kind: str
+    label: str
+    unit: str
+    run: float
+    baseline: float | None
+
+
+def device_figures(record: Record, baseline: Record | None) -> tuple[KindFigure, ...]:
+    """The figures of all kinds that declare some."""
+    found: list[KindFigure] = []
+    for kind, _, devices in by_kind(record.site.devices):
+        if kind.figures is None:
+            continue
+        ours = kind.figures(devices, history(record, kind))
+        theirs: tuple[Figure | None, ...] = (None,) * len(ours)
+        if baseline is not None:
+            theirs = kind.figures(devices, history(baseline, kind))
+        for figure, other in zip(ours, theirs, strict=True):
+            before = None if other is None else other.value
+            found.append(KindFigure(kind.plural, figure.label, figure.unit, figure.value, before))
+    return tuple(found)
+
+
+def history(record: Record, kind: DeviceKind) -> DeviceHistory:
+    """What the devices of a kind did."""
+    columns = kind.columns
+    stored = record.vector(columns["stored_kwh"])
+    first = record.vector(f"measured_{columns['stored_kwh']}")[:1]
+    return DeviceHistory(
+        step_h=record.step_h,
+        time_s=record.steps["time_s"].to_numpy(dtype=np.float64),
+        kw=record.vector(columns["kw"]),
+        stored_kwh=np.concatenate([first, stored]),
+        available_kw=record.vector(columns["available_kw"]),
+    )
