@@ -61,7 +61,7 @@ def test_check_says_what_is_there(scenario_file):
     code, output = cosim("check", str(scenario_file()))
     assert code == 0, output
     assert "is valid" in output
-    assert "2 batteries, 1 PV systems, 3 regulators" in output
+    assert "2 batteries, 1 PV system, 3 regulators" in output
 
 
 def test_check_finds_all_mistakes(scenario_file):

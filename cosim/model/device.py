@@ -16,6 +16,9 @@ from cosim.model.arrays import FloatArray
 ROUNDING = 1e-9
 """A cut below this part of the rated power is a rounding, not a broken promise."""
 
+DELIVERY_ROUNDING = 1e-6
+"""The same where stored energy follows the delivered power, which the simulator's tolerance moves."""
+
 
 @dataclass(frozen=True)
 class DeviceState:
