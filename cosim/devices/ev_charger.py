@@ -365,6 +365,8 @@ def ev_figures(chargers: tuple[EvCharger, ...], history: DeviceHistory) -> tuple
             rate = charger.efficiency if kw < 0.0 else 1.0 / charger.efficiency
             wanted += session.energy_kwh
             unserved += max(session.energy_kwh - (stored - kw * history.step_h * rate), 0.0)
+    there = [(i, c.session_at(float(end_s))) for i, c in enumerate(chargers)]
+    owed = sum(s.energy_kwh - float(history.stored_kwh[-1, i]) for i, s in there if s is not None)
     drawn = np.maximum(-history.kw, 0.0).sum() * history.step_h
     given = np.maximum(history.kw, 0.0).sum() * history.step_h
     return (
@@ -372,6 +374,7 @@ def ev_figures(chargers: tuple[EvCharger, ...], history: DeviceHistory) -> tuple
         Figure("energy given back", float(given), "kWh"),
         Figure("wanted by vehicles that left", wanted, "kWh"),
         Figure("unserved when they left", unserved, "kWh"),
+        Figure("not yet received by vehicles that stay", owed, "kWh"),
     )
 
 

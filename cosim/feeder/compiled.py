@@ -53,6 +53,7 @@ class FeederModel:
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
         self.commanded = commanded
         self._elements = {kind.name: element_of(kind) for kind in device_kinds()}
+        self.class_of = {name: element.class_name for name, element in self._elements.items()}
         self.taken_names = {
             name: frozenset(names_of(engine, element.class_name))
             for name, element in self._elements.items()

@@ -50,9 +50,9 @@ class Group:
             if not self._model.is_found(device):
                 self.element.add(self._model.engine, device)
 
-    def open(self) -> None:
-        """Find the devices in the circuit."""
-        self.batch = Batch(self._model.engine, self.element.class_name, open_edit=True)
+    def open(self, batch: Batch) -> None:
+        """Find the devices among all elements of their class; kinds of one class share the batch."""
+        self.batch = batch
         self.at = positions(self.batch, [device.name for device in self.devices])
 
     def write(self, kw: FloatArray, kvar: FloatArray) -> None:

@@ -257,8 +257,10 @@ class Feeder:
 
     def _open_batches(self) -> None:
         self._load_batch = Batch(self._engine, "load")
+        classes = dict.fromkeys(group.element.class_name for group in self._groups)
+        batches = {name: Batch(self._engine, name, open_edit=True) for name in classes}
         for group in self._groups:
-            group.open()
+            group.open(batches[group.element.class_name])
         self._commanded = np.concatenate(
             [np.zeros(0, dtype=bool), *(group.commanded for group in self._groups)]
         )

@@ -99,9 +99,12 @@ def _name_clashes(model: FeederModel, devices: list[Device]) -> Iterable[Problem
         clash = sorted(set(mine) & model.taken_names[kind.name])
         if clash:
             yield ("feeder",), f"the master defines a {kind.title} {', '.join(clash)} too; rename yours"
-        double = sorted({name for name in mine if mine.count(name) > 1})
+    # Kinds that are one class in OpenDSS share its names.
+    for class_name in dict.fromkeys(model.class_of.values()):
+        names = [item.name for item in devices if model.class_of[item.kind] == class_name]
+        double = sorted({name for name in names if names.count(name) > 1})
         if double:
-            yield ("siting",), f"two {kind.plural} are called {', '.join(double)}; rename or site fewer"
+            yield ("siting",), f"two devices are called {', '.join(double)}; rename or site fewer"
 
 
 def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
