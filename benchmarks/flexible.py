@@ -2,10 +2,10 @@
 
     python -m benchmarks.flexible [--scenario ieee123_flexible] [--steps 96] [--out FILE.json]
 
-Every run has the same batteries and PV systems. The cost of a run is that of the energy, less the value of what
-batteries store at the end, plus what is paid to owners of loads, plus what vehicles that are still there have
-yet to receive, at the mean price. A kind earns what the cost is lower by, beside the same devices left as they
-are without control (vehicles charge when they come, loads stay).
+Every run has the same batteries and PV systems. The cost of a run is that of the energy, less the value of
+what batteries store at the end, plus what is paid to owners of loads, plus what vehicles that are still
+there have yet to receive, at the mean price. A kind earns what the cost is lower by, beside the same
+devices left as they are without control (vehicles charge when they come, loads stay).
 """
 
 from __future__ import annotations

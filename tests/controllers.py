@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
@@ -84,3 +85,13 @@ class StoppedClockController(EchoController):
         if measurement.step == 0:
             self._first = super().step(measurement)
         return Decision(measurement.step, 0.0, self._first.setpoints, Source.PLAN, "", None)
+
+
+class FrugalController(EchoController):
+    """Ends the run if its process has loaded OpenDSS."""
+
+    def start(self, site: Site) -> None:
+        loaded = [name for name in ("dss", "opendssdirect", "cosim.feeder.engine") if name in sys.modules]
+        if loaded:
+            raise RuntimeError(f"the controller's process has loaded {', '.join(loaded)}")
+        super().start(site)

@@ -6,6 +6,7 @@ two feeders in one process never see each other, and the working directory is le
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from dss import DSSException
 
 from cosim.errors import FeederError
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+
+log = logging.getLogger(__name__)
 
 AVOID_FULL_RECALC, SKIP_NAN = 2, 4
 """Setter flags of the engine: a new load value does not force the admittance matrix to be rebuilt;
@@ -165,6 +168,7 @@ class Engine:
         """
         if not master.is_file():
             raise FeederError(f"master file {master} does not exist")
+        log.info("compiles %s", master)
         self.command("clear")
         # The frequency base survives a clear; a 50 Hz feeder read earlier would linger.
         self.command("set defaultbasefrequency=60")
