@@ -202,6 +202,24 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True)
+class Belief:
+    """What a controller takes the state of the feeder to be, where it does not see it.
+
+    Attributes:
+        voltage_pu: per node.
+        voltage_std_pu: standard deviation of its error; NaN where nobody can say.
+        demand_kw, demand_kvar: per load at rated voltage.
+        rejected: nodes whose sensors were taken for failed.
+    """
+
+    voltage_pu: FloatArray
+    voltage_std_pu: FloatArray
+    demand_kw: FloatArray
+    demand_kvar: FloatArray
+    rejected: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Decision:
     """Set-points, where they come from, and why.
 
@@ -211,6 +229,7 @@ class Decision:
         setpoints: what is asked.
         source, reason: origin of the set-points; the reason is empty when all is well.
         plan: the plan made at this step, if one was made.
+        belief: what it was decided on, where the state is not seen as it is.
     """
 
     step: int
@@ -219,6 +238,7 @@ class Decision:
     source: Source
     reason: str
     plan: Plan | None
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,10 @@ class Twin(Protocol):
         """Take what is measured now and the forecast demand at rated voltage, shape (period, load)."""
         ...
 
+    def at_rest(self, periods: int) -> TwinFlow:
+        """The measured switching state in some periods, as a start for flows."""
+        ...
+
     def flow(
         self, device_kva: ComplexArray, start: TwinFlow | None = None, *, held: bool = False
     ) -> TwinFlow:

@@ -1,0 +1,84 @@
+"""The stage between plant and controller: the controller behind it sees what sensors and estimator say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cosim.model.arrays import ComplexArray
+from cosim.model.roles import Controller
+from cosim.model.site import Site
+from cosim.model.state import Belief, Decision, Measurement
+from cosim.sensing.estimator import TwinEstimator, believed
+from cosim.sensing.sensors import Sensors
+
+UNKNOWN_VOLTAGE_PU = 1.0
+"""What a voltage that nobody measures or estimates is taken for."""
+
+
+class SensingController:
+    """A controller that sees the plant through sensors.
+
+    What no sensor reports and no estimator estimates is what was last known of it, or its nominal value:
+    1 pu for voltages, the nominal demand for loads.
+
+    Args:
+        inner: the controller.
+        sensors: what is measured, and how well.
+        estimator: fills the gaps; None leaves them.
+        nominal_kva: demand of each load where nothing is known of it, kW + j kvar.
+    """
+
+    def __init__(
+        self,
+        inner: Controller,
+        sensors: Sensors,
+        estimator: TwinEstimator | None,
+        nominal_kva: ComplexArray,
+    ) -> None:
+        self._inner, self._sensors, self._estimator = inner, sensors, estimator
+        self._nominal = nominal_kva
+        self._known: Measurement | None = None
+
+    def start(self, site: Site) -> None:
+        """Pass the facts of the site on."""
+        self._inner.start(site)
+
+    def step(self, measurement: Measurement) -> Decision:
+        """Sense, estimate, and let the controller decide on that."""
+        reported = self._sensors.sense(measurement).measurement
+        filled = self._filled(reported)
+        if self._estimator is None:
+            seen = replace(
+                filled,
+                voltage_pu=np.where(np.isfinite(filled.voltage_pu), filled.voltage_pu, UNKNOWN_VOLTAGE_PU),
+            )
+            none = np.full(len(seen.voltage_pu), np.nan)
+            belief = Belief(seen.voltage_pu, none, seen.demand_kw, seen.demand_kvar, ())
+        else:
+            belief = self._estimator.estimate(filled)
+            seen = believed(filled, belief)
+        self._known = seen
+        return replace(self._inner.step(seen), belief=belief)
+
+    def _filled(self, reported: Measurement) -> Measurement:
+        """What is not reported, but for voltages, as it was last known."""
+        known = self._known
+        changes: dict[str, Any] = {}
+        for field, nominal in (
+            ("demand_kw", self._nominal.real),
+            ("demand_kvar", self._nominal.imag),
+            ("p_kw", None),
+            ("q_kvar", None),
+            ("stored_kwh", None),
+            ("available_kw", None),
+        ):
+            values = getattr(reported, field)
+            missing = ~np.isfinite(values)
+            if missing.any():
+                before = nominal if nominal is not None else np.zeros_like(values)
+                before = getattr(known, field) if known is not None else before
+                changes[field] = np.where(missing, before, values)
+        return replace(reported, **changes)
