@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace, address: Address) -> None:
         if options.probe:
             probe_broker()
         else:
-            run_broker(address)
+            run_broker(address, options.federates)
         return
     from cosim.run.study import Study, open_study
 
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", help="frozen study that the launcher wrote, instead of --scenario")
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
     parser.add_argument("--out", help="folder of the record (recorder)")
+    parser.add_argument("--federates", type=int, default=3, help="broker: how many it waits for")
     parser.add_argument("--parent", type=int, help="process to die with")
     return parser
 

@@ -10,7 +10,7 @@ from typing import Any
 import helics as h
 
 from cosim.errors import FederationError
-from federates.session import FEDERATES, GLOBAL_ERROR_CODE, Address, say
+from federates.session import GLOBAL_ERROR_CODE, Address, say
 
 POLL_S = 0.05
 
@@ -20,18 +20,18 @@ def probe_broker() -> None:
     from federates.launch import CORE, free_port
 
     address = Address(CORE, free_port(), "probe")
-    broker = _create(address)
+    broker = _create(address, 1)
     print(f"helics {h.helicsGetVersion()}, a broker starts on port {address.port}")
     h.helicsBrokerDisconnect(broker)
 
 
-def run_broker(address: Address) -> None:
+def run_broker(address: Address, federates: int) -> None:
     """Serve until all federates have left, or until a line on standard input says why to stop.
 
     Raises:
         FederationError: the broker could not start, most often because the port is taken.
     """
-    broker = _create(address)
+    broker = _create(address, federates)
     say({"broker": "ready", "port": address.port})
     watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
     watcher.start()
@@ -39,10 +39,10 @@ def run_broker(address: Address) -> None:
         time.sleep(POLL_S)
 
 
-def _create(address: Address) -> Any:
+def _create(address: Address, federates: int) -> Any:
     try:
         broker = h.helicsCreateBroker(
-            address.core, f"broker_{address.port}", address.broker_options(len(FEDERATES))
+            address.core, f"broker_{address.port}", address.broker_options(federates)
         )
     except h.HelicsException as error:
         raise FederationError(

@@ -17,7 +17,7 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
 from cosim.model.site import CONTRACT_VERSION, Site
-from cosim.model.state import Applied, Decision, Measurement, Plan, Setpoints, Source, StepResult
+from cosim.model.state import Applied, Belief, Decision, Measurement, Plan, Setpoints, Source, StepResult
 from cosim.run.feedback import InForce
 from cosim.run.loop import Outcome
 from cosim.run.record import json_converter
@@ -107,13 +107,15 @@ def decision_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("step", "int"),
         Quantity("issued_at_s", "double", "s"),
         *_setpoint_quantities("", sizes),
+        Quantity("owner", "json"),
         Quantity("source", "json"),
         Quantity("reason", "json"),
     )
 
 
-PLAN = Quantity("plan", "json")
-"""Telemetry of the controller: the plan made at a step, for whoever wants it. The feeder does not."""
+PLAN, BELIEF = Quantity("plan", "json"), Quantity("belief", "json")
+"""Telemetry of the controller, for whoever wants it: the plan made at a step, and what the state was taken
+for. The feeder does not."""
 
 
 def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
@@ -182,9 +184,11 @@ def encode_decision(decision: Decision) -> dict[str, Value]:
         "step": decision.step,
         "issued_at_s": decision.issued_at_s,
         **_encode_setpoints("", decision.setpoints),
+        "owner": json.dumps(decision.owner),
         "source": json.dumps(str(decision.source)),
         "reason": json.dumps(decision.reason),
         PLAN.name: "null" if decision.plan is None else str(_converter.dumps(decision.plan)),
+        BELIEF.name: "null" if decision.belief is None else str(_converter.dumps(decision.belief)),
     }
 
 
@@ -197,7 +201,7 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
     source = json.loads(values["source"])
     if source not in tuple(Source):
         raise ContractError(f"controller/source is {source!r}, expected one of {', '.join(Source)}")
-    plan = values.get(PLAN.name, "null")
+    plan, belief = values.get(PLAN.name, "null"), values.get(BELIEF.name, "null")
     return Decision(
         step=values["step"],
         issued_at_s=values["issued_at_s"],
@@ -205,6 +209,8 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
         source=Source(source),
         reason=json.loads(values["reason"]),
         plan=None if plan == "null" else _converter.loads(plan, Plan),
+        belief=None if belief == "null" else _converter.loads(belief, Belief),
+        owner=json.loads(values["owner"]),
     )
 
 

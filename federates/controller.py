@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cosim.errors import ContractError
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.policy import make_controller
 from cosim.run.study import Study
 from federates.codec import (
+    BELIEF,
     KNOWLEDGE,
     PLAN,
     SITE,
@@ -17,28 +20,30 @@ from federates.codec import (
     measurement_quantities,
     text_to_site,
 )
-from federates.session import CONTROLLER, DECIDE_S, FEEDER, Address, Session, say
+from federates.session import DECIDE_S, Address, Session, say
 
 
 def run_controller(study: Study, address: Address) -> None:
     """Join, learn the site from the feeder, and answer every measurement."""
-    grid = study.grid
-    with Session(CONTROLLER, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
-        session.publishes([*decision_quantities(Sizes()), PLAN])
-        session.subscribes(FEEDER, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
+    grid, names = study.grid, study.scenario.federate
+    controller_name, feeder = names("controller"), names("feeder")
+    with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
+        session.publishes([*decision_quantities(Sizes()), PLAN, BELIEF])
+        session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         session.initialize()
         session.execute()
-        site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])
-        session.expects(FEEDER, measurement_quantities(Sizes.of(site)))
-        text = session.receive(FEEDER, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
+        site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
+        session.expects(feeder, measurement_quantities(Sizes.of(site)))
+        text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
         controller = make_controller(study, text_to_knowledge(text, site))
         controller.start(site)
         for step in range(grid.steps):
             session.advance(grid.second(step) + DECIDE_S)
-            measurement = decode_measurement(session.receive(FEEDER, of_step=step))
+            measurement = decode_measurement(session.receive(feeder, of_step=step))
             if measurement.step != step:
                 raise ContractError(
                     f"the feeder measured step {measurement.step} where the controller is at step {step}"
                 )
             say({"step": step, "doing": "plan"})
-            session.publish(encode_decision(controller.step(measurement)))
+            decision = replace(controller.step(measurement), owner=controller_name)
+            session.publish(encode_decision(decision))

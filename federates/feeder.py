@@ -17,7 +17,7 @@ from federates.codec import (
     outcome_quantities,
     site_to_text,
 )
-from federates.session import ACT_S, CONTROLLER, FEEDER, Address, Session, kept, say
+from federates.session import ACT_S, Address, Session, kept, say
 
 
 def run_feeder(study: Study, address: Address) -> None:
@@ -27,11 +27,13 @@ def run_feeder(study: Study, address: Address) -> None:
     subscription would make feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a
     whole core on such a pair while the controller computes.
     """
-    with Session(FEEDER, address, period_s=0.0, offset_s=0.0) as session, Assembly(study) as assembly:
+    names = study.scenario.federate
+    feeder, controller = names("feeder"), names("controller")
+    with Session(feeder, address, period_s=0.0, offset_s=0.0) as session, Assembly(study) as assembly:
         plant, site = assembly.plant, assembly.site
         sizes = Sizes.of(site)
         session.publishes([SITE, KNOWLEDGE, *measurement_quantities(sizes), *outcome_quantities(sizes)])
-        session.subscribes(CONTROLLER, decision_quantities(sizes))
+        session.subscribes(controller, decision_quantities(sizes))
         session.initialize()
         knowledge = knowledge_to_text(assembly.knowledge)
         session.publish({SITE.name: site_to_text(site), KNOWLEDGE.name: knowledge})
@@ -46,7 +48,7 @@ def run_feeder(study: Study, address: Address) -> None:
                 session.await_told(kept(step - 1))
             say({"step": step, "doing": "decide"})
             session.advance(time_s + ACT_S)
-            decision = decode_decision(session.receive(CONTROLLER, of_step=step))
+            decision = decode_decision(session.receive(controller, of_step=step))
             say({"step": step, "doing": "commit"})
             session.publish(encode_outcome(plant.act(decision, step=step)))
         session.advance(float(site.grid.second(site.grid.steps)))

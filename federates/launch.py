@@ -25,8 +25,9 @@ from typing import IO, Any
 from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
 from cosim.run.execute import Progress
+from cosim.run.scenario import FederateConfig, FederateRole
 from cosim.run.study import Study
-from federates.session import CONTROLLER, FEDERATES, FEEDER, RECORDER, Address
+from federates.session import Address
 
 CORE = "zmq"
 PORT_RANGE = (20_000, 30_000)
@@ -47,6 +48,7 @@ class Child:
 
     Attributes:
         name: of the federate, or ``broker``.
+        role: what it is for.
         process: the process.
         step: last step it spoke of.
         doing: last thing it said it does.
@@ -54,6 +56,7 @@ class Child:
     """
 
     name: str
+    role: str
     process: subprocess.Popen[str]
     step: int | None = None
     doing: str = "start"
@@ -72,11 +75,22 @@ class Federation:
         children: by name.
         events: lines from their standard output, with the sender.
         logs: open log files.
+        study: whose federates they are.
     """
+
+    study: Study
 
     children: dict[str, Child] = field(default_factory=dict)
     events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
     logs: list[IO[str]] = field(default_factory=list)
+
+    def federates(self) -> list[Child]:
+        """All but the broker."""
+        return [child for child in self.children.values() if child.role != "broker"]
+
+    def of_role(self, role: FederateRole) -> Child:
+        """The process that has a role."""
+        return self.children[self.study.scenario.federate(role)]
 
 
 def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
@@ -90,15 +104,15 @@ def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly 
     if opened is not None:
         opened.__exit__()
     address = Address(CORE, _port(study), uuid.uuid4().hex)
-    federation = Federation()
+    federation = Federation(study)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
     (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
     with _Interrupts() as interrupts:
         try:
             _start_broker(federation, address, folder)
-            for name in FEDERATES:
-                _start(federation, name, address, folder, study)
+            for federate in study.scenario.federates:
+                _start_federate(federation, federate, address, folder)
             _watch(federation, study.grid.steps, progress, interrupts)
         except BaseException as error:
             _end(federation, str(error) or type(error).__name__)
@@ -179,7 +193,8 @@ class _Interrupts:
 
 
 def _start_broker(federation: Federation, address: Address, folder: Path) -> None:
-    _start(federation, "broker", address, folder, None)
+    waits_for = str(len(federation.study.scenario.federates))
+    _start(federation, "broker", "broker", _own("broker", address, "--federates", waits_for), folder)
     broker = federation.children["broker"]
     deadline = time.monotonic() + BROKER_START_S
     while time.monotonic() < deadline:
@@ -194,27 +209,46 @@ def _start_broker(federation: Federation, address: Address, folder: Path) -> Non
     raise FederationError(f"the broker was not ready after {BROKER_START_S:.0f} s; see logs/broker.log")
 
 
-def _start(federation: Federation, role: str, address: Address, folder: Path, study: Study | None) -> None:
-    command = [
+def _start_federate(
+    federation: Federation, federate: FederateConfig, address: Address, folder: Path
+) -> None:
+    """Start a federate, by the scenario's command or the project's own; an empty command starts nothing."""
+    study = str(folder / STUDY_FILE)
+    if federate.command is None:
+        command = _own(federate.role, address, "--study", study, "--out", str(folder))
+    else:
+        known = {"port": address.port, "key": address.key, "core": address.core, "study": study}
+        command = [part.format(name=federate.name, **known) for part in federate.command]
+    if command:
+        _start(federation, federate.name, federate.role, command, folder)
+
+
+def _own(role: str, address: Address, *options: str) -> list[str]:
+    """The project's own process for a role."""
+    return [
         sys.executable, "-m", "federates", role,
         "--port", str(address.port), "--key", address.key, "--core", address.core,
-        "--parent", str(os.getpid()),
+        "--parent", str(os.getpid()), *options,
     ]  # fmt: skip
-    if study is not None:
-        command += ["--study", str(folder / STUDY_FILE), "--out", str(folder)]
-    log = (folder / "logs" / f"{role}.log").open("w", encoding="utf-8")
+
+
+def _start(federation: Federation, name: str, role: str, command: list[str], folder: Path) -> None:
+    log = (folder / "logs" / f"{name}.log").open("w", encoding="utf-8")
     federation.logs.append(log)
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        # Ctrl-C goes to the launcher alone, which ends the others in order.
-        start_new_session=True,
-    )
-    federation.children[role] = Child(role, process)
-    reader = threading.Thread(target=_pump, args=(role, process.stdout, federation.events), daemon=True)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            # Ctrl-C goes to the launcher alone, which ends the others in order.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise FederationError(f"federate {name} cannot be started by {command[0]!r}: {error}") from error
+    federation.children[name] = Child(name, role, process)
+    reader = threading.Thread(target=_pump, args=(name, process.stdout, federation.events), daemon=True)
     reader.start()
 
 
@@ -243,22 +277,22 @@ def _watch(federation: Federation, steps: int, progress: Progress, interrupts: _
         if _read_events(federation, timeout_s=POLL_S):
             moved_at = time.monotonic()
         interrupts.check()
-        recorder_step = federation.children[RECORDER].step
+        recorder_step = federation.of_role("recorder").step
         if recorder_step is not None and recorder_step > kept:
             kept = recorder_step
             progress(kept + 1)
-        running = [name for name in FEDERATES if federation.children[name].process.poll() is None]
+        running = [child for child in federation.federates() if child.process.poll() is None]
         _raise_for_dead(federation, kept, steps)
         if not running:
             _read_events(federation, timeout_s=POLL_S)
-            last = federation.children[RECORDER].step
+            last = federation.of_role("recorder").step
             kept = kept if last is None else max(kept, last)
             if kept != steps - 1:
                 raise FederationError(f"all federates left after step {kept}, the run has {steps} steps")
             progress(steps)
             return
         if time.monotonic() - moved_at > STALL_S:
-            states = ", ".join(federation.children[name].state() for name in FEDERATES)
+            states = ", ".join(child.state() for child in federation.federates())
             raise FederationError(
                 f"nothing moved for {STALL_S:.0f} s; {_late(federation)} is late: {states}"
             )
@@ -266,7 +300,9 @@ def _watch(federation: Federation, steps: int, progress: Progress, interrupts: _
 
 def _late(federation: Federation) -> str:
     """Whose turn it is."""
-    return CONTROLLER if federation.children[FEEDER].doing == "decide" else FEEDER
+    feeder = federation.of_role("feeder")
+    names = federation.study.scenario.federate
+    return names("controller") if feeder.doing == "decide" else feeder.name
 
 
 def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
@@ -295,8 +331,13 @@ def _dead(federation: Federation) -> list[Child]:
         child
         for child in federation.children.values()
         if child.process.poll() is not None
-        and (child.process.returncode != 0 or (child.name != "broker" and child.doing != "finished"))
+        and (child.process.returncode != 0 or (_must_say_finished(child) and child.doing != "finished"))
     ]
+
+
+def _must_say_finished(child: Child) -> bool:
+    """The broker has nothing to say, and an observer may leave when it has seen enough."""
+    return child.role not in {"broker", "observer"}
 
 
 def _first_to_die(federation: Federation) -> Child:

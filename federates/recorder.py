@@ -8,6 +8,7 @@ from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
 from cosim.run.study import Study
 from federates.codec import (
+    BELIEF,
     PLAN,
     SITE,
     Sizes,
@@ -19,30 +20,31 @@ from federates.codec import (
     outcome_quantities,
     text_to_site,
 )
-from federates.session import CONTROLLER, FEEDER, KEEP_S, RECORDER, Address, Session, kept, say
+from federates.session import KEEP_S, Address, Session, kept, say
 
 
 def run_recorder(study: Study, address: Address, folder: Path) -> None:
     """Join, learn the site, and keep one row per step."""
-    grid = study.grid
-    with Session(RECORDER, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
+    grid, names = study.grid, study.scenario.federate
+    recorder, feeder, controller = names("recorder"), names("feeder"), names("controller")
+    with Session(recorder, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
         none = Sizes()
-        session.subscribes(FEEDER, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
-        session.subscribes(CONTROLLER, [*decision_quantities(none), PLAN])
+        session.subscribes(feeder, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
+        session.subscribes(controller, [*decision_quantities(none), PLAN, BELIEF])
         session.initialize()
         session.execute()
-        site = text_to_site(session.receive(FEEDER, of_step=None, only=SITE.name)[SITE.name])
+        site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         sizes = Sizes.of(site)
-        session.expects(FEEDER, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
-        session.expects(CONTROLLER, decision_quantities(sizes))
+        session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
+        session.expects(controller, decision_quantities(sizes))
         writer = RecordWriter(folder, site)
         try:
             for step in range(grid.steps):
                 session.advance(grid.second(step) + KEEP_S)
-                seen = session.receive(FEEDER, of_step=step)
-                decision = decode_decision(session.receive(CONTROLLER, of_step=step))
+                seen = session.receive(feeder, of_step=step)
+                decision = decode_decision(session.receive(controller, of_step=step))
                 writer.keep(StepRecord(decode_measurement(seen), decision, decode_outcome(seen)))
-                session.tell(FEEDER, kept(step))
+                session.tell(feeder, kept(step))
                 say({"kept": step})
         finally:
             writer.close()

@@ -230,6 +230,7 @@ class Decision:
         source, reason: origin of the set-points; the reason is empty when all is well.
         plan: the plan made at this step, if one was made.
         belief: what it was decided on, where the state is not seen as it is.
+        owner: the federate whose set-points they are; drivers fill it in.
     """
 
     step: int
@@ -239,6 +240,7 @@ class Decision:
     reason: str
     plan: Plan | None
     belief: Belief | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
             progress(record.measurement.step + 1)
 
         try:
-            run_loop(assembly.plant, controller, keep)
+            owner = study.scenario.federate("controller")
+            run_loop(assembly.plant, controller, keep, owner=owner)
         finally:
             writer.close()
 

@@ -7,7 +7,7 @@ from one to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosim.model.roles import Controller, Plant
 from cosim.model.site import Site
@@ -68,15 +68,22 @@ class PlantRole:
         return Outcome(in_force, applied, self._feeder.commit())
 
 
-def run_loop(plant: PlantRole, controller: Controller, keep: Callable[[StepRecord], None]) -> None:
+def run_loop(
+    plant: PlantRole,
+    controller: Controller,
+    keep: Callable[[StepRecord], None],
+    *,
+    owner: str = "controller",
+) -> None:
     """Run all steps in one process.
 
     Args:
         plant, controller: the two roles.
         keep: receives each finished step, in order.
+        owner: name of the federate that the controller stands for.
     """
     controller.start(plant.site)
     for step in range(plant.site.grid.steps):
         measurement = plant.measure(step)
-        decision = controller.step(measurement)
+        decision = replace(controller.step(measurement), owner=owner)
         keep(StepRecord(measurement, decision, plant.act(decision, step=step)))

@@ -39,7 +39,7 @@ from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.site import Site
-from cosim.model.state import Certificate, Plan
+from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.loop import StepRecord
 from cosim.run.study import Study
 
@@ -160,6 +160,7 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "measured_voltage_pu": measured.voltage_pu,
         **device_columns(site, stored_kwh=measured.stored_kwh, prefix="measured_"),
         **device_columns(site, available_kw=measured.available_kw),
+        "owner": decision.owner,
         "source": str(decision.source),
         "reason": decision.reason,
         "issued_at_s": decision.issued_at_s,
@@ -187,7 +188,21 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "iterations": result.iterations,
         "events": list(result.events),
     }
-    return row | _plan_columns(decision.plan, site)
+    return row | _belief_columns(decision.belief) | _plan_columns(decision.plan, site)
+
+
+def _belief_columns(belief: Belief | None) -> dict[str, Any]:
+    """What the controller took the state for; None where it saw it as it is."""
+    if belief is None:
+        return dict.fromkeys(("belief_voltage_pu", "belief_voltage_std_pu", "belief_demand_kw")) | {
+            "belief_rejected": []
+        }
+    return {
+        "belief_voltage_pu": belief.voltage_pu,
+        "belief_voltage_std_pu": belief.voltage_std_pu,
+        "belief_demand_kw": float(belief.demand_kw.sum()),
+        "belief_rejected": list(belief.rejected),
+    }
 
 
 def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
@@ -230,6 +245,7 @@ def device_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[s
 
 
 _TEXT = {
+    "owner",
     "source",
     "reason",
     "why_safe",
@@ -239,9 +255,10 @@ _TEXT = {
     "plan_claim",
     "plan_solver",
 }
-_TEXT_LISTS = {"events", *(kind.columns["reason"] for kind in device_kinds())}
+_TEXT_LISTS = {"events", "belief_rejected", *(kind.columns["reason"] for kind in device_kinds())}
 _INTEGERS = {"step", "iterations", "plan_iterations"}
 _SCALARS = {
+    "belief_demand_kw",
     "setpoint_age_s",
     "plan_objective",
     "plan_primal_residual",

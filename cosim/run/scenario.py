@@ -222,6 +222,24 @@ class ControlConfig(Config):
     planner: PlannerConfig = PlannerConfig()
 
 
+FederateRole = Literal["feeder", "controller", "recorder", "observer"]
+
+
+class FederateConfig(Config):
+    """A process of the federation over HELICS."""
+
+    role: FederateRole = Field(description="observers only listen; the broker waits for them too")
+    name: Name = Field(description="of the federate; its topics are NAME/quantity")
+    command: tuple[str, ...] | None = Field(
+        None,
+        description="starts it instead of the project's own; {port}, {key}, {core}, {name} and {study} are "
+        "filled in; an empty list: somebody else starts it",
+    )
+
+
+OWN_FEDERATES = tuple(FederateConfig(role=role, name=role) for role in ("feeder", "controller", "recorder"))
+
+
 class DelayConfig(Config):
     """Feedback after a delay."""
 
@@ -244,6 +262,7 @@ class Scenario(Config):
     limits: LimitsConfig = LimitsConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
+    federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")
     setpoint_ttl_s: PositiveInt | None = Field(
         None, description="older set-points are dropped for the safe state (devices rest)"
     )
@@ -252,6 +271,7 @@ class Scenario(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
         problems = [*self._time_problems(), *self._name_problems(), *self._terminal_problems()]
+        problems += self._federate_problems()
         if problems:
             raise ValueError("\n".join(problems))  # one line each, starting with its key
         return self
@@ -290,6 +310,23 @@ class Scenario(Config):
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             yield f"storages: device names must differ; {', '.join(double)} is used twice"
+
+    def _federate_problems(self) -> Iterator[str]:
+        roles = [federate.role for federate in self.federates]
+        for role in ("feeder", "controller", "recorder"):
+            if roles.count(role) != 1:
+                yield f"federates: there must be one {role}, not {roles.count(role)}"
+        names = [federate.name for federate in self.federates]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            yield f"federates: names must differ; {', '.join(double)} is used twice"
+        for federate in self.federates:
+            if federate.role == "observer" and federate.command is None:
+                yield f"federates: observer {federate.name} needs a command; the project has none"
+
+    def federate(self, role: FederateRole) -> str:
+        """Name of the federate that has a role."""
+        return next(federate.name for federate in self.federates if federate.role == role)
 
     def _terminal_problems(self) -> Iterator[str]:
         terminal = self.control.planner.terminal
