@@ -26,7 +26,7 @@ from cosim.devices.kind import (
     own_columns,
 )
 from cosim.model.arrays import FloatArray
-from cosim.model.device import DELIVERY_ROUNDING, Accepted, Device, DeviceState
+from cosim.model.device import DELIVERY_ROUNDING, Device, DeviceState
 
 DAY_S = 86_400.0
 
@@ -79,7 +79,7 @@ class CurtailableLoad(Device):
         start = self.since_midnight_s + time_s
         return int((start + 3600.0 * step_h) // DAY_S - start // DAY_S)
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
         """No more than is flexible, and than the allowance lasts for."""
         reasons: list[str] = []
         most = self.most_kw(state.available_kw)
@@ -91,8 +91,7 @@ class CurtailableLoad(Device):
             if accepted - room > DELIVERY_ROUNDING * self.kw:
                 reasons.append(f"allowance: {state.stored_kwh:.3f} kWh left")
             accepted = room
-        reactive, cuts = self.accept_kvar(accepted, kvar)
-        return Accepted(accepted, reactive, "; ".join([*reasons, *cuts]))
+        return accepted, "; ".join(reasons)
 
     def next_stored_kwh(self, stored_kwh: float, kw: float, step_h: float, time_s: float = 0.0) -> float:
         """The allowance less what was shed, and more after a midnight."""

@@ -30,7 +30,7 @@ from cosim.devices.kind import (
     own_columns,
 )
 from cosim.errors import SeriesError
-from cosim.model.device import DELIVERY_ROUNDING, Accepted, Device, DeviceState
+from cosim.model.device import DELIVERY_ROUNDING, Device, DeviceState
 
 DAY_S = 86_400
 V2G_WEAR_PER_KWH = 0.05
@@ -99,13 +99,13 @@ class EvCharger(Device):
         left_h = max(session.departure_s - max(session.arrival_s, from_s), 0.0) / 3600.0
         return min(session.energy_kwh, stored_kwh + self.efficiency * self.kw * left_h)
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
         """As much as the vehicle takes, and only while one is there."""
         session = self.session_at(state.time_s)
         reasons: list[str] = []
         if session is None:
             # Nobody is there to refuse anything: the safe state asks for charging at all times.
-            return Accepted(0.0, 0.0, "" if kw <= 0.0 and not kvar else "no vehicle")
+            return 0.0, "" if kw <= 0.0 else "no vehicle"
         most = self.kw if self.v2g else 0.0
         accepted = max(-self.kw, min(most, kw))
         if abs(accepted - kw) > DELIVERY_ROUNDING * self.kw:
@@ -116,8 +116,7 @@ class EvCharger(Device):
         within = max(-into, min(out, accepted))
         if abs(within - accepted) > DELIVERY_ROUNDING * self.kw and kw != self.rest_kw:
             reasons.append(f"energy: {state.stored_kwh:.3f} of {session.energy_kwh:g} kWh")
-        reactive, cuts = self.accept_kvar(within, kvar)
-        return Accepted(within, reactive, "; ".join([*reasons, *cuts]))
+        return within, "; ".join(reasons)
 
     def next_stored_kwh(self, stored_kwh: float, kw: float, step_h: float, time_s: float = 0.0) -> float:
         """What the vehicle has received; nothing after it has left."""

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from cosim.devices.bounds import SourceBounds
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
 from cosim.model.arrays import FloatArray
-from cosim.model.device import Accepted, Device, DeviceState
+from cosim.model.device import Device, DeviceState
 
 DEFAULT_KVA_PER_KW = 1.1
 
@@ -43,14 +43,15 @@ class PvRating(Device):
         """What the sun gives, up to the limit."""
         return min(accepted_kw, state.available_kw)
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
-        """Limit and reactive power the inverter will follow."""
-        reasons: list[str] = []
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
+        """Limit that the inverter will follow."""
+        del state
         limit = max(0.0, min(self.kw, kw))
-        if limit != kw:
-            reasons.append(f"limit outside 0 .. {self.kw:g} kW")
-        reactive, cuts = self.accept_kvar(min(limit, state.available_kw), kvar)
-        return Accepted(limit, reactive, "; ".join([*reasons, *cuts]))
+        return limit, "" if limit == kw else f"limit outside 0 .. {self.kw:g} kW"
+
+    def inverter_kw(self, accepted_kw: float, state: DeviceState) -> float:
+        """What the sun gives, up to the limit."""
+        return min(accepted_kw, state.available_kw)
 
 
 class PvConfig(Config):

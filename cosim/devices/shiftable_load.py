@@ -28,7 +28,7 @@ from cosim.devices.kind import (
     own_columns,
 )
 from cosim.model.arrays import FloatArray
-from cosim.model.device import DELIVERY_ROUNDING, Accepted, Device, DeviceState
+from cosim.model.device import DELIVERY_ROUNDING, Device, DeviceState
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ShiftableLoad(Device):
         left_h = self.window_h - into_s / 3600.0 if into_s else 0.0
         return self.most_kwh - min(self.most_kwh, self.payback_kw * left_h)
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
         """No more than is flexible; a payback that is due is added."""
         reasons: list[str] = []
         most = self.most_kw(state.available_kw)
@@ -100,8 +100,7 @@ class ShiftableLoad(Device):
             if lowest - accepted > DELIVERY_ROUNDING * self.kw:
                 reasons.append(f"only {self.most_kwh - state.stored_kwh:.3f} kWh were deferred")
             accepted = lowest
-        reactive, cuts = self.accept_kvar(accepted, kvar)
-        return Accepted(accepted, reactive, "; ".join([*reasons, *cuts]))
+        return accepted, "; ".join(reasons)
 
     def next_stored_kwh(self, stored_kwh: float, kw: float, step_h: float, time_s: float = 0.0) -> float:
         """Deferring lowers it, paying back raises it, one to one."""

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from cosim.devices.bounds import EnergyBounds, each
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
 from cosim.model.arrays import FloatArray
-from cosim.model.device import ROUNDING, Accepted, Device, DeviceState
+from cosim.model.device import ROUNDING, Device, DeviceState
 
 FULL_TOLERANCE_KWH = 1e-9
 DEFAULT_KVA_PER_KW = 1.2
@@ -90,11 +90,8 @@ class StorageRating(Device):
             return min(stored_kwh + into_cell_kw * self.efficiency_charge * step_h, self.kwh)
         return stored_kwh
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
-        """Largest part of a request that the battery can hold for a whole step.
-
-        Active power goes before reactive power.
-        """
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
+        """Largest part of a power that the battery can hold for a whole step."""
         stored_kwh, step_h = state.stored_kwh, state.step_h
         reasons: list[str] = []
         accepted = max(-self.kw, min(self.kw, kw))
@@ -117,8 +114,7 @@ class StorageRating(Device):
                 if -accepted - room > ROUNDING * self.kw:
                     reasons.append(f"energy: {stored_kwh:.3f} of {self.max_kwh:g} kWh stored")
                 accepted = -room
-        reactive, cuts = self.accept_kvar(accepted, kvar)
-        return Accepted(accepted, reactive, "; ".join([*reasons, *cuts]))
+        return accepted, "; ".join(reasons)
 
 
 class StorageConfig(Config):

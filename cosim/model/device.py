@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from cosim.model.arrays import FloatArray
 
@@ -20,8 +20,7 @@ DELIVERY_ROUNDING = 1e-6
 """The same where stored energy follows the delivered power, which the simulator's tolerance moves."""
 
 
-@dataclass(frozen=True)
-class DeviceState:
+class DeviceState(NamedTuple):
     """What a device's acceptance depends on, at the start of a step.
 
     Attributes:
@@ -38,8 +37,7 @@ class DeviceState:
     time_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The part of a request that a device will follow.
 
     Attributes:
@@ -86,8 +84,19 @@ class Device(ABC):
         """Active set-point of the safe state, in which nobody asks anything of the device."""
 
     @abstractmethod
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
+        """Largest part of an active power that the device can hold for a whole step, and what cut it."""
+
     def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
-        """Largest part of a request that the device can hold for a whole step."""
+        """Largest part of a request that the device can hold for a whole step; active power goes first."""
+        accepted, reason = self.accept_kw(kw, state)
+        reactive, cuts = self._accept_kvar(self.inverter_kw(accepted, state), kvar)
+        return Accepted(accepted, reactive, "; ".join([*([reason] if reason else []), *cuts]))
+
+    def inverter_kw(self, accepted_kw: float, state: DeviceState) -> float:
+        """Active power that the inverter carries under an accepted set-point."""
+        del state
+        return accepted_kw
 
     @property
     def idles(self) -> bool:
@@ -126,7 +135,7 @@ class Device(ABC):
         least = self.kva if self.kvar_max_abs is None else min(self.kvar_max_abs, self.kva)
         return -least, most
 
-    def accept_kvar(self, kw: float, kvar: float) -> tuple[float, list[str]]:
+    def _accept_kvar(self, kw: float, kvar: float) -> tuple[float, list[str]]:
         """Reactive power within the inverter's own limits and beside its active power; what cut it."""
         reasons: list[str] = []
         least, most = self.kvar_range

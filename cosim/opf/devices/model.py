@@ -111,16 +111,17 @@ class DeviceModel:
             time_s: start of the horizon.
         """
         fitted = kw.copy()
+        periods = self._periods(time_s)
         for i, device in enumerate(self.energy):
             stored = float(stored_kwh[i])
-            for period, hours in enumerate(self._horizon.hours):
-                wanted = float(kw[period, i])
-                now_s = time_s + float(self._horizon.starts_s[period])
-                state = DeviceState(float(hours), stored, float(available_kw[period, i]), now_s)
-                fits = device.accept(wanted, 0.0, state).kw
+            wishes, offers = kw[:, i].tolist(), available_kw[:, i].tolist()
+            for period, (hours, now_s) in enumerate(periods):
+                wanted = wishes[period]
+                state = DeviceState(hours, stored, offers[period], now_s)
+                fits, _ = device.accept_kw(wanted, state)
                 if abs(fits - wanted) <= ROUNDING * device.kw:
-                    fitted[period, i] = fits
-                stored = device.next_stored_kwh(stored, float(fitted[period, i]), float(hours), now_s)
+                    fitted[period, i] = wanted = fits
+                stored = device.next_stored_kwh(stored, wanted, hours, now_s)
         return fitted
 
     def roll_out(self, stored_kwh: FloatArray, kw: FloatArray, time_s: float) -> FloatArray:
@@ -132,13 +133,17 @@ class DeviceModel:
             time_s: start of the horizon.
         """
         stored = np.repeat(stored_kwh[None, :], len(self._horizon) + 1, axis=0)
-        for period, hours in enumerate(self._horizon.hours):
-            now_s = time_s + float(self._horizon.starts_s[period])
-            for i, device in enumerate(self.energy):
-                stored[period + 1, i] = device.next_stored_kwh(
-                    float(stored[period, i]), float(kw[period, i]), float(hours), now_s
-                )
+        periods = self._periods(time_s)
+        for i, device in enumerate(self.energy):
+            energy = float(stored_kwh[i])
+            for period, ((hours, now_s), power) in enumerate(zip(periods, kw[:, i].tolist(), strict=True)):
+                energy = device.next_stored_kwh(energy, power, hours, now_s)
+                stored[period + 1, i] = energy
         return stored
+
+    def _periods(self, time_s: float) -> list[tuple[float, float]]:
+        """Hours and start of each period, as plain numbers: loops run over all devices and periods."""
+        return [*zip(self._horizon.hours.tolist(), (time_s + self._horizon.starts_s).tolist(), strict=True)]
 
 
 def _planned_of(earlier: Plan, place: slice) -> Callable[[float], FloatArray | None]:

@@ -98,8 +98,9 @@ class TangentPlanner:
         )
         self._twin.set_forecast(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
-        point = self._start(measurement, forecast, self._devices(measurement, forecast), course)
-        outcome = self._search.run(point, self._devices(measurement, forecast), course)
+        devices = self._devices(measurement, forecast)
+        point = self._start(measurement, forecast, devices, course)
+        outcome = self._search.run(point, devices, course)
         for _ in range(MOST_REPAIRS):
             if isinstance(outcome, NoPlan) or self._options.complementarity != "repair":
                 break

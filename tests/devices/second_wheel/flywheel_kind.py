@@ -9,7 +9,7 @@ import numpy as np
 
 from cosim.devices.bounds import EnergyBounds, each
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, own_columns
-from cosim.model.device import Accepted, Device, DeviceState
+from cosim.model.device import Device, DeviceState
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,12 @@ class Flywheel(Device):
     def first_stored_kwh(self) -> float:
         return 0.5 * self.kwh
 
-    def accept(self, kw: float, kvar: float, state: DeviceState) -> Accepted:
+    def accept_kw(self, kw: float, state: DeviceState) -> tuple[float, str]:
         least = -min(self.kw, (self.kwh - state.stored_kwh) / state.step_h + self.friction_kw)
         most = min(self.kw, state.stored_kwh / state.step_h - self.friction_kw)
         accepted = max(least, min(most, kw))
-        reactive, cuts = self.accept_kvar(accepted, kvar)
-        reasons = [f"{state.stored_kwh:.3f} kWh stored"] if abs(accepted - kw) > 1e-6 * self.kw else []
-        return Accepted(accepted, reactive, "; ".join([*reasons, *cuts]))
+        reason = f"{state.stored_kwh:.3f} kWh stored" if abs(accepted - kw) > 1e-6 * self.kw else ""
+        return accepted, reason
 
     def next_stored_kwh(self, stored_kwh: float, kw: float, step_h: float, time_s: float = 0.0) -> float:
         return stored_kwh - (kw + self.friction_kw) * step_h
