@@ -24,6 +24,7 @@ from cosim.opf.formulations.network_block import Formulation
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program import Program
+from cosim.opf.program_size import ProgramSize
 from cosim.opf.terms import ImportTerms
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,11 @@ class DispatchPlanner:
         self._earlier: Plan | None = None
         self.expected: Expected | None = None
         self.relaxation_gap: FloatArray | None = None
+
+    @property
+    def program_size(self) -> ProgramSize:
+        """Of the affine part of the compiled program."""
+        return self.problem.size
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""

@@ -12,6 +12,7 @@ from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from cosim.errors import SolverMissing, SolverUnsuited
 from cosim.opf.program import Program
+from cosim.opf.program_size import ProgramSize
 from cosim.opf.solvers.casadi_route import CasadiRoute
 from cosim.opf.solvers.clarabel_route import ClarabelRoute
 from cosim.opf.solvers.modelled_route import ModelledRoute
@@ -99,6 +100,13 @@ class DispatchProblem:
         return Solved(
             found, answer.status, self.objective(), answer.bound, residual, answer.iterations, elapsed
         )
+
+    @property
+    def size(self) -> ProgramSize:
+        """Of the affine part."""
+        variables = sum(variable.size for variable in self.affine.variables())
+        rows = sum(constraint.size for constraint in self.affine.constraints)
+        return ProgramSize(int(variables), int(rows))
 
     @property
     def exact(self) -> bool:

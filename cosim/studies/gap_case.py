@@ -19,6 +19,7 @@ from cosim.errors import CosimError, FeederError
 from cosim.model.state import NoPlan
 from cosim.networks.dss_text import write_model
 from cosim.networks.synthetic import synthetic_feeder
+from cosim.opf.program_size import SizedPlanner
 from cosim.run.policy import make_planner
 from cosim.run.scenario import Scenario
 from cosim.run.shipped import shipped
@@ -99,7 +100,9 @@ class GapRow:
     Attributes:
         fingerprint: of the case, see :attr:`GapCase.fingerprint`.
         key, instance, network, seed, periods, penetration, band, formulation: the case.
-        buses, batteries, pvs, variables, rows: size of network and (affine) program.
+        buses: of the network; 0 where a case stopped before the feeder was read.
+        batteries, pvs, variables, rows: size of network and program, see
+            :class:`cosim.opf.program_size.ProgramSize`; no figure where the planner does not say it.
         status: the solver's word, or why the case stopped.
         claim: of the certificate.
         objective: of the formulation's own model.
@@ -237,15 +240,13 @@ def _run(case: GapCase, study: Study) -> GapRow:
             started = time.perf_counter()
             again = planner.plan(day.measurement, replace(other, demand_kw=0.99 * other.demand_kw))
             second_s = None if isinstance(again, NoPlan) else time.perf_counter() - started
-        problem = getattr(planner, "problem").affine  # noqa: B009
-        variables = sum(variable.size for variable in problem.variables())
-        rows = sum(constraint.size for constraint in problem.constraints)
+        size = planner.program_size if isinstance(planner, SizedPlanner) else None
     proof = plan.plan.certificate
     row = replace(
         row,
         status=proof.status,
-        variables=int(variables),
-        rows=int(rows),
+        variables=None if size is None else size.variables,
+        rows=None if size is None else size.rows,
         claim=proof.claim,
         objective=proof.objective,
         optimality_gap=proof.optimality_gap,

@@ -200,6 +200,13 @@ def test_a_campaign_without_reference_or_plan_can_be_drawn(formulation, tmp_path
             draw(sheet, tmp_path / "one.png")
 
 
+def test_networks_that_were_never_read_have_no_place_among_the_sizes():
+    unread = row("tangent", network="gone", buses=0, instance="gone")
+    assert sheets(gap_table([unread])) == []
+    known = sheets(gap_table([row("lindistflow", 100.0), unread]))
+    assert known[0].charts[0].ticks == (10,)
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -274,6 +281,22 @@ def test_numbers_are_compact(value, text):
 def test_a_campaign_without_cases_is_refused(tmp_path):
     with pytest.raises(RecordError, match="no finished case"):
         write_gap_report([], tmp_path, "nothing")
+
+
+@pytest.mark.parametrize("buses", [0, 10], ids=["never_read", "read"])
+def test_a_campaign_in_which_every_case_fails_has_a_page_that_lists_them(tmp_path, buses):
+    rows = [
+        row(name, network="gone", buses=buses, instance="gone", status=f"failed: {name} of no use")
+        for name in ("lindistflow", "tangent")
+    ]
+    write_gap_report(rows, tmp_path, "All lost")
+    page, text = ((tmp_path / name).read_text() for name in ("index.html", "summary.md"))
+    for name in ("lindistflow", "tangent"):
+        assert f"<td>failed: {name} of no use</td>" in page
+        assert f"failed: {name} of no use" in text
+    assert "0 gave a plan" in text
+    assert ("of unknown size" in text) == (buses == 0)
+    assert len(pd.read_csv(tmp_path / "cases.csv")) == 2
 
 
 def test_every_row_has_the_columns_of_a_case(folder):

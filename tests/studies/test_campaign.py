@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from cosim.errors import ScenarioError
+from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.run.shipped import shipped
 from cosim.studies.campaign import ROWS, cases_of, load_campaign, read_rows, run_campaign
 from cosim.studies.gap_case import run_case
@@ -91,6 +92,28 @@ def test_a_case_that_needs_too_much_memory_is_stopped(tmp_path):
     case = replace(cases_of(campaign, tmp_path)[1], buses=5000, periods=24)
     (row,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
     assert row.status == "memory limit of 0.7 GiB"
+
+
+def test_the_tangent_planner_has_a_row_with_costs_and_a_size(tmp_path):
+    planner = {"type": "tangent", "terminal": {"type": "hard"}}
+    campaign = campaign_of(tmp_path)
+    case = replace(cases_of(campaign, tmp_path)[0], formulation="tangent", planner=planner)
+    (row,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
+    # Both plans are for the same day; the linear one is within 1e-5 of the certified optimum (above).
+    linear = run_case(cases_of(campaign, tmp_path)[0])
+    assert row.realised_cost == pytest.approx(linear.realised_cost, rel=1e-3)
+    assert row.realised_cost == pytest.approx(row.planned_cost, rel=1e-6)
+    # 12 periods; 5 variables and 17 rows of every battery, 3 variables of every PV system, and slack.
+    assert row.variables >= 12 * (5 * row.batteries + 3 * row.pvs)
+    assert row.rows >= 12 * 17 * row.batteries
+
+
+def test_a_planner_need_not_say_how_large_its_program_is(tmp_path, monkeypatch):
+    case = cases_of(campaign_of(tmp_path), tmp_path)[0]
+    monkeypatch.delattr(DispatchPlanner, "program_size")
+    row = run_case(case)
+    assert row.realised_cost is not None
+    assert row.variables is row.rows is None
 
 
 def test_a_campaign_with_unknown_names_is_refused(tmp_path):

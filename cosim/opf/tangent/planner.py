@@ -24,6 +24,7 @@ from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin, TwinFlow
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
+from cosim.opf.program_size import ProgramSize
 from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Fleet
 from cosim.opf.tangent.inheritance import ancestors
@@ -78,6 +79,11 @@ class TangentPlanner:
         self.expected: Expected | None = None
         self.relaxation_gap: FloatArray | None = None
         self.parts_s: dict[str, float] = {}
+
+    @property
+    def program_size(self) -> ProgramSize | None:
+        """Of the last quadratic program; None before the first plan."""
+        return self._search.program_size
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""

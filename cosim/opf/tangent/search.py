@@ -11,6 +11,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.state import NoPlan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Twin, TwinFlow
+from cosim.opf.program_size import ProgramSize
 from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Dispatch, Fleet
 from cosim.opf.tangent.limits import RowPool
@@ -82,6 +83,7 @@ class Search:
 
     Attributes:
         warm: the solver's iterate, to start the next program from.
+        program_size: of the last program; None before the first.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Search:
         self._horizon, self._twin = horizon, twin
         self._fleet, self._cost, self._pool, self._solver = fleet, cost, pool, solver
         self.warm: object | None = None
+        self.program_size: ProgramSize | None = None
 
     def evaluate(
         self,
@@ -278,7 +281,7 @@ class Search:
     def _solve(self, program: StepProgram, course: Course) -> StepAnswer:
         began = time.perf_counter()
         answer = solve(program, solver=self._solver, warm=self.warm)
-        self.warm = answer.warm
+        self.warm, self.program_size = answer.warm, program.size
         course.parts_s["programs"] += time.perf_counter() - began
         course.programs += 1
         course.residual = max(course.residual, answer.primal_residual)

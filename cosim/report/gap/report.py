@@ -49,10 +49,11 @@ def write_gap_report(rows: list[GapRow], folder: Path, title: str) -> None:
 
 def _facts(table: pd.DataFrame) -> str:
     solved, certified = int(table["realised_cost"].notna().sum()), int(table["certified"].sum())
+    sizes = table["buses"][table["buses"] > 0]
+    buses = "of unknown size" if sizes.empty else f"with {sizes.min()} to {sizes.max()} buses"
     return (
-        f"{len(table)} cases of {table['instance'].nunique()} instances with {table['buses'].min()} to "
-        f"{table['buses'].max()} buses; {solved} gave a plan that was replayed in OpenDSS, {certified} are "
-        "proven globally optimal"
+        f"{len(table)} cases of {table['instance'].nunique()} instances {buses}; {solved} gave a plan that "
+        f"was replayed in OpenDSS, {certified} are proven globally optimal"
     )
 
 

@@ -64,8 +64,15 @@ def sheets(table: pd.DataFrame) -> list[Sheet]:
     """All figures of a campaign for which there are rows.
 
     Args:
-        table: from :func:`cosim.report.gap.tables.gap_table`, not empty.
+        table: from :func:`cosim.report.gap.tables.gap_table`.
+
+    Returns:
+        No figure where no case knows the size of its network.
     """
+    # A network that was never read has no size, so it has no place on the axis of sizes.
+    table = table[table["buses"] > 0]
+    if table.empty:
+        return []
     setting = main_setting(table)
     sized = at_setting(table, setting)
     styles = _styles(in_order(table["formulation"]))

@@ -55,6 +55,11 @@ def compact(value: object) -> str:
     return f"{number:.3g}"
 
 
+def size_text(buses: object) -> str:
+    """Number of buses, a dash for a network that was never read."""
+    return compact(buses or None)
+
+
 def cases_listing(table: pd.DataFrame) -> Listing:
     """All cases.
 
@@ -65,7 +70,10 @@ def cases_listing(table: pd.DataFrame) -> Listing:
         "All cases",
         f"{len(table)} in all; click a heading to sort. The file cases.csv holds all columns.",
         tuple(CASES.values()),
-        [[compact(value) for value in row] for row in table[list(CASES)].itertuples(index=False)],
+        [
+            [size_text(value) if column == "buses" else compact(value) for column, value in row.items()]
+            for row in table[list(CASES)].to_dict("records")
+        ],
         numbers=[i for i, column in enumerate(CASES) if column not in TEXTS],
     )
 
@@ -81,7 +89,13 @@ def reach_listing(reach: pd.DataFrame) -> Listing:
         solved = f"{row['solved']} of {row['cases']}" if row["cases"] else ABSENT
         why = compact(row["why"]) or "nothing larger was asked for"
         rows.append(
-            [row["formulation"], compact(row["largest_buses"]), solved, compact(row["stopped_buses"]), why]
+            [
+                row["formulation"],
+                compact(row["largest_buses"]),
+                solved,
+                size_text(row["stopped_buses"]),
+                why,
+            ]
         )
     return Listing(
         "How far each formulation gets",
@@ -118,7 +132,7 @@ def _summary_row(row: pd.Series) -> list[str]:
     lowest, highest = compact(row["gap_min_percent"]), compact(row["gap_max_percent"])
     spread = "" if lowest == highest else f" ({lowest} to {highest})"
     return [
-        compact(row["buses"]),
+        size_text(row["buses"]),
         str(row["formulation"]),
         f"{row['solved']} of {row['cases']}",
         compact(row["certified"]),

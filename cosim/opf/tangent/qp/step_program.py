@@ -21,6 +21,7 @@ import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
+from cosim.opf.program_size import ProgramSize
 
 FACES = 16
 """Sides of the polygon inscribed in the circle of a rating."""
@@ -224,6 +225,17 @@ class StepProgram:
     def row_count(self) -> int:
         """Number of rows, R."""
         return len(self.rows.limit)
+
+    @property
+    def size(self) -> ProgramSize:
+        """Variables and rows as written in the module, fixed variables included."""
+        T, B, K, R = self.period_count, self.battery_count, self.pv_count, self.row_count
+        of_peak, polygons = int(self.rows.of_peak.sum()), int(self.pvs.polygon.sum())
+        slack_and_peak = R - of_peak + (self.peak is not None)
+        return ProgramSize(
+            variables=T * (5 * B + 3 * K) + slack_and_peak,
+            rows=T * (B + FACES * (B + polygons)) + R,
+        )
 
 
 @dataclass(frozen=True)
