@@ -135,6 +135,10 @@ def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("result_losses_kw", "double", "kW"),
         Quantity("result_loading", "double", "ratio"),
         Quantity("result_notes", "json"),
+        Quantity("result_load_kw", "double", "kW"),
+        Quantity("result_load_kvar", "double", "kvar"),
+        Quantity("result_other_kw", "double", "kW"),
+        Quantity("result_balance_error_kw", "double", "kW"),
     )
 
 
@@ -219,7 +223,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     in_force, applied, result = outcome.in_force, outcome.applied, outcome.result
     names = (
         "step", "voltage_pu", "p_kw", "q_kvar", "stored_kwh", "tap", "import_kw", "import_kvar",
-        "losses_kw", "loading",
+        "losses_kw", "loading", "load_kw", "load_kvar", "other_kw", "balance_error_kw",
     )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),

@@ -10,6 +10,7 @@ import numpy as np
 
 from cosim.devices.registry import by_kind, in_order
 from cosim.errors import ContractError, MeshedFeeder
+from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
@@ -190,6 +191,9 @@ class Feeder:
         report = self._engine.solve(controls=True)
         delivered = self._delivered_kva()
         power, losses = self._head()
+        load_kva, other_kw = self._balance.load_kva(), self._balance.other_kw()
+        devices_kw = float(delivered.real.sum())
+        error_kw = power.real + other_kw + devices_kw - load_kva.real - losses
         loading, line = self._worst_line()
         states = self._states(step)
         self._engine.dss.Circuit.UpdateStorage()
@@ -212,7 +216,12 @@ class Feeder:
                 *self._events(report),
                 *self._broken_laws(states, stored),
                 *self._delivery.compare(self._due(states), delivered, self._commanded),
+                *balance_complaint(error_kw, power.real),
             ),
+            load_kw=load_kva.real,
+            load_kvar=load_kva.imag,
+            other_kw=other_kw,
+            balance_error_kw=error_kw,
         )
         self._measured, self._next_step = None, step + 1
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
@@ -265,6 +274,11 @@ class Feeder:
             [np.zeros(0, dtype=bool), *(group.commanded for group in self._groups)]
         )
         self._load_at = positions(self._load_batch, self._model.loads.names)
+        self._balance = PowerBalance(
+            self._engine,
+            self._load_batch,
+            [name_in_circuit(item, group.element) for group in self._groups for item in group.devices],
+        )
         loads = self._model.loads
         # The engine multiplies variable loads itself; its multiplier also dispatches generators.
         self._load_multiplier = np.where(loads.fixed, 1.0, loads.multiplier)
@@ -428,10 +442,10 @@ class Feeder:
             yield transformers
 
     def _head(self) -> tuple[complex, float]:
-        """Power the source feeds in (kW + j kvar) and the losses of the whole circuit in kW."""
+        """Power the sources feed in (kW + j kvar) and the losses of the whole circuit in kW."""
         p, q = self._engine.dss.Circuit.TotalPower()
         losses_w = self._engine.dss.Circuit.Losses()[0]
-        return complex(-p, -q), float(losses_w) / 1e3
+        return complex(-p, -q), float(losses_w) / 1e3 + self._balance.shunt_losses_kw()
 
     def _worst_line(self) -> tuple[float, str]:
         if not len(self._line_at):

@@ -266,10 +266,14 @@ class StepResult:
         p_kw, q_kvar: per device, at the terminals.
         stored_kwh: per device, at the end of the step.
         tap: tap ratio per regulator, at the end of the step.
-        import_kw, import_kvar, losses_kw: of the whole feeder.
+        import_kw, import_kvar, losses_kw: of the whole feeder; losses include those of shunt elements.
         loading: highest current of any line over its rating, and ``loading_line``, which line.
         iterations: power-flow iterations.
         events: sentences about what was unusual (control overrun, nodes without voltage).
+        load_kw, load_kvar: what all loads draw at the voltages of the step, positive consumption.
+        other_kw: injection of all that is neither source, load nor controllable device (generators,
+            storage and PV that nobody controls).
+        balance_error_kw: import + other + devices - load - losses, a rounding unless an event says more.
     """
 
     step: int
@@ -285,3 +289,7 @@ class StepResult:
     loading_line: str
     iterations: int
     events: tuple[str, ...]
+    load_kw: float
+    load_kvar: float
+    other_kw: float
+    balance_error_kw: float

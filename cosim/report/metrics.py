@@ -43,7 +43,7 @@ class RunMetrics:
         energy_cost: import times price; export earns the same price.
         import_kwh, export_kwh: energy over the substation, each at least 0.
         peak_import_kw: largest mean import of a step.
-        losses_kwh: in lines, transformers and regulators.
+        losses_kwh: in lines, transformers, regulators and shunt elements.
         lowest_pu, highest_pu: over all nodes and steps.
         undervoltage_node_h, overvoltage_node_h, violation_node_h: hours outside the limits, added up
             over the nodes.

@@ -187,6 +187,10 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "loading_line": result.loading_line,
         "iterations": result.iterations,
         "events": list(result.events),
+        "load_kw": result.load_kw,
+        "load_kvar": result.load_kvar,
+        "other_kw": result.other_kw,
+        "balance_error_kw": result.balance_error_kw,
     }
     return row | _belief_columns(decision.belief) | _plan_columns(decision.plan, site)
 
