@@ -50,7 +50,7 @@ def _check_control(study: Study) -> Problems:
             (("control", "planner", "solver"), lambda: check_solver(control.planner.solver)),
         ]
     elif control.type != "idle":
-        checks = [(("control", "type"), lambda: controller_class(control.type, study.path.parent))]
+        checks = [(("control", "type"), lambda: controller_class(control.type, study.folder))]
     for place, check in checks:
         try:
             check()

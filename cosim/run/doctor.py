@@ -12,7 +12,7 @@ from cosim import plugins
 from cosim.errors import CosimError
 from cosim.run.assembly import Assembly
 from cosim.run.loop import run_loop
-from cosim.run.record import PACKAGES
+from cosim.run.manifest import PACKAGE, required_packages
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 
@@ -30,7 +30,11 @@ def checks() -> Iterator[Check]:
 
 def _versions() -> Check:
     found, missing = [f"python {platform.python_version()}"], []
-    for name in PACKAGES:
+    try:
+        names = required_packages()
+    except PackageNotFoundError:
+        names = (PACKAGE,)
+    for name in names:
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

@@ -11,7 +11,8 @@ from typing import Protocol, cast
 from cosim import plugins
 from cosim.run.assembly import Assembly
 from cosim.run.loop import StepRecord, run_loop
-from cosim.run.record import RecordWriter, prepare_folder, write_manifest
+from cosim.run.manifest import provenance_of, write_manifest
+from cosim.run.record import RecordWriter, prepare_folder
 from cosim.run.study import Study
 
 Progress = Callable[[int], None]
@@ -81,8 +82,9 @@ def execute(
         opened: the study, if it has been opened by a check.
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
+    provenance = provenance_of(study, over=over)
     prepare_folder(folder, overwrite=overwrite)
-    write_manifest(folder, study, over=over, status="running")
+    write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
         runner(study, folder, progress, opened)
@@ -90,10 +92,10 @@ def execute(
         # KeyboardInterrupt too: an interrupted run must say so.
         reason = str(error) or type(error).__name__
         wall_s = time.perf_counter() - started
-        write_manifest(folder, study, over=over, status="aborted", reason=reason, wall_s=wall_s)
+        write_manifest(folder, study, provenance, status="aborted", reason=reason, wall_s=wall_s)
         raise
     wall_s = time.perf_counter() - started
-    write_manifest(folder, study, over=over, status="complete", wall_s=wall_s)
+    write_manifest(folder, study, provenance, status="complete", wall_s=wall_s)
     return Finished(folder, wall_s)
 
 

@@ -65,7 +65,7 @@ def _column(
     if config.constant is not None:
         return np.full(steps, config.constant * config.scale)
     try:
-        path = (study.path.parent / str(config.file)).resolve()
+        path = (study.folder / str(config.file)).resolve()
         values = column_at_steps(
             read_table(path),
             str(config.column),
@@ -108,7 +108,7 @@ def _table_load(
     study: Study, model: FeederModel, steps: int
 ) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
     loads = model.loads
-    path = (study.path.parent / str(study.scenario.inputs.load.table_kw)).resolve()
+    path = (study.folder / str(study.scenario.inputs.load.table_kw)).resolve()
     table = read_table(path)
     table.columns = [str(column).lower() for column in table.columns]
     unknown = [column for column in table.columns if column not in loads.names]

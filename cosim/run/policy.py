@@ -29,7 +29,7 @@ def needs_of_study(study: Study) -> frozenset[Need]:
     if control.type == "idle":
         return needs_of(IdleController)
     if control.type != "receding_horizon":
-        return needs_of(controller_class(control.type, study.path.parent))
+        return needs_of(controller_class(control.type, study.folder))
     planner = plugins.load("cosim.planners", control.planner.type)
     return needs_of(planner) | needs_of(plugins.load("cosim.forecasters", control.forecast))
 
@@ -48,7 +48,7 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
     if control.type == "idle":
         return IdleController()
     if control.type != "receding_horizon":
-        return cast("Controller", controller_class(control.type, study.path.parent)())
+        return cast("Controller", controller_class(control.type, study.folder)())
     planner = make_planner(study, knowledge)
     rhythm = Rhythm(
         horizon=study.horizon,

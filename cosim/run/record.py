@@ -1,9 +1,9 @@
-"""The record of a run: parquet written as it goes, a manifest, and a reader.
+"""The record of a run: parquet written as it goes, and a reader.
 
 ::
 
     DIR/manifest.json      versions, hashes, seeds; running, complete or aborted, and why
-    DIR/scenario.yaml      the scenario as it was
+    DIR/scenario.yaml      the scenario as it was run, see :mod:`cosim.run.manifest`
     DIR/site.json          names, ratings, network, map
     DIR/steps/*.parquet    one row per step
     DIR/baseline/          the same for the run without control
@@ -14,15 +14,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cattrs
 import cattrs.preconf.json
@@ -41,29 +36,8 @@ from cosim.model.device import Device
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.loop import StepRecord
-from cosim.run.study import Study
 
-Status = Literal["running", "complete", "aborted"]
 STEPS_PER_PART = 96
-REFERENCE = re.compile(
-    r"(?:^\s*(?:redirect|compile|buscoords|latlongcoords)\s+|\b(?:csv|dbl|sng|pqcsv)?file\s*=\s*)"
-    r"[\"'(\[{]?(?P<file>[^\"'()\[\]{}!,\s]+)",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""Where an OpenDSS file names another one."""
-
-PACKAGES = (
-    "cosim-opf",
-    "opendssdirect.py",
-    "dss-python",
-    "dss_python_backend",
-    "helics",
-    "cvxpy",
-    "clarabel",
-    "numpy",
-    "scipy",
-    "pandas",
-)
 
 
 def json_converter() -> cattrs.preconf.json.JsonConverter:
@@ -116,7 +90,7 @@ class RecordWriter:
         self._folder.mkdir(exist_ok=True)
         self._site = site
         self._recent: list[pa.Table] = []
-        _write_text(folder / "site.json", json_converter().dumps(site))
+        write_text(folder / "site.json", json_converter().dumps(site))
 
     def keep(self, record: StepRecord) -> None:
         """Write one step."""
@@ -303,18 +277,14 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
     side.replace(path)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write to a side file first, as above."""
     side = path.with_suffix(path.suffix + ".writing")
     side.write_text(text, encoding="utf-8")
     side.replace(path)
 
 
-# --- manifest -------------------------------------------------------------------------------------
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+# --- the folder -----------------------------------------------------------------------------------
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
@@ -333,85 +303,6 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-
-
-def write_manifest(
-    folder: Path,
-    study: Study,
-    *,
-    over: str,
-    status: Status,
-    reason: str = "",
-    wall_s: float | None = None,
-) -> None:
-    """Write or renew ``manifest.json`` and the copy of the scenario."""
-    copy = folder / "scenario.yaml"
-    if not copy.exists():  # as it was at the start, whatever is edited meanwhile
-        _write_text(copy, study.path.read_text(encoding="utf-8"))
-    scenario_text = copy.read_bytes()
-    scenario = study.scenario
-    manifest = {
-        "name": scenario.name,
-        "status": status,
-        "reason": reason,
-        "last_step": last_step(folder),
-        "steps": scenario.time.steps,
-        "title": scenario.title,
-        "feeder": scenario.feeder.model or study.master.name,
-        "over": over,
-        "controller": scenario.control.type,
-        "planner": scenario.control.planner.type if scenario.control.type == "receding_horizon" else None,
-        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_s": wall_s,
-        "seeds": {f"siting[{i}]": rule.seed for i, rule in enumerate(scenario.siting)},
-        "sha256": {
-            "scenario": hashlib.sha256(scenario_text).hexdigest(),
-            "feeder": _hash_feeder(study.master),
-            "inputs": {str(path.name): _hash(path) for path in input_files(study)},
-        },
-        "versions": software_versions(),
-        "limits": scenario.limits.model_dump(),
-        "feedback_delay_s": scenario.delay_s(),
-        "setpoint_ttl_s": scenario.setpoint_ttl_s,
-    }
-    _write_text(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-
-
-def input_files(study: Study) -> list[Path]:
-    """Series files a scenario refers to."""
-    inputs = study.scenario.inputs
-    files = [inputs.irradiance.file, inputs.price.file, inputs.load.table_kw]
-    if inputs.load.multiplier is not None:
-        files.append(inputs.load.multiplier.file)
-    found = {(study.path.parent / file).resolve() for file in files if file is not None}
-    return sorted(path for path in found if path.is_file())
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _hash_feeder(master: Path) -> str:
-    """One hash over the names and contents of the master and every file it leads to."""
-    digest = hashlib.sha256()
-    for path in feeder_files(master):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def feeder_files(master: Path) -> list[Path]:
-    """The master and all files that redirects, coordinates and data files name, in reading order."""
-    found: dict[Path, None] = {}
-    pending = [master.resolve()]
-    while pending:
-        path = pending.pop(0)
-        if path in found or not path.is_file():
-            continue
-        found[path] = None
-        named = REFERENCE.finditer(path.read_text(encoding="utf-8", errors="replace"))
-        pending += [(path.parent / match["file"].replace("\\", "/")).resolve() for match in named]
-    return list(found)
 
 
 def last_step(folder: Path) -> int | None:

@@ -23,17 +23,36 @@ class Study:
         scenario: its content.
         master: the OpenDSS master file.
         port: of the HELICS broker; None lets the launcher find a free one.
+        home: where relative paths start, if not beside the scenario file.
     """
 
     path: Path
     scenario: Scenario
     master: Path
     port: int | None = None
+    home: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of the scenario start, and where a controller's module may lie."""
+        return self.path.parent if self.home is None else self.home
 
     def without_control(self) -> Study:
         """The same study with the controller taken out: the baseline."""
-        idle = self.scenario.model_copy(update={"control": ControlConfig(type="idle")})
-        return replace(self, scenario=idle)
+        control = self.scenario.control
+        # The times stay: they must fit the steps, whoever controls.
+        idle = ControlConfig(
+            type="idle",
+            horizon_s=control.horizon_s,
+            interval_s=control.interval_s,
+            resolution_s=control.resolution_s,
+            tail=control.tail,
+        )
+        return replace(self, scenario=self.scenario.model_copy(update={"control": idle, "baseline": False}))
+
+    def without_baseline(self) -> Study:
+        """The same study, not compared with a run without control."""
+        return replace(self, scenario=self.scenario.model_copy(update={"baseline": False}))
 
     def with_planner(self, planner: PlannerConfig) -> Study:
         """The same study with another planner."""
@@ -45,6 +64,7 @@ class Study:
         return json.dumps(
             {
                 "path": str(self.path.resolve()),
+                "home": str(self.folder.resolve()),
                 "master": str(self.master),
                 "scenario": self.scenario.model_dump(mode="json", by_alias=True),
             }
@@ -55,7 +75,7 @@ class Study:
         """The study that :meth:`to_json` wrote."""
         data = json.loads(text)
         scenario = Scenario.model_validate(data["scenario"])
-        return cls(Path(data["path"]), scenario, Path(data["master"]))
+        return cls(Path(data["path"]), scenario, Path(data["master"]), home=Path(data["home"]))
 
     @property
     def commanded(self) -> bool:
@@ -94,7 +114,11 @@ def open_study(path: Path, *, steps: int | None = None, master: Path | None = No
     if steps is not None:
         time = scenario.time.model_copy(update={"steps": steps})
         scenario = scenario.model_copy(update={"time": time})
-    return Study(path, scenario, _find_master(path, scenario) if master is None else _given(master))
+    if master is None:
+        return Study(path, scenario, _find_master(path, scenario))
+    found = _given(master)
+    feeder = scenario.feeder.model_copy(update={"model": None, "master": found})
+    return Study(path, scenario.model_copy(update={"feeder": feeder}), found)
 
 
 def _given(master: Path) -> Path:

@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat, ValidationError, model_validator
 from cosim import plugins
 from cosim.devices.kind import Config
 from cosim.errors import RecordError, ScenarioError
-from cosim.run.record import software_versions
+from cosim.run.manifest import software_versions
 from cosim.run.scenario import PlannerConfig
 from cosim.run.shipped import shipped_feeders
 from cosim.studies.gap_case import GapCase, GapRow, Penetration, stopped

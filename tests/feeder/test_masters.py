@@ -6,7 +6,7 @@ import pytest
 
 from cosim.devices.pv import PvRating
 from cosim.feeder.compiled import FeederModel
-from cosim.run.record import feeder_files
+from cosim.run.sources import feeder_files
 from tests.conftest import a_feeder, setpoints, shipped_master
 
 OWN = (

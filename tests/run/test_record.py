@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -31,19 +29,6 @@ def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
     assert seen == [1, 2, 3, 4, 5, 6]
     writer.close()
     assert [path.name for path in (tmp_path / "steps").iterdir()] == ["part-0000000.parquet"]
-
-
-def test_the_manifest_tells_versions_hashes_and_seeds(scenario_file, tmp_path):
-    path = scenario_file(
-        siting=[{"kind": "storage", "share_of_load_buses": 0.2, "times_local_load": 0.5, "seed": 41}]
-    )
-    execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _n: None)
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert manifest["status"] == "complete"
-    assert manifest["last_step"] == 5
-    assert manifest["seeds"] == {"siting[0]": 41}
-    assert len(manifest["sha256"]["feeder"]) == 64
-    assert {"helics", "opendssdirect.py", "cvxpy", "clarabel", "python"} <= set(manifest["versions"])
 
 
 def test_a_failed_run_is_readable_and_says_so(scenario_file, tmp_path):

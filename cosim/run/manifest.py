@@ -1,0 +1,185 @@
+"""The manifest of a run: what the run is made of, and how it went.
+
+Beside it lies the effective scenario, with steps, feeder and controller as they really ran.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distribution, requires, version
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cosim.run.record import last_step, write_text
+from cosim.run.scenario import Scenario
+from cosim.run.sources import hash_of_feeder, sources_of
+from cosim.run.study import Study
+
+Status = Literal["running", "complete", "aborted"]
+MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
+PACKAGE = "cosim-opf"
+SOLVERS = "nlp"
+"""The extra whose packages are solvers; their versions count where they are installed."""
+ENGINES = ("dss-python", "dss_python_backend")
+"""What ``opendssdirect.py`` requires and what computes the power flows."""
+REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*(?:;(?P<marker>.*))?")
+
+
+# --- versions and seeds ---------------------------------------------------------------------------
+
+
+def required_packages() -> tuple[str, ...]:
+    """Names of this package, of all it requires at run time, and of the engines behind them.
+
+    Raises:
+        PackageNotFoundError: this package is not installed.
+    """
+    names = [name for name, marker in _requirements() if "extra" not in marker]
+    return (PACKAGE, *names, *ENGINES)
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on; of solvers only if installed."""
+    solvers = {
+        name for name, marker in _requirements() if re.search(rf"extra\s*==\s*['\"]{SOLVERS}['\"]", marker)
+    }
+    found = {"python": platform.python_version()}
+    for name in (*required_packages(), *sorted(solvers)):
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            if name in solvers:
+                continue
+            raise
+        found[str(package.metadata["Name"])] = package.version
+    return found
+
+
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Name and environment marker of every requirement of the installed package."""
+    for text in requires(PACKAGE) or ():
+        match = REQUIREMENT.match(text)
+        if match:
+            yield match["name"], match["marker"] or ""
+
+
+def seeds_of(scenario: Scenario) -> dict[str, int]:
+    """Every field called ``seed``, by its dotted path, e.g. ``siting[0].seed``."""
+    return dict(_seeds("", scenario.model_dump(by_alias=True)))
+
+
+def _seeds(path: str, value: Any) -> Iterator[tuple[str, int]]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            inner = f"{path}.{key}" if path else str(key)
+            if key == "seed" and part is not None:
+                yield inner, int(part)
+            else:
+                yield from _seeds(inner, part)
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _seeds(f"{path}[{i}]", part)
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run is made of, taken before anything is written.
+
+    Attributes:
+        scenario_text: the effective scenario as YAML.
+        facts: of the manifest, status and progress apart.
+    """
+
+    scenario_text: str
+    facts: dict[str, Any]
+
+
+def provenance_of(study: Study, *, over: str) -> Provenance:
+    """Effective scenario, versions, seeds and hashes of a study.
+
+    Raises:
+        ScenarioError: the controller cannot be imported.
+    """
+    scenario, sources = study.scenario, sources_of(study)
+    text = effective_scenario(study)
+    planner = scenario.control.planner.type if scenario.control.type == "receding_horizon" else None
+    return Provenance(
+        text,
+        {
+            "steps": scenario.time.steps,
+            "title": scenario.title,
+            "feeder": scenario.feeder.model or study.master.name,
+            "over": over,
+            "controller": scenario.control.type,
+            "planner": planner,
+            "study": {
+                "scenario": str(study.path.resolve()),
+                "folder": str(study.folder.resolve()),
+                "master": str(study.master.resolve()),
+            },
+            "seeds": seeds_of(scenario),
+            "sha256": {
+                "scenario": hashlib.sha256(text.encode()).hexdigest(),
+                "feeder": hash_of_feeder(study.master),
+                "feeder_files": sources.feeder,
+                "inputs": sources.inputs,
+                "code": sources.code,
+            },
+            "versions": software_versions(),
+            "limits": scenario.limits.model_dump(),
+            "feedback_delay_s": scenario.delay_s(),
+            "setpoint_ttl_s": scenario.setpoint_ttl_s,
+        },
+    )
+
+
+def effective_scenario(study: Study) -> str:
+    """The scenario as YAML, with the changes of the command line.
+
+    Every default is written out, so that other defaults of a later release change nothing. Without
+    control, what only a planner reads is left out.
+    """
+    idle = study.scenario.control.type == "idle"
+    unread = {"control": {"planner", "forecast", "twin"}} if idle else None
+    data = study.scenario.model_dump(mode="json", by_alias=True, exclude=unread)
+    head = (
+        f"# The scenario as it was run by {PACKAGE} {version(PACKAGE)}: changes of the command line are in "
+        "it, every default\n"
+        f"# is written out. Relative paths start from {study.folder.resolve()}\n"
+        "# 'cosim run' with the folder of this file repeats the run.\n"
+    )
+    return head + str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def write_manifest(
+    folder: Path,
+    study: Study,
+    provenance: Provenance,
+    *,
+    status: Status,
+    reason: str = "",
+    wall_s: float | None = None,
+) -> None:
+    """Write or renew ``manifest.json`` and the effective scenario."""
+    write_text(folder / SCENARIO, provenance.scenario_text)
+    manifest = {
+        "name": study.scenario.name,
+        "status": status,
+        "reason": reason,
+        "last_step": last_step(folder),
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall_s,
+        **provenance.facts,
+    }
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")

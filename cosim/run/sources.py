@@ -1,0 +1,115 @@
+"""The files that a run reads, and their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cosim.run.policy import controller_class
+from cosim.run.study import Study
+
+REFERENCE = re.compile(
+    r"(?:^\s*(?:redirect|compile|buscoords|latlongcoords)\s+|\b(?:csv|dbl|sng|pqcsv)?file\s*=\s*)"
+    r"[(\[{]?\s*(?:\"(?P<double>[^\"\n]+)\"|'(?P<single>[^'\n]+)'|(?P<bare>[^\"'()\[\]{}!,\s]+))",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Where an OpenDSS file names another one."""
+
+Hashes = dict[str, str]
+"""sha256 by the name of a file."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run reads.
+
+    Attributes:
+        feeder: the master and every file it leads to; names are relative to the folder of the master.
+        inputs: series; names are relative to the folder of the study.
+        code: modules of a controller that does not ship with the package; names are absolute.
+    """
+
+    feeder: Hashes
+    inputs: Hashes
+    code: Hashes
+
+
+def sources_of(study: Study) -> Sources:
+    """Hashes of all files a study reads, as they are now.
+
+    Raises:
+        ScenarioError: the controller cannot be imported.
+    """
+    return Sources(
+        feeder=feeder_hashes(study.master),
+        inputs=_hashes(input_files(study), study.folder),
+        code={str(path): hash_of(path) for path in controller_files(study)},
+    )
+
+
+def feeder_hashes(master: Path) -> Hashes:
+    """Hashes of the master and of every file it leads to, by names relative to the master's folder."""
+    return _hashes(feeder_files(master), master.parent)
+
+
+def hash_of_feeder(master: Path) -> str:
+    """One hash over the names and contents of the master and every file it leads to."""
+    digest = hashlib.sha256()
+    for path in feeder_files(master):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def feeder_files(master: Path) -> list[Path]:
+    """The master and all files that redirects, coordinates and data files name, in reading order."""
+    found: dict[Path, None] = {}
+    pending = [master.resolve()]
+    while pending:
+        path = pending.pop(0)
+        if path in found or not path.is_file():
+            continue
+        found[path] = None
+        text = path.read_text(encoding="utf-8", errors="replace")
+        named = [match[str(match.lastgroup)] for match in REFERENCE.finditer(text)]
+        pending += [(path.parent / name.replace("\\", "/")).resolve() for name in named]
+    return list(found)
+
+
+def input_files(study: Study) -> list[Path]:
+    """Series files a scenario refers to."""
+    inputs = study.scenario.inputs
+    files = [inputs.irradiance.file, inputs.price.file, inputs.load.table_kw]
+    if inputs.load.multiplier is not None:
+        files.append(inputs.load.multiplier.file)
+    found = {(study.folder / file).resolve() for file in files if file is not None}
+    return sorted(path for path in found if path.is_file())
+
+
+def controller_files(study: Study) -> list[Path]:
+    """Source of the module that ``module:Class`` names, and of the one that defines the class.
+
+    Raises:
+        ScenarioError: it cannot be imported.
+    """
+    control = study.scenario.control.type
+    if control in ("idle", "receding_horizon"):
+        return []
+    defined_in = str(controller_class(control, study.folder).__module__)
+    files = [sys.modules[name].__file__ for name in (control.partition(":")[0], defined_in)]
+    return sorted({Path(file).resolve() for file in files if file is not None})
+
+
+def _hashes(paths: Iterable[Path], folder: Path) -> Hashes:
+    base = folder.resolve()
+    return {Path(os.path.relpath(path, base)).as_posix(): hash_of(path) for path in paths}
