@@ -28,6 +28,7 @@ from cosim.run.doctor import checks
 from cosim.run.execute import Finished, execute, execute_baseline
 from cosim.run.inspect import inspect_feeder
 from cosim.run.record import last_step
+from cosim.run.repeat import is_record, open_recorded
 from cosim.run.scenario import Scenario
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
@@ -57,6 +58,13 @@ ScenarioArgument = Annotated[
         help="a YAML file, or the name of a shipped scenario: " + ", ".join(shipped_scenarios())
     ),
 ]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        help="a YAML file, the folder of a record, which is repeated, or the name of a shipped scenario: "
+        + ", ".join(shipped_scenarios())
+    ),
+]
 MasterOption = Annotated[
     Path | None, typer.Option("--master", help="simulate this OpenDSS master instead of the scenario's")
 ]
@@ -64,7 +72,7 @@ MasterOption = Annotated[
 
 @app.command()
 def run(
-    scenario: ScenarioArgument,
+    scenario: RunArgument,
     over: Annotated[str, typer.Option(help="helics (separate processes) or local (this one)")] = "helics",
     folder: Annotated[
         Path | None, typer.Option("--out", help="folder of the record; default runs/NAME-TIME")
@@ -84,14 +92,17 @@ def run(
     - `cosim run ieee13`
     - `cosim run ieee123 --out runs/monday`
     - `cosim run my.yaml --over local --steps 8`
+    - `cosim run runs/monday` repeats a run, if the files it was made of are unchanged
     """
     _log(verbose=verbose)
-    study = replace(open_study(find_scenario(scenario), steps=steps, master=master), port=port)
+    study = replace(_study_to_run(scenario, steps, master), port=port)
+    if not baseline:
+        study = study.without_baseline()
     # Everything that can be found wrong is found before anything is written.
     opened = _checked(study)
     target = folder or _fresh_folder(study)
     finished = _with_bar(opened, target, over=over, overwrite=overwrite)
-    if baseline and study.scenario.baseline and study.scenario.control.type != "idle":
+    if study.scenario.baseline and study.scenario.control.type != "idle":
         _baseline(study, target)
     report = write_report(target)
     out.print(key_figures(report))
@@ -150,6 +161,20 @@ def schema() -> None:
 
 
 # --- parts of a command ---------------------------------------------------------------------------
+
+
+def _study_to_run(name: str, steps: int | None, master: Path | None) -> Study:
+    """The study of a scenario, or that of a record."""
+    folder = Path(name)
+    if name in shipped_scenarios() or not folder.is_dir():
+        return open_study(find_scenario(name), steps=steps, master=master)
+    if not is_record(folder):
+        raise ScenarioError(name, ["is a folder without manifest.json: neither a record nor a scenario"])
+    if steps is not None or master is not None:
+        raise ScenarioError(
+            name, ["is a record, which is repeated as it is; leave out --steps and --master"]
+        )
+    return open_recorded(folder)
 
 
 def _checked(study: Study) -> Assembly:

@@ -1,0 +1,96 @@
+"""From a record back to its study: the same scenario, from files that are still the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cosim.errors import ScenarioError
+from cosim.run.manifest import MANIFEST, SCENARIO, software_versions
+from cosim.run.scenario_file import load_scenario
+from cosim.run.sources import Hashes, feeder_hashes, hash_of
+from cosim.run.study import Study
+
+log = logging.getLogger(__name__)
+
+
+def is_record(folder: Path) -> bool:
+    """Whether a folder holds the record of a run."""
+    return (folder / MANIFEST).is_file()
+
+
+def open_recorded(folder: Path) -> Study:
+    """The study that a record was made of.
+
+    The same packages give the same numbers, to the last bit; a plan that ``solver_seconds`` stopped is the
+    exception. Other versions of packages are named in a warning.
+
+    Raises:
+        ScenarioError: the record does not hold its study, or a file it was made of is gone or has
+            changed; every one is named.
+    """
+    manifest = _manifest(folder)
+    sha256, origin = manifest["sha256"], manifest["study"]
+    home, master = Path(origin["folder"]), Path(origin["master"])
+    problems = [
+        *_changes("scenario", folder, {SCENARIO: sha256["scenario"]}),
+        *_changes("feeder file", master.parent, sha256["feeder_files"]),
+        *_additions(master, sha256["feeder_files"]),
+        *_changes("input file", home, sha256["inputs"]),
+        *_changes("controller's module", home, sha256["code"]),
+    ]
+    if problems:
+        raise ScenarioError(str(folder), problems)
+    _warn_of_versions(folder, manifest["versions"])
+    path = folder / SCENARIO
+    return Study(path, load_scenario(path), master, home=home)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(str(path), [f"cannot be read: {error}"]) from error
+    if not isinstance(manifest, dict) or "study" not in manifest:
+        raise ScenarioError(
+            str(path), ["does not tell the study: an earlier release wrote it; run the scenario itself"]
+        )
+    return manifest
+
+
+def _changes(what: str, folder: Path, recorded: Hashes) -> Iterator[str]:
+    """A sentence for each file that is not as it was recorded."""
+    for name, digest in recorded.items():
+        path = (folder / name).resolve()
+        if not path.is_file():
+            yield f"{what} {path} is missing; restore it, or run the scenario as it is now"
+        elif hash_of(path) != digest:
+            yield (
+                f"{what} {path} has changed since the run: sha256 {hash_of(path)[:12]}, was {digest[:12]}; "
+                "restore it, or run the scenario as it is now"
+            )
+
+
+def _additions(master: Path, recorded: Hashes) -> Iterator[str]:
+    """A sentence for each file of the feeder that was not there when the run was made."""
+    for name in feeder_hashes(master):
+        if name not in recorded:
+            path = (master.parent / name).resolve()
+            yield f"feeder file {path} was not there when the run was made; take it away"
+
+
+def _warn_of_versions(folder: Path, recorded: dict[str, str]) -> None:
+    now = software_versions()
+    other = [
+        f"{name} {recorded.get(name, 'absent')} (now {now.get(name, 'absent')})"
+        for name in sorted({*recorded, *now})
+        if recorded.get(name) != now.get(name)
+    ]
+    if other:
+        log.warning(
+            "%s was made with %s: results may differ in their last digits", folder, ", ".join(other)
+        )
