@@ -7,6 +7,7 @@ from dataclasses import replace
 from cosim.errors import ContractError
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.policy import make_controller
+from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 from federates.codec import (
     BELIEF,
@@ -35,7 +36,9 @@ def run_controller(study: Study, address: Address) -> None:
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
         text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
-        controller = make_controller(study, text_to_knowledge(text, site))
+        knowledge = text_to_knowledge(text, site)
+        controller = make_controller(study, knowledge)
+        controller = behind_sensors(controller, study.scenario.sensing, knowledge)
         controller.start(site)
         for step in range(grid.steps):
             session.advance(grid.second(step) + DECIDE_S)

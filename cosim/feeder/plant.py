@@ -339,6 +339,8 @@ class Feeder:
             network=network,
             no_network_reason=reason,
             capacitors=self._capacitors,
+            load_kw=self._model.loads.kw,
+            load_kvar=self._model.loads.kvar,
         )
 
     def _network(self, circuit: Circuit) -> tuple[RadialNetwork | None, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
@@ -43,6 +45,7 @@ class Site:
         network: the radial model, or None where the feeder has none.
         no_network_reason: why there is none (the loop, or what could not be read).
         capacitors: switched by controls; order of the vector per capacitor.
+        load_kw, load_kvar: nominal demand of each load.
     """
 
     contract_version: int
@@ -56,6 +59,8 @@ class Site:
     network: RadialNetwork | None
     no_network_reason: str = ""
     capacitors: tuple[str, ...] = ()
+    load_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
+    load_kvar: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def of_kind(self, kind: str) -> tuple[Device, ...]:
         """Devices of one kind, in order."""

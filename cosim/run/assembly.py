@@ -22,6 +22,7 @@ from cosim.run.knowledge import Knowledge
 from cosim.run.loop import PlantRole
 from cosim.run.policy import make_controller, needs_of_study
 from cosim.run.scenario_file import line_of
+from cosim.run.sensing_stage import behind_sensors
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
 from cosim.twin.model_error import ModelError
@@ -48,7 +49,8 @@ class Assembly:
 
     def __init__(self, study: Study, needs: Collection[Need] | None = None) -> None:
         self.study = study
-        self._needs = needs_of_study(study) if needs is None else frozenset(needs)
+        wanted = needs_of_study(study) | study.scenario.sensing.needs if needs is None else needs
+        self._needs = frozenset(wanted)
         model = compile_feeder(study)
         try:
             problems: Problems = []
@@ -105,7 +107,8 @@ class Assembly:
         Raises:
             CosimError: unknown names, a missing solver, a feeder the planner cannot use.
         """
-        return make_controller(self.study, self.knowledge)
+        controller = make_controller(self.study, self.knowledge)
+        return behind_sensors(controller, self.study.scenario.sensing, self.knowledge)
 
 
 def _place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:

@@ -19,6 +19,7 @@ from cosim.devices.kind import Config, Name, Share
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.sensing_stage import SensingConfig
 from cosim.run.series import Resample
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
@@ -260,6 +261,7 @@ class Scenario(Config):
     devices: tuple[DeviceConfig, ...] = Field((), description="devices of other kinds, each with its kind")
     siting: tuple[SitingRule, ...] = ()
     limits: LimitsConfig = LimitsConfig()
+    sensing: SensingConfig = SensingConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
     federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")

@@ -31,8 +31,11 @@ ITERATIONS = 3
 LEAST_NOISE = 1e-4
 """Standard deviation that a voltage or the import is at least taken to have, per unit or as a part."""
 LEAST_IMPORT_KVA = 1.0
-REJECTED_SIGMAS = 4.0
-"""A voltage that is off by more than this from its expected error is taken for a sensor that failed."""
+REJECTED_SIGMAS, MOST_REJECTED = 4.0, 5
+"""The voltage with the largest normalised residual is taken for that of a failed sensor above this many
+standard deviations, one at a time (largest normalised residual test, Abur and Exposito, chapter 5)."""
+LEAST_SHARE = 0.01
+"""Least variance of a residual, as a part of that of the noise: a voltage that nothing else checks."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +77,26 @@ class TwinEstimator:
         """
         known = reported.demand_kw + 1j * reported.demand_kvar
         present = np.isfinite(reported.voltage_pu)
-        for _ in range(2):
+        rejected: list[int] = []
+        while True:
             factor, covariance, slopes, flow = self._solve(reported, known, present)
-            off = np.abs(reported.voltage_pu - flow.voltage_pu[:, 0]) / max(
-                self._noise.voltage_pu, LEAST_NOISE
-            )
-            failed = present & (off > REJECTED_SIGMAS)
-            if not failed.any():
+            voltage_slopes = slopes[2:]
+            variance = np.einsum("ij,jk,ik->i", voltage_slopes, covariance, voltage_slopes)
+            residual = np.where(present, reported.voltage_pu - flow.voltage_pu[:, 0], 0.0)
+            noise = max(self._noise.voltage_pu, LEAST_NOISE) ** 2
+            normalised = np.abs(residual) / np.sqrt(np.maximum(noise - variance, LEAST_SHARE * noise))
+            worst = int(np.argmax(normalised))
+            if normalised[worst] <= REJECTED_SIGMAS or len(rejected) == MOST_REJECTED:
                 break
-            present = present & ~failed
-        voltage_slopes = slopes[2:]
-        variance = np.einsum("ij,jk,ik->i", voltage_slopes, covariance, voltage_slopes)
+            rejected.append(worst)
+            present[worst] = False
         demand = known * factor[self._group]
         return Belief(
             voltage_pu=flow.voltage_pu[:, 0].copy(),
             voltage_std_pu=np.sqrt(np.maximum(variance, 0.0)),
             demand_kw=demand.real.copy(),
             demand_kvar=demand.imag.copy(),
-            rejected=tuple(self._site.nodes[i] for i in np.flatnonzero(failed)),
+            rejected=tuple(self._site.nodes[i] for i in sorted(rejected)),
         )
 
     def _solve(

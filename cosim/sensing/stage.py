@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cosim.model.arrays import ComplexArray
 from cosim.model.roles import Controller
 from cosim.model.site import Site
 from cosim.model.state import Belief, Decision, Measurement
@@ -28,22 +27,15 @@ class SensingController:
         inner: the controller.
         sensors: what is measured, and how well.
         estimator: fills the gaps; None leaves them.
-        nominal_kva: demand of each load where nothing is known of it, kW + j kvar.
     """
 
-    def __init__(
-        self,
-        inner: Controller,
-        sensors: Sensors,
-        estimator: TwinEstimator | None,
-        nominal_kva: ComplexArray,
-    ) -> None:
+    def __init__(self, inner: Controller, sensors: Sensors, estimator: TwinEstimator | None) -> None:
         self._inner, self._sensors, self._estimator = inner, sensors, estimator
-        self._nominal = nominal_kva
         self._known: Measurement | None = None
 
     def start(self, site: Site) -> None:
         """Pass the facts of the site on."""
+        self._nominal = {"demand_kw": site.load_kw, "demand_kvar": site.load_kvar}
         self._inner.start(site)
 
     def step(self, measurement: Measurement) -> Decision:
@@ -67,18 +59,11 @@ class SensingController:
         """What is not reported, but for voltages, as it was last known."""
         known = self._known
         changes: dict[str, Any] = {}
-        for field, nominal in (
-            ("demand_kw", self._nominal.real),
-            ("demand_kvar", self._nominal.imag),
-            ("p_kw", None),
-            ("q_kvar", None),
-            ("stored_kwh", None),
-            ("available_kw", None),
-        ):
+        for field in ("demand_kw", "demand_kvar", "p_kw", "q_kvar", "stored_kwh", "available_kw"):
             values = getattr(reported, field)
             missing = ~np.isfinite(values)
             if missing.any():
-                before = nominal if nominal is not None else np.zeros_like(values)
+                before = self._nominal.get(field, np.zeros_like(values))
                 before = getattr(known, field) if known is not None else before
                 changes[field] = np.where(missing, before, values)
         return replace(reported, **changes)
