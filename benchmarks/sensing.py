@@ -85,9 +85,9 @@ def main() -> None:
     poor = poor_sensing(study)
     rows: dict[str, dict[str, float]] = {}
     for planner in options.planner:
-        chosen = control.model_copy(
-            update={"planner": control.planner.model_copy(update={"type": planner})}
-        )
+        # A lossless model needs a small cost of reactive power, or it circulates.
+        changed = {"type": planner, "reactive_cost_per_kvarh": 0.0 if planner == "tangent" else 0.002}
+        chosen = control.model_copy(update={"planner": control.planner.model_copy(update=changed)})
         for name, sensing in (
             ("perfect", {}),
             ("poor", poor),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -113,7 +113,11 @@ def decision_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
     )
 
 
-PLAN, BELIEF = Quantity("plan", "json"), Quantity("belief", "json")
+ANY_SIZE = -1
+"""A vector whose length is not known before it comes."""
+PLAN, PLANNED_VOLTAGE = Quantity("plan", "json"), Quantity("plan_voltage_pu", "vector", "pu", ANY_SIZE)
+BELIEF = Quantity("belief", "json")
+TELEMETRY = (PLAN, PLANNED_VOLTAGE, BELIEF)
 """Telemetry of the controller, for whoever wants it: the plan made at a step, and what the state was taken
 for. The feeder does not."""
 
@@ -191,7 +195,7 @@ def encode_decision(decision: Decision) -> dict[str, Value]:
         "owner": json.dumps(decision.owner),
         "source": json.dumps(str(decision.source)),
         "reason": json.dumps(decision.reason),
-        PLAN.name: "null" if decision.plan is None else str(_converter.dumps(decision.plan)),
+        **_encode_plan(decision.plan),
         BELIEF.name: "null" if decision.belief is None else str(_converter.dumps(decision.belief)),
     }
 
@@ -212,10 +216,24 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
         setpoints=_decode_setpoints("", values),
         source=Source(source),
         reason=json.loads(values["reason"]),
-        plan=None if plan == "null" else _converter.loads(plan, Plan),
+        plan=None if plan == "null" else _decode_plan(plan, values[PLANNED_VOLTAGE.name]),
         belief=None if belief == "null" else _converter.loads(belief, Belief),
         owner=json.loads(values["owner"]),
     )
+
+
+def _encode_plan(plan: Plan | None) -> dict[str, Value]:
+    """A plan as JSON, and its voltages, period by period, as a vector: they are most of it."""
+    if plan is None:
+        return {PLAN.name: "null", PLANNED_VOLTAGE.name: np.zeros(0)}
+    periods = len(plan.period_s)
+    bare = replace(plan, voltage_pu=np.zeros((periods, 0)))
+    return {PLAN.name: str(_converter.dumps(bare)), PLANNED_VOLTAGE.name: plan.voltage_pu.ravel()}
+
+
+def _decode_plan(text: str, voltage_pu: FloatArray) -> Plan:
+    plan: Plan = _converter.loads(text, Plan)
+    return replace(plan, voltage_pu=voltage_pu.reshape(len(plan.period_s), -1))
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Value]:
@@ -269,7 +287,7 @@ def check_value(quantity: Quantity, value: Value, *, sender: str, receiver: str)
     """
     topic = f"{sender}/{quantity.name}"
     if isinstance(value, np.ndarray):
-        if value.shape != (quantity.size,):
+        if quantity.size != ANY_SIZE and value.shape != (quantity.size,):
             raise ContractError(
                 f"{receiver} expected {quantity.size} values of {topic}, got {value.size}; "
                 "both must use the order of feeder/site"

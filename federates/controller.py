@@ -10,10 +10,9 @@ from cosim.run.policy import make_controller
 from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 from federates.codec import (
-    BELIEF,
     KNOWLEDGE,
-    PLAN,
     SITE,
+    TELEMETRY,
     Sizes,
     decision_quantities,
     decode_measurement,
@@ -29,7 +28,7 @@ def run_controller(study: Study, address: Address) -> None:
     grid, names = study.grid, study.scenario.federate
     controller_name, feeder = names("controller"), names("feeder")
     with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
-        session.publishes([*decision_quantities(Sizes()), PLAN, BELIEF])
+        session.publishes([*decision_quantities(Sizes()), *TELEMETRY])
         session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         session.initialize()
         session.execute()

@@ -8,9 +8,8 @@ from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
 from cosim.run.study import Study
 from federates.codec import (
-    BELIEF,
-    PLAN,
     SITE,
+    TELEMETRY,
     Sizes,
     decision_quantities,
     decode_decision,
@@ -30,7 +29,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
     with Session(recorder, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
         none = Sizes()
         session.subscribes(feeder, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
-        session.subscribes(controller, [*decision_quantities(none), PLAN, BELIEF])
+        session.subscribes(controller, [*decision_quantities(none), *TELEMETRY])
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])

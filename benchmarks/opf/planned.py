@@ -82,7 +82,6 @@ def plan_from(
         expected: by the program's own model.
         certificate: what is known of it.
     """
-    voltage = expected.voltage_pu
     return Plan(
         time_s=time_s,
         period_s=np.asarray(horizon.period_s, dtype=np.float64),
@@ -90,9 +89,9 @@ def plan_from(
         q_kvar=np.concatenate([storage_kva.imag, pv_kva.imag], axis=1),
         stored_kwh=stored_kwh,
         import_kw=np.asarray(expected.import_kva.real),
-        lowest_pu=voltage.min(axis=0),
-        highest_pu=voltage.max(axis=0),
-        next_voltage_pu=voltage[:, 0],
+        import_kvar=np.asarray(expected.import_kva.imag),
+        losses_kw=expected.losses_kw,
+        voltage_pu=np.ascontiguousarray(expected.voltage_pu.T),
         certificate=certificate,
     )
 

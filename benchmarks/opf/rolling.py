@@ -163,7 +163,7 @@ def planned_day(
     study: Study, planner: Planner, measurement: Measurement, forecast: Forecast, plan: Plan
 ) -> PlannedDay:
     """The plan with what its planner expects, which the next plan would overwrite."""
-    expected: Expected = planner.expected  # type: ignore[attr-defined]
+    expected = Expected(plan.import_kw + 1j * plan.import_kvar, plan.losses_kw, plan.voltage_pu.T)
     copied = Expected(expected.import_kva.copy(), expected.losses_kw.copy(), expected.voltage_pu.copy())
     switching = switching_of(planner, measurement, len(study.horizon))
     return PlannedDay(as_long_as_plan(study), plan, copied, switching, forecast.price_per_kwh)

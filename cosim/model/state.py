@@ -147,10 +147,11 @@ class Plan:
         period_s: length of each period, shape (period,).
         p_kw, q_kvar: set-points, shape (period, device).
         stored_kwh: shape (period + 1, device), the first row is now, by the exact law of each kind.
-        import_kw: predicted, shape (period,).
-        lowest_pu, highest_pu: predicted over all nodes, shape (period,).
-        next_voltage_pu: predicted for the first period, per node of the site.
+        import_kw, import_kvar, losses_kw: what the planner's own model expects, shape (period,).
+        voltage_pu: likewise, shape (period, node).
         certificate: what is proven about it.
+        relaxation_gap_kva: largest loss over the periods that a relaxation invents in each branch, shape
+            (node,); None if nothing is relaxed.
     """
 
     time_s: float
@@ -159,10 +160,26 @@ class Plan:
     q_kvar: FloatArray
     stored_kwh: FloatArray
     import_kw: FloatArray
-    lowest_pu: FloatArray
-    highest_pu: FloatArray
-    next_voltage_pu: FloatArray
+    import_kvar: FloatArray
+    losses_kw: FloatArray
+    voltage_pu: FloatArray
     certificate: Certificate
+    relaxation_gap_kva: FloatArray | None = None
+
+    @property
+    def lowest_pu(self) -> FloatArray:
+        """Expected lowest voltage of any node, shape (period,)."""
+        return np.asarray(self.voltage_pu.min(axis=1))
+
+    @property
+    def highest_pu(self) -> FloatArray:
+        """Expected highest voltage of any node, shape (period,)."""
+        return np.asarray(self.voltage_pu.max(axis=1))
+
+    @property
+    def next_voltage_pu(self) -> FloatArray:
+        """Expected in the first period, shape (node,)."""
+        return np.asarray(self.voltage_pu[0])
 
     def period_at(self, time_s: float) -> int | None:
         """Index of the period that holds a moment of the run, or None outside the plan."""

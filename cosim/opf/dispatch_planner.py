@@ -19,7 +19,6 @@ from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.devices.source_block import SourceBlock
-from cosim.opf.expected import Expected
 from cosim.opf.formulations.network_block import Formulation
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
@@ -51,10 +50,6 @@ class DispatchPlanner:
         horizon: the periods of every plan.
         options: see :class:`cosim.opf.options.PlannerOptions`.
 
-    Attributes:
-        expected: what the formulation's own model says of the last plan; None before the first.
-        relaxation_gap: of the last plan, see :class:`NetworkBlock`; None if nothing is relaxed.
-
     Raises:
         FormulationRefused: the formulation does not cover this feeder.
         SolverMissing, SolverUnsuited: see :class:`DispatchProblem`.
@@ -83,8 +78,7 @@ class DispatchPlanner:
         program = Program.of((self._energy, self._sources, self._network, self._import))
         self.problem = DispatchProblem(program, solver=options.solver, seconds=options.solver_seconds)
         self._earlier: Plan | None = None
-        self.expected: Expected | None = None
-        self.relaxation_gap: FloatArray | None = None
+        self._gap: FloatArray | None = None
 
     @property
     def program_size(self) -> ProgramSize:
@@ -118,10 +112,9 @@ class DispatchPlanner:
             return NoPlan(
                 "not_physical", f"the {self.name} plan cannot be: {error}", build_s, solved.solve_s
             )
-        self.expected, self.relaxation_gap = expected, gap
+        self._gap = gap
         self._import.adopt()
         stored_kwh = self._devices.roll_out(measurement.stored_kwh, energy_kw, measurement.time_s)
-        voltage = expected.voltage_pu
         plan = Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
@@ -129,10 +122,11 @@ class DispatchPlanner:
             q_kvar=np.concatenate([energy_kvar, source_kvar], axis=1),
             stored_kwh=stored_kwh,
             import_kw=np.asarray(expected.import_kva.real),
-            lowest_pu=voltage.min(axis=0),
-            highest_pu=voltage.max(axis=0),
-            next_voltage_pu=voltage[:, 0],
+            import_kvar=np.asarray(expected.import_kva.imag),
+            losses_kw=expected.losses_kw,
+            voltage_pu=np.ascontiguousarray(expected.voltage_pu.T),
             certificate=self._certificate(solved, build_s, stored_kwh),
+            relaxation_gap_kva=None if gap is None else np.abs(gap).max(axis=1),
         )
         first, self._earlier = self._earlier is None, plan
         # Where a battery's idling loss falls is only known once there is a plan.
@@ -172,7 +166,7 @@ class DispatchPlanner:
         return solved
 
     def _certificate(self, solved: Solved, build_s: float, stored_kwh: FloatArray) -> Certificate:
-        gap, constant = self.relaxation_gap, self._import.constant()
+        gap, constant = self._gap, self._import.constant()
         objective, optimality_gap = solved.objective + constant, None
         if gap is not None:
             # The exact flow of the plan now stands in the variables, and what it exceeds is paid for.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from cosim.model.arrays import ComplexArray, FloatArray
 
@@ -21,17 +20,3 @@ class Expected:
     import_kva: ComplexArray
     losses_kw: FloatArray
     voltage_pu: FloatArray
-
-
-@runtime_checkable
-class ExpectingPlanner(Protocol):
-    """A planner that says what it expects of the grid.
-
-    Attributes:
-        expected: of its last plan; None before the first.
-        relaxation_gap: of its last plan, the loss that each relaxed branch invents, kVA; None if nothing is
-            relaxed.
-    """
-
-    expected: Expected | None
-    relaxation_gap: FloatArray | None

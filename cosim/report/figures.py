@@ -475,13 +475,14 @@ def decision_time(record: Record) -> Any:
 
 def lead_time_errors(errors: tuple[LeadError, ...]) -> Any:
     """Mean and largest absolute error of import, stored energy and voltages, by lead time."""
-    panels = (
+    panels: tuple[tuple[str, str, str], ...] = (
         ("import (kW)", "import", "kw"),
         ("stored (kWh)", "stored", "kwh"),
         ("lowest (pu)", "lowest", "pu"),
         ("highest (pu)", "highest", "pu"),
+        *([("every node (pu)", "node", "pu")] if errors[0].node_mean_abs_pu is not None else []),
     )
-    figure = _panels(len(panels), 760)
+    figure = _panels(len(panels), 190 * len(panels))
     lead_h = np.array([error.lead_s for error in errors]) / 3600.0
     for row, (title, quantity, unit) in enumerate(panels, start=1):
         for kind, name, dash in (("mean_abs", "mean error", "solid"), ("max_abs", "largest error", "dot")):

@@ -25,6 +25,8 @@ class LeadError:
         stored_mean_abs_kwh, stored_max_abs_kwh: energy in all batteries at the end of the period.
         lowest_mean_abs_pu, lowest_max_abs_pu: lowest voltage of any node within the period.
         highest_mean_abs_pu, highest_max_abs_pu: highest voltage of any node within the period.
+        node_mean_abs_pu, node_max_abs_pu: voltage of every node, mean over the period; None where plans
+            keep none.
     """
 
     lead_s: float
@@ -37,6 +39,8 @@ class LeadError:
     lowest_max_abs_pu: float
     highest_mean_abs_pu: float
     highest_max_abs_pu: float
+    node_mean_abs_pu: float | None = None
+    node_max_abs_pu: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,46 @@ def lead_errors(record: Record) -> tuple[LeadError, ...]:
     stored_kwh = _by_lead(planned.stored_kwh - realised.stored_kwh, group, count)
     lowest_pu = _by_lead(planned.lowest_pu - realised.lowest_pu, group, count)
     highest_pu = _by_lead(planned.highest_pu - realised.highest_pu, group, count)
+    nodes = _node_errors(record)
     return tuple(
         LeadError(
-            float(lead_s), int(count[i]), *import_kw[i], *stored_kwh[i], *lowest_pu[i], *highest_pu[i]
+            float(lead_s),
+            int(count[i]),
+            *import_kw[i],
+            *stored_kwh[i],
+            *lowest_pu[i],
+            *highest_pu[i],
+            *nodes.get(float(lead_s), (None, None)),
         )
         for i, lead_s in enumerate(leads)
     )
+
+
+def _node_errors(record: Record) -> dict[float, tuple[float, float]]:
+    """Mean and largest absolute error of node voltages by lead time, over the plans that keep them."""
+    step_s = float(record.site.grid.step_s)
+    first = int(record.steps["step"].iloc[0])
+    voltage_pu = record.vector("voltage_pu")
+    summed = np.vstack([np.zeros(voltage_pu.shape[1]), np.cumsum(voltage_pu, axis=0)])
+    total: dict[float, list[float]] = {}
+    plans = record.steps[record.steps["plan_period_s"].notna()]
+    for step, lengths in zip(plans["step"], plans["plan_period_s"], strict=True):
+        expected = record.planned_voltage_pu(int(step))
+        if expected is None:
+            continue
+        lead_s = 0.0
+        for row, length_s in zip(expected, lengths, strict=True):
+            begin = int(step) - first + int(lead_s // step_s)
+            end = begin + max(int(length_s // step_s), 1)
+            if end > len(voltage_pu):
+                break
+            error = np.abs(row - (summed[end] - summed[begin]) / (end - begin))
+            found = total.setdefault(lead_s, [0.0, 0.0, 0.0])
+            found[0] += float(error.mean())
+            found[1] = max(found[1], float(error.max()))
+            found[2] += 1.0
+            lead_s += float(length_s)
+    return {lead: (found[0] / found[2], found[1]) for lead, found in total.items()}
 
 
 def planned_periods(record: Record) -> Periods:

@@ -6,6 +6,7 @@
     DIR/scenario.yaml      the scenario as it was run, see :mod:`cosim.run.manifest`
     DIR/site.json          names, ratings, network, map
     DIR/steps/*.parquet    one row per step
+    DIR/plans/*.npy        node voltages that each plan expects, float32, shape (period, node)
     DIR/baseline/          the same for the run without control
     DIR/metrics.json       key figures           (written by the report)
     DIR/report.html        the report
@@ -38,6 +39,10 @@ from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.loop import StepRecord
 
 STEPS_PER_PART = 96
+PLANS = "plans"
+MOST_PLANNED_VOLTAGES = 100_000
+"""Node voltages of a plan (periods times nodes) that are kept with the record; larger plans keep the lowest
+and the highest of each period, and the nodes of the first."""
 
 
 def json_converter() -> cattrs.preconf.json.JsonConverter:
@@ -95,11 +100,23 @@ class RecordWriter:
     def keep(self, record: StepRecord) -> None:
         """Write one step."""
         row = step_row(record, self._site)
+        if record.decision.plan is not None:
+            self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu)
         table = pa.Table.from_pylist([row], schema=_schema(row))
         _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table)
         self._recent.append(table)
         if len(self._recent) == STEPS_PER_PART:
             self._merge()
+
+    def _keep_voltages(self, step: int, voltage_pu: FloatArray) -> None:
+        """Write the voltages that a plan expects, unless they would outgrow everything else."""
+        if voltage_pu.size > MOST_PLANNED_VOLTAGES:
+            return
+        folder = self._folder.parent / PLANS
+        folder.mkdir(exist_ok=True)
+        side = folder / f"plan-{step:07d}.writing.npy"
+        np.save(side, voltage_pu.astype(np.float32))
+        side.replace(planned_voltage_file(self._folder.parent, step))
 
     def close(self) -> None:
         """Merge what is left into one part."""
@@ -185,7 +202,9 @@ def _belief_columns(belief: Belief | None) -> dict[str, Any]:
 
 def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
     """The plan made at a step; matrices row by row (period first). None where none was made."""
-    names = ("period_s", "import_kw", "lowest_pu", "highest_pu", "next_voltage_pu")
+    names = (
+        "period_s", "import_kw", "import_kvar", "losses_kw", "lowest_pu", "highest_pu", "next_voltage_pu",
+    )  # fmt: skip
     proof = tuple(Certificate.__dataclass_fields__)
     none = np.zeros((0, len(site.devices)))
     own = device_columns(
@@ -315,6 +334,11 @@ def last_step(folder: Path) -> int | None:
 # --- reading --------------------------------------------------------------------------------------
 
 
+def planned_voltage_file(folder: Path, step: int) -> Path:
+    """Where a record keeps the voltages that the plan of a step expects."""
+    return folder / PLANS / f"plan-{step:07d}.npy"
+
+
 @dataclass(frozen=True)
 class Record:
     """A run that can be read: finished, aborted, or still going on.
@@ -334,6 +358,11 @@ class Record:
     def vector(self, column: str) -> FloatArray:
         """A column of lists as a matrix, shape (step, entry)."""
         return np.array(self.steps[column].tolist(), dtype=np.float64).reshape(len(self.steps), -1)
+
+    def planned_voltage_pu(self, step: int) -> FloatArray | None:
+        """Voltages that the plan of a step expects, shape (period, node); None where none are kept."""
+        path = planned_voltage_file(self.folder, step)
+        return np.load(path).astype(np.float64) if path.is_file() else None
 
     @property
     def step_h(self) -> float:

@@ -10,19 +10,18 @@ from pathlib import Path
 import cattrs
 import numpy as np
 
-from cosim.errors import ContractError, RecordError, ScenarioError
+from cosim.errors import RecordError, ScenarioError
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
-from cosim.opf.expected import ExpectingPlanner
 from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.record import json_converter
 from cosim.run.study import Study
 
-FORMAT = 2
+FORMAT = 3
 _converter = json_converter()
 
 
@@ -36,11 +35,7 @@ class OpenLoopPlan:
         devices, kinds, nodes: names and kinds of devices, and nodes, in order.
         plan: the plan.
         price_per_kwh: that the plan expected, shape (period,).
-        import_kw, import_kvar, losses_kw: expected, shape (period,).
-        voltage_pu: expected, shape (period, node).
         branches: names of the elements that feed each node; empty where nothing is relaxed.
-        relaxation_gap_kva: largest loss the relaxation invents in each branch over the day, shape
-            (node,); empty where nothing is relaxed.
     """
 
     format: int
@@ -50,16 +45,37 @@ class OpenLoopPlan:
     nodes: tuple[str, ...]
     plan: Plan
     price_per_kwh: FloatArray
-    import_kw: FloatArray
-    import_kvar: FloatArray
-    losses_kw: FloatArray
-    voltage_pu: FloatArray
     branches: tuple[str, ...]
-    relaxation_gap_kva: FloatArray
 
     def of_kind(self, kind: str) -> list[int]:
         """Places of the devices of one kind."""
         return [i for i, name in enumerate(self.kinds) if name == kind]
+
+    @property
+    def import_kw(self) -> FloatArray:
+        """Expected import, shape (period,)."""
+        return self.plan.import_kw
+
+    @property
+    def import_kvar(self) -> FloatArray:
+        """Expected reactive import, shape (period,)."""
+        return self.plan.import_kvar
+
+    @property
+    def losses_kw(self) -> FloatArray:
+        """Expected losses, shape (period,)."""
+        return self.plan.losses_kw
+
+    @property
+    def voltage_pu(self) -> FloatArray:
+        """Expected voltages, shape (period, node)."""
+        return self.plan.voltage_pu
+
+    @property
+    def relaxation_gap_kva(self) -> FloatArray:
+        """Largest loss a relaxation invents in each branch; empty where nothing is relaxed."""
+        gap = self.plan.relaxation_gap_kva
+        return np.zeros(0) if gap is None else gap
 
     @property
     def hours(self) -> FloatArray:
@@ -147,20 +163,11 @@ def plan_day(study: Study) -> OpenLoopPlan | NoPlan:
 
 
 def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan:
-    """One plan with its expectation.
-
-    Raises:
-        ContractError: the planner does not say what it expects.
-    """
+    """One plan, with what is needed to replay it."""
     plan = planner.plan(day.measurement, day.forecast)
     if isinstance(plan, NoPlan):
         return plan
-    if not isinstance(planner, ExpectingPlanner) or planner.expected is None:
-        raise ContractError(
-            f"planner {study.scenario.control.planner.type} does not say what it expects of the grid; "
-            "only planners with an attribute 'expected' can be replayed"
-        )
-    expected, gap, site = planner.expected, planner.relaxation_gap, day.site
+    site, gap = day.site, plan.relaxation_gap_kva
     return OpenLoopPlan(
         format=FORMAT,
         study=study.to_json(),
@@ -169,12 +176,7 @@ def plan_with(planner: Planner, study: Study, day: Day) -> OpenLoopPlan | NoPlan
         nodes=site.nodes,
         plan=plan,
         price_per_kwh=day.forecast.price_per_kwh,
-        import_kw=np.asarray(expected.import_kva.real),
-        import_kvar=np.asarray(expected.import_kva.imag),
-        losses_kw=expected.losses_kw,
-        voltage_pu=np.ascontiguousarray(expected.voltage_pu.T),
         branches=() if gap is None or site.network is None else site.network.branches,
-        relaxation_gap_kva=np.zeros(0) if gap is None else np.abs(gap).max(axis=1),
     )
 
 

@@ -18,8 +18,8 @@ def plan_at(time_s: float, kw: list[float]) -> Plan:
     periods = len(kw)
     return Plan(
         time_s, np.full(periods, 900.0), np.array(kw)[:, None], np.zeros((periods, 1)),
-        np.zeros((periods + 1, 1)), np.zeros(periods), np.ones(periods), np.ones(periods),
-        np.ones(1), PROOF,
+        np.zeros((periods + 1, 1)), np.zeros(periods), np.zeros(periods), np.zeros(periods),
+        np.ones((periods, 1)), PROOF,
     )  # fmt: skip
 
 

@@ -16,8 +16,7 @@ from cosim.model.state import Decision, Setpoints, Source
 from cosim.run.assembly import Assembly
 from cosim.run.study import Study, open_study
 from federates.codec import (
-    BELIEF,
-    PLAN,
+    TELEMETRY,
     Quantity,
     Sizes,
     check_value,
@@ -69,7 +68,7 @@ def test_every_value_has_a_quantity_and_every_quantity_a_value(step):
     sizes = Sizes.of(site)
     for quantities, values in (
         (measurement_quantities(sizes), encode_measurement(measurement)),
-        ([*decision_quantities(sizes), PLAN, BELIEF], encode_decision(decision)),
+        ([*decision_quantities(sizes), *TELEMETRY], encode_decision(decision)),
         (outcome_quantities(sizes), encode_outcome(outcome)),
     ):
         assert {quantity.name for quantity in quantities} == set(values)

@@ -16,13 +16,11 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
-from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin, TwinFlow
-from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program_size import ProgramSize
 from cosim.opf.tangent.course import Course, Devices, Point
@@ -53,8 +51,6 @@ class TangentPlanner:
         twin: the controller's model of the feeder.
 
     Attributes:
-        expected: what the twin says of the last plan; None before the first.
-        relaxation_gap: nothing is relaxed: None.
         parts_s: seconds of the last plan by part: ``flows``, ``slopes``, ``programs``, ``other``.
 
     Raises:
@@ -76,8 +72,6 @@ class TangentPlanner:
         self._foreseen: Forecast | None = None
         self._foreseen_s = 0.0
         self._planned: Forecast | None = None
-        self.expected: Expected | None = None
-        self.relaxation_gap: FloatArray | None = None
         self.parts_s: dict[str, float] = {}
 
     @property
@@ -172,7 +166,6 @@ class TangentPlanner:
     ) -> Plan:
         dispatch, flow = point.dispatch, point.flow
         p_kw, q_kvar = self._fleet.planned(dispatch, measurement, forecast.available_kw)
-        self.expected = Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
         return Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
@@ -180,9 +173,9 @@ class TangentPlanner:
             q_kvar=q_kvar,
             stored_kwh=self._fleet.roll_out(measurement, p_kw),
             import_kw=flow.import_kva.real.copy(),
-            lowest_pu=flow.voltage_pu.min(axis=0),
-            highest_pu=flow.voltage_pu.max(axis=0),
-            next_voltage_pu=flow.voltage_pu[:, 0].copy(),
+            import_kvar=flow.import_kva.imag.copy(),
+            losses_kw=flow.losses_kw,
+            voltage_pu=np.ascontiguousarray(flow.voltage_pu.T),
             certificate=self._certificate(point, course, seconds),
         )
 
