@@ -102,7 +102,7 @@ def run(
     opened = _checked(study)
     target = folder or _fresh_folder(study)
     finished = _with_bar(opened, target, over=over, overwrite=overwrite)
-    if study.scenario.baseline and study.scenario.control.type != "idle":
+    if study.scenario.baseline and study.commanded:
         _baseline(study, target)
     report = write_report(target)
     out.print(key_figures(report))

@@ -1,19 +1,29 @@
-"""One registry for planners, forecasters and runners, on entry points.
+"""One registry for controllers, planners, forecasters and runners, and what each declares about itself.
 
 A package adds a planner by declaring an entry point in the group ``cosim.planners``; nothing here
-changes.
+changes. A class of a user's own is named ``module:Class`` instead. What the program must know about a
+plug-in stands on the plug-in, as attributes of a class or set by the decorators here, see
+:class:`Declaration`: no other module compares names of plug-ins.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast, get_args
+
+from pydantic import BaseModel, ConfigDict
 
 from cosim.errors import CosimError
 
-Group = Literal["cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"]
+Group = Literal[
+    "cosim.controllers", "cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"
+]
 Need = Literal["network", "twin", "truth"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
 radial network model, a twin of the feeder, the series that the plant will meet."""
@@ -23,24 +33,132 @@ ANY_NETWORK: frozenset[Need] = frozenset({"network"})
 T = TypeVar("T")
 
 
+class UnknownPlugin(CosimError):
+    """No plug-in of that name is installed or can be imported; the message lists those that are."""
+
+
+class WrongDeclaration(CosimError):
+    """What a plug-in declares about itself means nothing, or does not fit its arguments."""
+
+
+class Options(BaseModel):
+    """Base for the options of a plug-in: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+OptionsModel = type[BaseModel] | type[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a plug-in declares about itself; each attribute has the name of the plug-in's own.
+
+    Attributes:
+        needs: what it wants to know; what nobody needs is not built.
+        options: model of the options that it takes from a scenario, or ``dict`` for the mapping as it is
+            written. It gets them as keyword ``options``. None: it takes none.
+        seeded: it gets ``control.seed`` of the scenario as keyword ``seed``.
+        commands: of a controller, whether it commands devices; if not, the feeder stays as its master
+            says.
+        plans: of a controller, whether it is made of a forecaster, a planner and a rhythm.
+    """
+
+    needs: frozenset[Need] = ANY_NETWORK
+    options: OptionsModel | None = None
+    seeded: bool = False
+    commands: bool = True
+    plans: bool = False
+
+
+# --- how to declare -------------------------------------------------------------------------------
+
+
 def needs(*parts: Need) -> Callable[[T], T]:
     """Declare what a plug-in (a class, or a factory) wants to know; what nobody needs is not built."""
+    return _declare("needs", frozenset(parts))
 
+
+def options(model: OptionsModel) -> Callable[[T], T]:
+    """Declare the options that a plug-in takes from a scenario, best a model derived from Options."""
+    return _declare("options", model)
+
+
+def seeded(plugin: T) -> T:
+    """Declare that a plug-in takes the scenario's seed."""
+    return _declare("seeded", True)(plugin)
+
+
+def plans(plugin: T) -> T:
+    """Declare that a controller is made of a forecaster, a planner and a rhythm."""
+    return _declare("plans", True)(plugin)
+
+
+def commands_nothing(plugin: T) -> T:
+    """Declare that a controller leaves every device as the master says."""
+    return _declare("commands", False)(plugin)
+
+
+def _declare(name: str, value: object) -> Callable[[T], T]:
     def declare(plugin: T) -> T:
-        plugin.needs = frozenset(parts)  # type: ignore[attr-defined]
+        setattr(plugin, name, value)
         return plugin
 
     return declare
 
 
+# --- what was declared ----------------------------------------------------------------------------
+
+
+def declared(plugin: Any) -> Declaration:
+    """What a plug-in declares, with the usual answer where it says nothing.
+
+    Raises:
+        WrongDeclaration: an attribute of that name means something else.
+    """
+    usual = Declaration()
+    flags = {name: getattr(plugin, name, getattr(usual, name)) for name in ("seeded", "commands", "plans")}
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise _wrong(plugin, name, value, "True or False")
+    return Declaration(needs=needs_of(plugin), options=options_of(plugin), **flags)
+
+
 def needs_of(plugin: Any) -> frozenset[Need]:
-    """What a plug-in declared."""
-    found: frozenset[Need] = getattr(plugin, "needs", ANY_NETWORK)
+    """What a plug-in wants to know.
+
+    Raises:
+        WrongDeclaration: it declares something else under this name.
+    """
+    found = getattr(plugin, "needs", ANY_NETWORK)
+    if not isinstance(found, set | frozenset | tuple | list) or not set(found) <= set(get_args(Need)):
+        raise _wrong(plugin, "needs", found, f"a set of {', '.join(get_args(Need))}")
+    return frozenset(found)
+
+
+def options_of(plugin: Any) -> OptionsModel | None:
+    """Model of the options that a plug-in takes; None if it takes none.
+
+    Raises:
+        WrongDeclaration: it declares something else under this name.
+    """
+    found = getattr(plugin, "options", None)
+    if found is None or found is dict:
+        return cast("OptionsModel | None", found)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise _wrong(plugin, "options", found, "a pydantic model, or dict")
     return found
 
 
-class UnknownPlugin(CosimError):
-    """No plug-in of that name is installed; the message lists those that are."""
+def _wrong(plugin: Any, name: str, found: object, expected: str) -> WrongDeclaration:
+    who = getattr(plugin, "__qualname__", repr(plugin))
+    return WrongDeclaration(
+        f"{who}.{name} is {found!r}, expected {expected}; {name!r} is a name for what a plug-in declares "
+        "(see cosim.plugins.Declaration), rename what is meant otherwise"
+    )
+
+
+# --- by name --------------------------------------------------------------------------------------
 
 
 def names(group: Group) -> tuple[str, ...]:
@@ -48,12 +166,24 @@ def names(group: Group) -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=group)}))
 
 
-def load(group: Group, name: str) -> Any:
+def kind(group: Group) -> str:
+    """What a plug-in of a group is called in a sentence."""
+    return group.removeprefix("cosim.").removesuffix("s")
+
+
+def load(group: Group, name: str, beside: Path | None = None) -> Any:
     """The object a plug-in name stands for.
 
+    Args:
+        group: what kind of plug-in.
+        name: of an entry point, or ``module:Class``.
+        beside: folder in which a module may lie that is not installed.
+
     Raises:
-        UnknownPlugin: not installed.
+        UnknownPlugin: not installed, or it cannot be imported.
     """
+    if ":" in name:
+        return _imported(group, name, beside)
     for point in entry_points(group=group):
         if point.name == name:
             return point.load()
@@ -61,6 +191,18 @@ def load(group: Group, name: str) -> Any:
     near = difflib.get_close_matches(name, installed, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UnknownPlugin(
-        f"no {group.removeprefix('cosim.').removesuffix('s')} {name!r}{hint} "
-        f"(installed: {', '.join(installed) or 'none'})"
+        f"no {kind(group)} {name!r}{hint} (installed: {', '.join(installed) or 'none'}; "
+        "name one of your own module:Class)"
     )
+
+
+def _imported(group: Group, name: str, beside: Path | None) -> Any:
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+        raise UnknownPlugin(f"{kind(group)} {name!r} is no module:Class, e.g. my_module:MyClass")
+    if beside is not None and str(beside.resolve()) not in sys.path:
+        sys.path.append(str(beside.resolve()))
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UnknownPlugin(f"{kind(group)} {name!r} cannot be imported: {error}") from error

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
+from cosim.control.receding_horizon import Rhythm
+from cosim.model.exogenous import Exogenous
+from cosim.model.roles import Forecaster, Planner
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints, Source
+from cosim.model.twin import Twin
+from cosim.plugins import Need, Options, needs, options, plans, seeded
 
 
 class EchoController:
@@ -95,3 +102,75 @@ class FrugalController(EchoController):
         if loaded:
             raise RuntimeError(f"the controller's process has loaded {', '.join(loaded)}")
         super().start(site)
+
+
+# --- with declarations ----------------------------------------------------------------------------
+
+
+class EchoOptions(Options):
+    """Read by :class:`OptionsController`."""
+
+    scale: float = 1.0
+    shift_kw: float = 0.0
+
+
+@needs("twin", "truth")
+@options(EchoOptions)
+@seeded
+class OptionsController(EchoController):
+    """Keeps everything that it was given."""
+
+    def __init__(self, *, options: EchoOptions, seed: int, twin: Twin, truth: Exogenous) -> None:
+        self.options, self.seed, self.twin, self.truth = options, seed, twin, truth
+
+
+class MappingController(EchoController):
+    """Takes its options as they are written, and declares so by attributes."""
+
+    options = dict
+    needs = frozenset[Need]()
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.given = options
+
+
+class CarelessOptions(BaseModel):
+    """Ignores keys that it does not know, as pydantic models do by default."""
+
+    gain: float = 1.0
+
+
+class CarelessController(EchoController):
+    """Has such options."""
+
+    options = CarelessOptions
+
+    def __init__(self, options: CarelessOptions) -> None:
+        self.gain = options.gain
+
+
+@needs()
+@plans
+class PlanningController(EchoController):
+    """Is made of what the receding horizon is made of."""
+
+    def __init__(self, forecaster: Forecaster, planner: Planner, rhythm: Rhythm) -> None:
+        self.forecaster, self.planner, self.rhythm = forecaster, planner, rhythm
+
+
+class WatchingController(EchoController):
+    """Commands nothing."""
+
+    commands = False
+
+
+class OtherMeaningController(EchoController):
+    """Has a method with the name of a declaration."""
+
+    def plans(self) -> None:
+        """Something else."""
+
+
+@seeded
+class DeafController(EchoController):
+    """Declares that it takes a seed, and takes none."""

@@ -41,7 +41,7 @@ def plan(
     """
     study = open_study(find_scenario(scenario), master=master)
     if planner is not None:
-        study = study.with_planner(study.scenario.control.planner.model_copy(update={"type": planner}))
+        study = study.with_planner(study.scenario.control.planner.of_type(planner))
     made = plan_day(study)
     if isinstance(made, NoPlan):
         err.print(f"[red]no plan:[/red] {escape(made.reason)} (status {escape(made.status)})")

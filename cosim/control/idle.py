@@ -5,10 +5,11 @@ from __future__ import annotations
 from cosim.errors import ContractError
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints, Source
-from cosim.plugins import needs
+from cosim.plugins import commands_nothing, needs
 
 
 @needs()
+@commands_nothing
 class IdleController:
     """Leaves every device alone."""
 

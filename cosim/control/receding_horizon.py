@@ -10,6 +10,7 @@ from cosim.model.roles import Forecaster, Planner
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, NoPlan, Plan, Setpoints, Source
 from cosim.model.timegrid import Horizon
+from cosim.plugins import needs, plans
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ class Rhythm:
     acts_after_s: int = 0
 
 
+@needs()
+@plans
 class RecedingHorizonController:
     """Receding-horizon control with a ladder of fallbacks: plan, earlier plan, rest.
 

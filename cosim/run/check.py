@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from cosim import plugins
 from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.opf.problem import check_solver
-from cosim.plugins import Need
 from cosim.run.assembly import Assembly
+from cosim.run.choice import choices_of, controller_of
 from cosim.run.inputs import Problems
-from cosim.run.policy import controller_class
+from cosim.run.scenario import ControlConfig
 from cosim.run.scenario_file import line_of
 from cosim.run.study import Study
 
@@ -21,10 +18,9 @@ def check_study(study: Study) -> tuple[Problems, Assembly | None]:
     The controller is made too, so that what a planner refuses is found.
     """
     control_problems = _check_control(study)
-    # What the controller wants to know cannot be asked where its names are wrong.
-    needs = frozenset[Need]() if control_problems else None
     try:
-        assembly = Assembly(study, needs)
+        # What the controller wants to know cannot be asked where its names are wrong.
+        assembly = Assembly(_with_any_controller(study), ()) if control_problems else Assembly(study)
     except ScenarioError as error:
         return [*error.problems, *control_problems], None
     except FeederError as error:
@@ -39,21 +35,29 @@ def check_study(study: Study) -> tuple[Problems, Assembly | None]:
         return control_problems, None
 
 
+def _with_any_controller(study: Study) -> Study:
+    """The study, or where its controller cannot be found the same with the usual one, to see the rest."""
+    try:
+        study.commanded  # noqa: B018 - asks the controller
+    except CosimError:
+        return study.with_controller(ControlConfig().type)
+    return study
+
+
 def _check_control(study: Study) -> Problems:
-    problems: Problems = []
-    control = study.scenario.control
-    checks: list[tuple[tuple[str, ...], Callable[[], object]]] = []
-    if control.type == "receding_horizon":
-        checks = [
-            (("control", "forecast"), lambda: plugins.load("cosim.forecasters", control.forecast)),
-            (("control", "planner", "type"), lambda: plugins.load("cosim.planners", control.planner.type)),
-            (("control", "planner", "solver"), lambda: check_solver(control.planner.solver)),
-        ]
-    elif control.type != "idle":
-        checks = [(("control", "type"), lambda: controller_class(control.type, study.folder))]
-    for place, check in checks:
-        try:
-            check()
-        except CosimError as error:
-            problems.append(f"{line_of(study.path, place)}{'.'.join(place)}: {error}")
+    """Names, options and solver of controller, forecaster and planner."""
+    controller = controller_of(study)
+    problems = controller.problems()
+    try:
+        parts = choices_of(study)[1:]
+    except CosimError:
+        return problems
+    problems += [problem for part in parts for problem in part.problems()]
+    if not parts:  # and no solver
+        return problems
+    place = ("control", "planner", "solver")
+    try:
+        check_solver(study.scenario.control.planner.solver)
+    except CosimError as error:
+        problems.append(f"{line_of(study.path, place)}{'.'.join(place)}: {error}")
     return problems

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
+from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step, write_text
 from cosim.run.scenario import Scenario
 from cosim.run.sources import hash_of_feeder, sources_of
@@ -80,7 +81,7 @@ def _seeds(path: str, value: Any) -> Iterator[tuple[str, int]]:
     if isinstance(value, dict):
         for key, part in value.items():
             inner = f"{path}.{key}" if path else str(key)
-            if key == "seed" and part is not None:
+            if key == "seed" and isinstance(part, int):
                 yield inner, int(part)
             else:
                 yield from _seeds(inner, part)
@@ -109,11 +110,11 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """Effective scenario, versions, seeds and hashes of a study.
 
     Raises:
-        ScenarioError: the controller cannot be imported.
+        UnknownPlugin: a controller, a forecaster or a planner cannot be imported.
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
-    planner = scenario.control.planner.type if scenario.control.type == "receding_horizon" else None
+    planner = scenario.control.planner.type if study.plans else None
     return Provenance(
         text,
         {
@@ -147,12 +148,13 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
 def effective_scenario(study: Study) -> str:
     """The scenario as YAML, with the changes of the command line.
 
-    Every default is written out, so that other defaults of a later release change nothing. Without
-    control, what only a planner reads is left out.
+    Every default is written out, so that other defaults of a later release change nothing. Where nobody
+    plans, what only a planner reads is left out.
     """
-    idle = study.scenario.control.type == "idle"
-    unread = {"control": {"planner", "forecast", "twin"}} if idle else None
-    data = study.scenario.model_dump(mode="json", by_alias=True, exclude=unread)
+    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
+    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
+    exclude = None if study.plans else {"control": unread}
+    data = study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
     head = (
         f"# The scenario as it was run by {PACKAGE} {version(PACKAGE)}: changes of the command line are in "
         "it, every default\n"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
+import inspect
 from typing import cast
 
-from cosim import plugins
-from cosim.control.idle import IdleController
-from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
-from cosim.errors import ScenarioError
+from cosim.control.receding_horizon import Rhythm
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
-from cosim.plugins import Need, needs_of
+from cosim.plugins import Need, WrongDeclaration
+from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
 from cosim.run.knowledge import Knowledge
 from cosim.run.scenario import PlannerConfig, Scenario
 from cosim.run.study import Study
@@ -25,13 +21,7 @@ def needs_of_study(study: Study) -> frozenset[Need]:
     Raises:
         CosimError: an unknown name.
     """
-    control = study.scenario.control
-    if control.type == "idle":
-        return needs_of(IdleController)
-    if control.type != "receding_horizon":
-        return needs_of(controller_class(control.type, study.folder))
-    planner = plugins.load("cosim.planners", control.planner.type)
-    return needs_of(planner) | needs_of(plugins.load("cosim.forecasters", control.forecast))
+    return frozenset().union(*(choice.declared.needs for choice in choices_of(study)))
 
 
 def make_controller(study: Study, knowledge: Knowledge) -> Controller:
@@ -44,18 +34,16 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
     Raises:
         ScenarioError, CosimError: unknown names, a missing solver, a feeder the planner cannot use.
     """
-    control = study.scenario.control
-    if control.type == "idle":
-        return IdleController()
-    if control.type != "receding_horizon":
-        return cast("Controller", controller_class(control.type, study.folder)())
-    planner = make_planner(study, knowledge)
-    rhythm = Rhythm(
-        horizon=study.horizon,
-        interval_s=control.interval_s or study.grid.step_s,
-        acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
-    )
-    return RecedingHorizonController(make_forecaster(study, knowledge), planner, rhythm)
+    choice = controller_of(study)
+    parts: tuple[object, ...] = ()
+    if choice.declared.plans:
+        rhythm = Rhythm(
+            horizon=study.horizon,
+            interval_s=study.scenario.control.interval_s or study.grid.step_s,
+            acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
+        )
+        parts = (make_forecaster(study, knowledge), make_planner(study, knowledge), rhythm)
+    return cast("Controller", _made(choice, *parts, **_known(choice, knowledge, "twin", "truth")))
 
 
 def make_planner(study: Study, knowledge: Knowledge) -> Planner:
@@ -64,28 +52,9 @@ def make_planner(study: Study, knowledge: Knowledge) -> Planner:
     Raises:
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
-    planner = plugins.load("cosim.planners", study.scenario.control.planner.type)
-    options = planner_options(study.scenario)
-    return cast("Planner", planner(knowledge.site, study.horizon, options, knowledge.open_twin))
-
-
-def controller_class(name: str, folder: Path) -> type:
-    """The class that ``module:Class`` names; the module is installed or lies beside the scenario.
-
-    Raises:
-        ScenarioError: it is no such name, or cannot be imported.
-    """
-    module, _, attribute = name.partition(":")
-    if not attribute:
-        raise ScenarioError("control.type", [f"{name!r}: use receding_horizon, idle or module:Class"])
-    beside = str(folder.resolve())
-    if beside not in sys.path:
-        sys.path.append(beside)
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ScenarioError("control.type", [f"{name!r} cannot be imported: {error}"]) from error
-    return cast("type", found)
+    choice = planner_of(study)
+    parts = (knowledge.site, study.horizon, planner_options(study.scenario), knowledge.open_twin)
+    return cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
 
 
 def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:
@@ -94,10 +63,36 @@ def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:
     Raises:
         CosimError: an unknown name.
     """
-    forecaster = plugins.load("cosim.forecasters", study.scenario.control.forecast)
-    if "truth" in needs_of(forecaster):
-        return cast("Forecaster", forecaster(knowledge.site, knowledge.truth))
-    return cast("Forecaster", forecaster(knowledge.site))
+    choice = forecaster_of(study)
+    truth = (knowledge.truth,) if "truth" in choice.declared.needs else ()
+    parts = (knowledge.site, *truth)
+    return cast("Forecaster", _made(choice, *parts, **_known(choice, knowledge, "twin")))
+
+
+def _known(choice: Choice, knowledge: Knowledge, *by_name: Need) -> dict[str, object]:
+    """What a plug-in wants to know and gets as keyword ``twin`` or ``truth``."""
+    asked = choice.declared.needs.intersection(by_name)
+    found: dict[str, object] = {"twin": knowledge.open_twin()} if "twin" in asked else {}
+    return found | ({"truth": knowledge.truth} if "truth" in asked else {})
+
+
+def _made(choice: Choice, *parts: object, **known: object) -> object:
+    """The plug-in, made of its parts, what it wants to know, its options and its seed.
+
+    Raises:
+        ScenarioError: its options are wrong.
+        WrongDeclaration: it does not take what it declares.
+    """
+    keywords = {**known, **choice.keywords()}
+    try:
+        inspect.signature(choice.plugin).bind(*parts, **keywords)
+    except TypeError as error:
+        by_name = f" and by name {', '.join(keywords)}" if keywords else ""
+        raise WrongDeclaration(
+            f"{choice.who} does not take what it declares: it is called with {len(parts)} arguments"
+            f"{by_name}, but {error}; see cosim.plugins.Declaration"
+        ) from error
+    return cast("object", choice.plugin(*parts, **keywords))
 
 
 def planner_options(scenario: Scenario) -> PlannerOptions:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import (
     AwareDatetime,
     Field,
+    GetJsonSchemaHandler,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config, Name, Share
 from cosim.devices.pv import PvConfig, SitePv
@@ -23,6 +27,8 @@ from cosim.run.sensing_stage import SensingConfig
 from cosim.run.series import Resample
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
+PluginOptions = dict[str, Any]
+"""Read by the model that the plug-in declares, see :mod:`cosim.plugins`."""
 
 
 def _one_of(models: Sequence[type[Config]]) -> Any:
@@ -183,7 +189,8 @@ class TwinConfig(Config):
 class PlannerConfig(Config):
     """How plans are made."""
 
-    type: str = Field("lindistflow", description="name of an installed planner")
+    type: str = Field("lindistflow", description="an installed planner, or module:Class")
+    options: PluginOptions = Field({}, description="of this planner alone; it says which it takes")
     objective: ObjectiveConfig = ObjectiveConfig()
     terminal: TerminalConfig = TerminalConfig()
     complementarity: Literal["relaxed", "binary", "repair"] = Field(
@@ -209,17 +216,44 @@ class PlannerConfig(Config):
         None, description="stop a solve after this; the controller then falls back on its earlier plan"
     )
 
+    def of_type(self, name: str) -> PlannerConfig:
+        """The same for another planner, which does not take this one's own options."""
+        options = self.options if name == self.type else {}
+        return self.model_copy(update={"type": name, "options": options})
+
+
+class ForecastConfig(Config):
+    """What the controller believes about the coming periods; only a name stands for its type."""
+
+    type: str = Field("perfect", description="an installed forecaster, or module:Class")
+    options: PluginOptions = Field({}, description="of this forecaster; it says which it takes")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"type": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """A name or a mapping."""
+        mapping = handler(schema)
+        return {"anyOf": [{"type": "string", "description": "name of the forecaster"}, mapping]}
+
 
 class ControlConfig(Config):
     """The controller."""
 
     type: str = Field("receding_horizon", description="receding_horizon, idle, or module:Class")
+    options: PluginOptions = Field({}, description="of this controller; it says which it takes")
+    seed: NonNegativeInt = Field(0, description="of controller, planner and forecaster, if they take one")
     horizon_s: PositiveInt = 21_600
     interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
     tail: TailConfig | None = None
     twin: TwinConfig = TwinConfig()
-    forecast: str = Field("perfect", description="name of an installed forecaster")
+    forecast: ForecastConfig = ForecastConfig()
     planner: PlannerConfig = PlannerConfig()
 
 

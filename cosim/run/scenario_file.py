@@ -43,26 +43,37 @@ def line_of(path: Path, place: tuple[str | int, ...]) -> str:
     """``line N, `` for a key of a scenario file, or nothing if the key is not written there."""
     try:
         return _line(yaml.compose(path.read_text(encoding="utf-8")), place)
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return ""
 
 
 def _sentences(item: dict[str, Any], tree: yaml.Node | None) -> Iterator[str]:
     place = tuple(item["loc"])
-    message = str(item["msg"]).removeprefix("Value error, ")
     if not place:  # of the scenario as a whole: each line brings its key
-        for line in message.splitlines():
+        for line in message_of(item).splitlines():
             yield f"{_line(tree, tuple(line.partition(':')[0].split('.')))}{line}"
         return
+    message = message_of(item)
     if item["type"] == "extra_forbidden":
-        key = str(place[-1])
-        near = difflib.get_close_matches(key, _all_keys(), n=1)
-        message = f"unknown key{f'; did you mean {near[0]!r}?' if near else ''}"
-    elif item["type"] == "missing":
-        message = "is missing"
-    elif "input" in item and not isinstance(item["input"], dict | list):
-        message = f"{item['input']!r}: {message[0].lower()}{message[1:]}"
+        near = difflib.get_close_matches(str(place[-1]), _all_keys(), n=1)
+        message += f"; did you mean {near[0]!r}?" if near else ""
     yield f"{_line(tree, place)}{'.'.join(str(part) for part in place)}: {message}"
+
+
+def message_of(item: dict[str, Any]) -> str:
+    """What pydantic found wrong with one value, without its place.
+
+    Args:
+        item: one of ``ValidationError.errors()``.
+    """
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return "unknown key"
+    if item["type"] == "missing":
+        return "is missing"
+    if item["loc"] and "input" in item and not isinstance(item["input"], dict | list):
+        return f"{item['input']!r}: {message[0].lower()}{message[1:]}"
+    return message
 
 
 def _line(tree: yaml.Node | None, place: tuple[str | int, ...]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cosim.run.policy import controller_class
+from cosim.run.choice import choices_of
 from cosim.run.study import Study
 
 REFERENCE = re.compile(
@@ -31,7 +31,7 @@ class Sources:
     Attributes:
         feeder: the master and every file it leads to; names are relative to the folder of the master.
         inputs: series; names are relative to the folder of the study.
-        code: modules of a controller that does not ship with the package; names are absolute.
+        code: modules of a controller, a forecaster or a planner named ``module:Class``; names are absolute.
     """
 
     feeder: Hashes
@@ -43,12 +43,12 @@ def sources_of(study: Study) -> Sources:
     """Hashes of all files a study reads, as they are now.
 
     Raises:
-        ScenarioError: the controller cannot be imported.
+        UnknownPlugin: a controller, a forecaster or a planner cannot be imported.
     """
     return Sources(
         feeder=feeder_hashes(study.master),
         inputs=_hashes(input_files(study), study.folder),
-        code={str(path): hash_of(path) for path in controller_files(study)},
+        code={str(path): hash_of(path) for path in code_files(study)},
     )
 
 
@@ -96,17 +96,17 @@ def input_files(study: Study) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def controller_files(study: Study) -> list[Path]:
-    """Source of the module that ``module:Class`` names, and of the one that defines the class.
+def code_files(study: Study) -> list[Path]:
+    """Sources of the modules that are named ``module:Class``, and of those that define these classes.
 
     Raises:
-        ScenarioError: it cannot be imported.
+        UnknownPlugin: one cannot be imported.
     """
-    control = study.scenario.control.type
-    if control in ("idle", "receding_horizon"):
-        return []
-    defined_in = str(controller_class(control, study.folder).__module__)
-    files = [sys.modules[name].__file__ for name in (control.partition(":")[0], defined_in)]
+    modules: set[str] = set()
+    for choice in choices_of(study):
+        if choice.module is not None:
+            modules |= {choice.module, choice.plugin.__module__}
+    files = [sys.modules[name].__file__ for name in modules]
     return sorted({Path(file).resolve() for file in files if file is not None})
 
 

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cosim import plugins
 from cosim.errors import ScenarioError
 from cosim.model.timegrid import Horizon, TimeGrid
+from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
 from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario
@@ -34,7 +36,7 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the scenario start, and where a controller's module may lie."""
+        """Where relative paths of the scenario start, and where the module of a plug-in may lie."""
         return self.path.parent if self.home is None else self.home
 
     def without_control(self) -> Study:
@@ -59,6 +61,11 @@ class Study:
         control = self.scenario.control.model_copy(update={"planner": planner})
         return replace(self, scenario=self.scenario.model_copy(update={"control": control}))
 
+    def with_controller(self, name: str) -> Study:
+        """The same study with another controller."""
+        control = self.scenario.control.model_copy(update={"type": name})
+        return replace(self, scenario=self.scenario.model_copy(update={"control": control}))
+
     def to_json(self) -> str:
         """The study as it is now, for another process; :meth:`from_json` reads it back."""
         return json.dumps(
@@ -79,8 +86,26 @@ class Study:
 
     @property
     def commanded(self) -> bool:
-        """Whether anybody commands devices; without it the feeder is as its master says."""
-        return self.scenario.control.type != "idle"
+        """Whether anybody commands devices; without it the feeder is as its master says.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: the controller cannot be asked.
+        """
+        return self._controller().commands
+
+    @property
+    def plans(self) -> bool:
+        """Whether the controller is made of a forecaster and a planner.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: the controller cannot be asked.
+        """
+        return self._controller().plans
+
+    def _controller(self) -> Declaration:
+        """What the controller declares about itself."""
+        found = plugins.load("cosim.controllers", self.scenario.control.type, self.folder)
+        return plugins.declared(found)
 
     @property
     def grid(self) -> TimeGrid:

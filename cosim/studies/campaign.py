@@ -88,7 +88,7 @@ class CampaignConfig(Config):
             if low >= high:
                 raise ValueError(f"band {name!r}: {low:g} is not below {high:g}")
         for name, planner in self.formulations.items():
-            if planner.type not in plugins.names("cosim.planners"):
+            if ":" not in planner.type and planner.type not in plugins.names("cosim.planners"):
                 raise ValueError(
                     f"formulation {name!r}: no planner is called {planner.type!r}; there are "
                     f"{', '.join(plugins.names('cosim.planners'))}"

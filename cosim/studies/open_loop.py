@@ -19,6 +19,7 @@ from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.record import json_converter
+from cosim.run.scenario import ControlConfig
 from cosim.run.study import Study
 
 FORMAT = 3
@@ -143,8 +144,11 @@ def open_day(study: Study) -> Iterator[Day]:
     Raises:
         ScenarioError: the study does not fit together, or has no planner.
     """
-    if study.scenario.control.type != "receding_horizon":
-        raise ScenarioError(str(study.path), ["control.type: only receding_horizon makes plans"])
+    if not study.plans:
+        name = study.scenario.control.type
+        raise ScenarioError(
+            str(study.path), [f"control.type: {name!r} makes no plans; use e.g. {ControlConfig().type}"]
+        )
     with Assembly(study) as assembly:
         forecaster = make_forecaster(study, assembly.knowledge)
         measurement = assembly.feeder.measure(0)

@@ -41,6 +41,30 @@ def test_local_and_helics_records_are_identical(tmp_path, name, steps):
     assert local.vector("storage_kw").any(), "a run in which nothing happens proves nothing"
 
 
+NOISY = "tests.forecasters:NoisyTruth"
+
+
+@pytest.mark.usefixtures("importable_tests")
+def test_a_forecaster_of_ones_own_with_options_and_a_seed_is_the_same_over_both_drivers(
+    tmp_path, scenario_file
+):
+    forecast = {"type": NOISY, "options": {"demand_error": 0.2}}
+    records = {}
+    for seed in (0, 7):
+        scenario = scenario_file(
+            control={"horizon_s": 3600, "forecast": forecast, "seed": seed},
+            limits={"import_max_kw": 3300, "power_penalty_per_kwh": 1.0},
+        )
+        for over in ("local", "helics"):
+            records[over, seed] = run_over(over, scenario, tmp_path / str(seed), 4)
+        local, helics = (records[over, seed].steps for over in ("local", "helics"))
+        for column in set(local.columns) - CLOCKED:
+            pairs = zip(local[column], helics[column], strict=True)
+            assert all(same(one, other) for one, other in pairs), column
+    objectives = [records["local", seed].steps.plan_objective.tolist() for seed in (0, 7)]
+    assert objectives[0] != objectives[1], "another seed is another forecast"
+
+
 def test_the_same_run_twice_is_the_same_run(tmp_path):
     one = run_over("local", find_scenario("ieee13"), tmp_path / "one", 6)
     other = run_over("local", find_scenario("ieee13"), tmp_path / "other", 6)

@@ -1,0 +1,205 @@
+"""The plug-ins that a scenario names, each with the options that it gets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cosim import plugins
+from cosim.errors import CosimError, ScenarioError
+from cosim.plugins import Declaration, Group
+from cosim.run.scenario_file import line_of, message_of
+from cosim.run.study import Study
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plug-in as a scenario names it.
+
+    Attributes:
+        group: what kind of plug-in.
+        name: of an installed one, or ``module:Class``.
+        place: of the name in the scenario.
+        options: as written.
+        options_place: of the options in the scenario.
+        seed: of the scenario.
+        file: the scenario.
+        folder: in which the module may lie.
+    """
+
+    group: Group
+    name: str
+    place: Place
+    options: Mapping[str, Any]
+    options_place: Place
+    seed: int
+    file: Path
+    folder: Path
+
+    @cached_property
+    def plugin(self) -> Any:
+        """The class or factory.
+
+        Raises:
+            UnknownPlugin: there is none of this name.
+        """
+        return plugins.load(self.group, self.name, self.folder)
+
+    @property
+    def module(self) -> str | None:
+        """Of ``module:Class``; None for an installed one."""
+        module, _, attribute = self.name.partition(":")
+        return module if attribute else None
+
+    @cached_property
+    def declared(self) -> Declaration:
+        """What the plug-in declares about itself.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: there is none of this name, or it is none.
+        """
+        return plugins.declared(self.plugin)
+
+    @property
+    def who(self) -> str:
+        """The plug-in in a sentence."""
+        return f"{plugins.kind(self.group)} {self.name!r}"
+
+    def problems(self) -> list[str]:
+        """What is wrong with the name or with the options, each with its place."""
+        try:
+            return self._read_options()[1]
+        except CosimError as error:
+            return [self._at(self.place, str(error))]
+
+    def keywords(self) -> dict[str, Any]:
+        """Arguments that the plug-in declares: ``options``, ``seed``, both or none.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: there is none of this name, or it is none.
+            ScenarioError: the options are wrong.
+        """
+        read, problems = self._read_options()
+        if problems:
+            raise ScenarioError(str(self.file), problems)
+        found = {} if self.declared.options is None else {"options": read}
+        return {**found, "seed": self.seed} if self.declared.seeded else found
+
+    def _read_options(self) -> tuple[BaseModel | dict[str, Any] | None, list[str]]:
+        model = self.declared.options
+        if model is None:
+            refusal = [self._at(self.options_place, f"{self.who} takes no options")]
+            return None, refusal if self.options else []
+        if not issubclass(model, BaseModel):
+            return dict(self.options), []
+        keys = _keys_of(model)
+        # A model that ignores unknown keys would swallow what is misspelt.
+        open_to_all = model.model_config.get("extra") == "allow"
+        unknown = [key for key in self.options if key not in keys and not open_to_all]
+        problems = [
+            self._at((*self.options_place, key), f"unknown option{_hint(key, keys)} ({self._takes(keys)})")
+            for key in unknown
+        ]
+        try:
+            given = {key: value for key, value in self.options.items() if key not in unknown}
+            return model.model_validate(given), problems
+        except ValidationError as error:
+            problems += [
+                self._at((*self.options_place, *item["loc"]), message_of(dict(item)))
+                for item in error.errors()
+            ]
+            return None, problems
+
+    def _takes(self, keys: list[str]) -> str:
+        return f"{self.who} takes {', '.join(keys) or 'none'}"
+
+    def _at(self, place: Place, sentence: str) -> str:
+        return f"{line_of(self.file, place)}{'.'.join(str(part) for part in place)}: {sentence}"
+
+
+def _hint(key: str, keys: list[str]) -> str:
+    near = difflib.get_close_matches(key, keys, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _keys_of(model: type[BaseModel]) -> list[str]:
+    """Keys that a model reads, in the order of its fields."""
+    keys: list[str] = []
+    by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias or field.alias
+        if alias is None or by_name:
+            keys.append(name)
+        if isinstance(alias, str):
+            keys.append(alias)
+        elif alias is not None:
+            paths = alias.convert_to_aliases()
+            keys += [str(path[0]) for path in (paths if isinstance(paths[0], list) else [paths])]
+    return keys
+
+
+def choices_of(study: Study) -> tuple[Choice, ...]:
+    """The controller of a study, and if it plans also its forecaster and its planner.
+
+    Raises:
+        UnknownPlugin, WrongDeclaration: there is no such controller.
+    """
+    controller = controller_of(study)
+    return (
+        (controller, forecaster_of(study), planner_of(study))
+        if controller.declared.plans
+        else (controller,)
+    )
+
+
+def controller_of(study: Study) -> Choice:
+    """The controller that a study names."""
+    control = study.scenario.control
+    return Choice(
+        group="cosim.controllers",
+        name=control.type,
+        place=("control", "type"),
+        options=control.options,
+        options_place=("control", "options"),
+        seed=control.seed,
+        file=study.path,
+        folder=study.folder,
+    )
+
+
+def planner_of(study: Study) -> Choice:
+    """The planner that a study names."""
+    control = study.scenario.control
+    return Choice(
+        group="cosim.planners",
+        name=control.planner.type,
+        place=("control", "planner", "type"),
+        options=control.planner.options,
+        options_place=("control", "planner", "options"),
+        seed=control.seed,
+        file=study.path,
+        folder=study.folder,
+    )
+
+
+def forecaster_of(study: Study) -> Choice:
+    """The forecaster that a study names."""
+    control = study.scenario.control
+    return Choice(
+        group="cosim.forecasters",
+        name=control.forecast.type,
+        place=("control", "forecast"),
+        options=control.forecast.options,
+        options_place=("control", "forecast", "options"),
+        seed=control.seed,
+        file=study.path,
+        folder=study.folder,
+    )
