@@ -19,8 +19,8 @@ from cosim.model.arrays import FloatArray
 from cosim.model.site import CONTRACT_VERSION, Site
 from cosim.model.state import Applied, Belief, Decision, Measurement, Plan, Setpoints, Source, StepResult
 from cosim.run.feedback import InForce
+from cosim.run.json_values import json_converter
 from cosim.run.loop import Outcome
-from cosim.run.record import json_converter
 
 Kind = Literal["vector", "double", "int", "json"]
 Value = FloatArray | float | int | str

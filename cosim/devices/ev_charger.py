@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from cosim.devices.bounds import EnergyBounds, each
@@ -234,6 +233,9 @@ def _read(rule: SessionFile, place: Placement) -> tuple[Session, ...]:
     Raises:
         SeriesError: the file, a column, a time zone or an order is missing; the row is named.
     """
+    # Only who opens a study reads files; a controller's process has no use for pandas.
+    import pandas as pd
+
     path, grid = (place.folder / rule.file).resolve(), place.grid
     if grid is None:
         return ()

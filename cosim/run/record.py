@@ -20,22 +20,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cattrs
-import cattrs.preconf.json
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from cattrs.gen import make_dict_unstructure_fn
 
 from cosim.devices.pv import PV
-from cosim.devices.registry import by_kind, device_kind, device_kinds
+from cosim.devices.registry import by_kind, device_kinds
 from cosim.devices.storage import STORAGE
 from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
-from cosim.model.device import Device
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
+from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 
 STEPS_PER_PART = 96
@@ -43,40 +40,6 @@ PLANS = "plans"
 MOST_PLANNED_VOLTAGES = 100_000
 """Node voltages of a plan (periods times nodes) that are kept with the record; larger plans keep the lowest
 and the highest of each period, and the nodes of the first."""
-
-
-def json_converter() -> cattrs.preconf.json.JsonConverter:
-    """Values of :mod:`cosim.model` to JSON and back, arrays as plain lists; exact for doubles."""
-    converter = cattrs.preconf.json.make_converter()
-    converter.register_unstructure_hook_func(_is_array, lambda array: array.tolist())
-    converter.register_structure_hook_func(_is_array, _to_array)
-    register_devices(converter)
-    return converter
-
-
-def register_devices(converter: cattrs.Converter) -> None:
-    """Let a converter write devices with their kind, and read them back as their kind's rating."""
-
-    def write(device: Device) -> dict[str, Any]:
-        own = make_dict_unstructure_fn(type(device), converter)
-        return {"kind": device.kind, **own(device)}
-
-    def read(values: dict[str, Any], _type: Any) -> Device:
-        rating = device_kind(values["kind"]).rating
-        rest = {name: value for name, value in values.items() if name != "kind"}
-        return converter.structure(rest, rating)
-
-    converter.register_unstructure_hook_func(lambda kind: kind is Device, write)
-    converter.register_structure_hook_func(lambda kind: kind is Device, read)
-
-
-def _is_array(kind: Any) -> bool:
-    return getattr(kind, "__origin__", kind) is np.ndarray
-
-
-def _to_array(values: Any, kind: Any) -> np.ndarray:
-    scalar = kind.__args__[1].__args__[0]
-    return np.asarray(values, dtype=scalar)
 
 
 # --- writing --------------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.sensing_stage import SensingConfig
-from cosim.run.series import Resample
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 PluginOptions = dict[str, Any]
@@ -45,6 +44,10 @@ else:
     # Whatever kinds are installed: nobody lists them here.
     SitingRule = _one_of([kind.siting for kind in device_kinds() if kind.siting])
     DeviceConfig = _one_of([kind.config for kind in device_kinds() if not kind.scenario_key])
+
+
+Resample = Literal["refuse", "hold", "mean", "linear"]
+"""What may be done where the rows of a series are not the steps of a run."""
 
 
 class FeederConfig(Config):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
+from cosim.run.scenario import Resample
 
-Resample = Literal["refuse", "hold", "mean", "linear"]
 TIME_COLUMN = "time"
 
 

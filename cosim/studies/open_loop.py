@@ -17,8 +17,8 @@ from cosim.model.roles import Planner
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.run.assembly import Assembly
+from cosim.run.json_values import json_converter
 from cosim.run.policy import make_forecaster, make_planner
-from cosim.run.record import json_converter
 from cosim.run.scenario import ControlConfig
 from cosim.run.study import Study
 

@@ -34,7 +34,8 @@ from cosim.report.metrics import (
     same_steps,
 )
 from cosim.report.table import key_figures
-from cosim.run.record import Record, json_converter
+from cosim.run.json_values import json_converter
+from cosim.run.record import Record
 
 START = datetime(2024, 6, 21, tzinfo=timezone(timedelta(hours=-7)))
 STORAGE = StorageRating(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cosim.errors import ScenarioError
+from cosim.plugins import UnknownPlugin
 from cosim.run.execute import execute, execute_baseline
 from cosim.run.manifest import effective_scenario, seeds_of, software_versions
 from cosim.run.scenario import Scenario
@@ -37,7 +37,9 @@ def test_a_manifest_tells_status_seeds_and_hashes(scenario_file, tmp_path):
     study = open_study(scenario_file(siting=SITING))
     manifest = run(study, tmp_path / "run")
     assert (manifest["status"], manifest["last_step"]) == ("complete", 5)
-    assert manifest["seeds"] == {"siting[0].seed": 41, "control.twin.seed": 0}
+    assert manifest["seeds"] == {
+        "siting[0].seed": 41, "sensing.seed": 0, "control.seed": 0, "control.twin.seed": 0,
+    }  # fmt: skip
     assert manifest["sha256"]["scenario"] == sha256(tmp_path / "run" / "scenario.yaml")
     assert len(manifest["sha256"]["feeder"]) == 64
     assert manifest["versions"] == software_versions()
@@ -77,7 +79,7 @@ def test_the_module_of_a_controller_is_hashed(scenario_file, tmp_path):
 
 def test_a_controller_that_is_not_there_leaves_no_folder(scenario_file, tmp_path):
     study = open_study(scenario_file(control={"type": "no_such_module:Mine"}))
-    with pytest.raises(ScenarioError, match="cannot be imported"):
+    with pytest.raises(UnknownPlugin, match="cannot be imported"):
         run(study, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -96,7 +98,10 @@ def test_a_seed_is_found_wherever_it_stands(scenario_file):
     scenario = load_scenario(
         scenario_file(siting=SITING * 2, control={"horizon_s": 3600, "twin": {"seed": 7}})
     )
-    assert seeds_of(scenario) == {"siting[0].seed": 41, "siting[1].seed": 41, "control.twin.seed": 7}
+    assert seeds_of(scenario) == {
+        "siting[0].seed": 41, "siting[1].seed": 41, "sensing.seed": 0, "control.seed": 0,
+        "control.twin.seed": 7,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())

@@ -9,8 +9,9 @@ from cosim.errors import RecordError
 from cosim.model.site import Site
 from cosim.run.assembly import Assembly
 from cosim.run.execute import execute
+from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
-from cosim.run.record import RecordWriter, json_converter, prepare_folder, read_record
+from cosim.run.record import RecordWriter, prepare_folder, read_record
 from cosim.run.study import open_study
 
 
