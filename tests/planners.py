@@ -39,4 +39,4 @@ class CautiousPlanner:
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         plan = self._bold.plan(measurement, forecast)
-        return plan if isinstance(plan, NoPlan) else replace(plan, storage_kw=self._share * plan.storage_kw)
+        return plan if isinstance(plan, NoPlan) else replace(plan, p_kw=self._share * plan.p_kw)

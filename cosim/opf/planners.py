@@ -1,8 +1,8 @@
 """The planners that come with the package.
 
-Each takes the site, the horizon, the options and a function that opens the controller's own model of
-the feeder, which most have no use for. Each imports what it needs when it is asked for: cvxpy and its
-solvers take 70 MB that planner tangent does without.
+Each takes the site, the horizon, the options that planners share and a function that opens the
+controller's own model of the feeder, which these have no use for. Each imports what it needs when it is
+asked for: cvxpy and its solvers take 70 MB that planner :mod:`cosim.opf.tangent.planner` does without.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from cosim.plugins import needs
 
 if TYPE_CHECKING:
     from cosim.opf.dispatch_planner import DispatchPlanner
-    from cosim.opf.tangent.planner import TangentPlanner
 
 
 @needs("network")
@@ -66,11 +65,3 @@ def copper_plate(
     from cosim.opf.formulations.copper_plate import CopperPlate
 
     return DispatchPlanner("copper_plate", CopperPlate, site, horizon, options)
-
-
-@needs("twin")
-def tangent(site: Site, horizon: Horizon, options: PlannerOptions, twin: OpenTwin) -> TangentPlanner:
-    """On exact flows, for every feeder the twin covers, unbalanced or meshed."""
-    from cosim.opf.tangent.planner import TangentPlanner
-
-    return TangentPlanner(site, horizon, options, twin())

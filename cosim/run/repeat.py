@@ -40,7 +40,7 @@ def open_recorded(folder: Path) -> Study:
         *_changes("feeder file", master.parent, sha256["feeder_files"]),
         *_additions(master, sha256["feeder_files"]),
         *_changes("input file", home, sha256["inputs"]),
-        *_changes("controller's module", home, sha256["code"]),
+        *_changes("module of a plug-in", home, sha256["code"]),
     ]
     if problems:
         raise ScenarioError(str(folder), problems)

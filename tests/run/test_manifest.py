@@ -38,7 +38,7 @@ def test_a_manifest_tells_status_seeds_and_hashes(scenario_file, tmp_path):
     manifest = run(study, tmp_path / "run")
     assert (manifest["status"], manifest["last_step"]) == ("complete", 5)
     assert manifest["seeds"] == {
-        "siting[0].seed": 41, "sensing.seed": 0, "control.seed": 0, "control.twin.seed": 0,
+        "siting[0].seed": 41, "control.seed": 0, "control.twin.seed": 0, "sensing.seed": 0,
     }  # fmt: skip
     assert manifest["sha256"]["scenario"] == sha256(tmp_path / "run" / "scenario.yaml")
     assert len(manifest["sha256"]["feeder"]) == 64
@@ -77,6 +77,17 @@ def test_the_module_of_a_controller_is_hashed(scenario_file, tmp_path):
     assert sources_of(study).code == {str(module): sha256(module)}
 
 
+def test_modules_of_forecaster_and_planner_are_hashed_where_they_are_read(scenario_file):
+    control = {
+        "horizon_s": 3600,
+        "forecast": "tests.forecasters:NoisyTruth",
+        "planner": {"type": "tests.planners:CautiousPlanner", "options": {"share": 1}},
+    }
+    study = open_study(scenario_file(control=control))
+    assert {Path(name).name for name in sources_of(study).code} == {"forecasters.py", "planners.py"}
+    assert sources_of(study.without_control()).code == {}
+
+
 def test_a_controller_that_is_not_there_leaves_no_folder(scenario_file, tmp_path):
     study = open_study(scenario_file(control={"type": "no_such_module:Mine"}))
     with pytest.raises(UnknownPlugin, match="cannot be imported"):
@@ -96,11 +107,10 @@ def test_versions_name_every_requirement():
 
 def test_a_seed_is_found_wherever_it_stands(scenario_file):
     scenario = load_scenario(
-        scenario_file(siting=SITING * 2, control={"horizon_s": 3600, "twin": {"seed": 7}})
+        scenario_file(siting=SITING * 2, control={"horizon_s": 3600, "seed": 3, "twin": {"seed": 7}})
     )
     assert seeds_of(scenario) == {
-        "siting[0].seed": 41, "siting[1].seed": 41, "sensing.seed": 0, "control.seed": 0,
-        "control.twin.seed": 7,
+        "siting[0].seed": 41, "siting[1].seed": 41, "control.seed": 3, "control.twin.seed": 7, "sensing.seed": 0,
     }  # fmt: skip
 
 

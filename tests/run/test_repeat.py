@@ -136,7 +136,7 @@ def test_a_controller_that_was_edited_is_named(scenario_file, tmp_path):
     run(study, tmp_path / "first")
     assert open_recorded(tmp_path / "first").folder == tmp_path
     module.write_text("class Mine: pass\n")
-    with pytest.raises(ScenarioError, match=f"controller's module {module} has changed"):
+    with pytest.raises(ScenarioError, match=f"module of a plug-in {module} has changed"):
         open_recorded(tmp_path / "first")
 
 

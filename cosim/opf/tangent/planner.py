@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from pydantic import Field, PositiveInt
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
@@ -20,7 +21,7 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Quantity, Twin, TwinFlow
+from cosim.model.twin import OpenTwin, Quantity, Twin, TwinFlow
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program_size import ProgramSize
 from cosim.opf.tangent.course import Course, Devices, Point
@@ -31,14 +32,22 @@ from cosim.opf.tangent.merit import NetworkCost
 from cosim.opf.tangent.qp.solve import ROUTES, SolverName
 from cosim.opf.tangent.qp.starting_point import Warm
 from cosim.opf.tangent.search import Search
+from cosim.plugins import Options, needs, options
 
-MOST_PROGRAMS, MOST_WARM_PROGRAMS = 16, 8
-"""Quadratic programs per plan; fewer where an earlier plan is at hand, and the next one soon."""
 KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""
 MOST_REPAIRS = 5
 JUST_BEFORE_S = 1.0
 """So long before a decision the earlier plan's period is the one that led to what is measured."""
+
+
+class TangentOptions(Options):
+    """What a scenario may ask of this planner alone."""
+
+    iteration_limit: PositiveInt = Field(16, description="quadratic programs of a first plan, at most")
+    warm_iteration_limit: PositiveInt = Field(
+        8, description="quadratic programs of a plan that follows another, at most"
+    )
 
 
 class TangentPlanner:
@@ -49,6 +58,7 @@ class TangentPlanner:
         horizon: the periods of every plan.
         options: see :class:`cosim.opf.options.PlannerOptions`.
         twin: the controller's model of the feeder.
+        own: options that no other planner takes.
 
     Attributes:
         parts_s: seconds of the last plan by part: ``flows``, ``slopes``, ``programs``, ``other``.
@@ -58,9 +68,17 @@ class TangentPlanner:
         SolverUnsuited: the solver is none for these programs.
     """
 
-    def __init__(self, site: Site, horizon: Horizon, options: PlannerOptions, twin: Twin) -> None:
+    def __init__(
+        self,
+        site: Site,
+        horizon: Horizon,
+        options: PlannerOptions,
+        twin: Twin,
+        own: TangentOptions | None = None,
+    ) -> None:
         _must_suit(site, options)
         self._horizon, self._options, self._twin = horizon, options, twin
+        self._own = own or TangentOptions()
         self._threads = ThreadpoolController()
         self._fleet = Fleet(site, horizon, options)
         self._cost = NetworkCost(options.objective, options.limits, horizon, twin)
@@ -92,7 +110,7 @@ class TangentPlanner:
     ) -> Plan | NoPlan:
         most_s = self._options.solver_seconds
         course = Course(
-            MOST_WARM_PROGRAMS if soon_again else MOST_PROGRAMS,
+            self._own.warm_iteration_limit if soon_again else self._own.iteration_limit,
             soon_again,
             None if most_s is None else started + most_s,
         )
@@ -230,6 +248,22 @@ class TangentPlanner:
         if course.end == "stopped":
             said.append(f"stopped after {course.programs} programs, not proven to be optimal")
         return "; ".join(said) if said else "locally optimal on the exact power flow"
+
+
+@needs("twin")
+@options(TangentOptions)
+def tangent(
+    site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: TangentOptions
+) -> TangentPlanner:
+    """The planner for a scenario.
+
+    Args:
+        site, horizon: facts of the plant, and the periods of every plan.
+        common: options that planners share.
+        twin: opens the controller's model of the feeder.
+        options: of this planner alone.
+    """
+    return TangentPlanner(site, horizon, common, twin(), options)
 
 
 def _must_suit(site: Site, options: PlannerOptions) -> None:
