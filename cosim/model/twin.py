@@ -106,7 +106,10 @@ class Twin(Protocol):
         ...
 
     def at_rest(self, periods: int) -> TwinFlow:
-        """The measured switching state in some periods, as a start for flows."""
+        """Warm start for :meth:`flow` with the measured taps and capacitors in every period.
+
+        It is not a solved power flow: all load and device powers are zero, ``converged`` is true.
+        """
         ...
 
     def flow(
@@ -119,7 +122,10 @@ class Twin(Protocol):
         ...
 
     def moved(self, flow: TwinFlow, period: IntArray) -> TwinFlow:
-        """The given periods of a flow, in the given order: what an earlier plan says of a later horizon."""
+        """Horizon shift: the given periods of a flow, in the given order, shape (new period,).
+
+        The result is a warm start for :meth:`flow`, and sensitivities are exact at it.
+        """
         ...
 
     def rating_kva(self, quantity: Quantity) -> FloatArray:
@@ -131,7 +137,11 @@ class Twin(Protocol):
         ...
 
     def cost_slope(self, flow: TwinFlow, prices: Prices, worth: FloatArray) -> Slope:
-        """Slope of the cost less that of the regulated voltages at a worth, one row per period."""
+        """Sensitivity of the cost to the device powers, one row per period.
+
+        It is ``dc/dx - worth dr/dx`` with cost c, regulated voltages r and taps held. With ``worth`` of
+        :meth:`tap_worth` it is the sensitivity with taps free; with zeros it is that with taps held.
+        """
         ...
 
     def regulated(self, flow: TwinFlow) -> FloatArray:
@@ -139,10 +149,12 @@ class Twin(Protocol):
         ...
 
     def tap_worth(self, flow: TwinFlow, prices: Prices) -> FloatArray:
-        """Cost per part of each regulated voltage that its tap gives back, shape (regulator, period).
+        """Regulator sensitivity: marginal cost of each regulated voltage, shape (regulator, period).
 
-        Zero where taps cannot follow, or no control is believed to react. Periods in which controls hunt
-        are held in flows, but their taps do move in the feeder, and count.
+        The unit is currency per 1 pu of the set voltage. It is the w of ``w G = g``: g is the sensitivity
+        of the cost to the taps, G that of the regulated voltages to the taps. It is zero where a tap is
+        not free to move and in a twin with frozen controls. Hunting periods are included: flows hold
+        their taps, but the taps move in the feeder.
         """
         ...
 
@@ -163,7 +175,10 @@ class Twin(Protocol):
         ...
 
     def near_jump(self, flow: TwinFlow) -> int:
-        """Loads so near a voltage where their law jumps that there may be another flow."""
+        """Number of loads that are close to a discontinuity of their load model in any period.
+
+        The power flow may then have more than one solution.
+        """
         ...
 
     def loss_curvature(self, flow: TwinFlow, period: int, modes: int) -> LossCurvature:

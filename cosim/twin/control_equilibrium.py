@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class InnerFlow:
     states: States
     hunting_periods: Hunting
     gains: dict[int, Gain] = field(default_factory=dict)
-    kept_slopes: list[Slopes] = field(default_factory=list)
+    kept_slopes: Slopes | None = None
     kept_values: dict[Quantity, FloatArray] = field(default_factory=dict)
 
     def moved(self, period: IntArray) -> InnerFlow:
@@ -65,9 +65,16 @@ class InnerFlow:
         hunted = {new for new, old in enumerate(period) if int(old) in self.hunting_periods}
         hunting_periods = frozenset(new for new in hunted if new >= TRIED_AGAIN)
         gains = {new: self.gains[int(old)] for new, old in enumerate(period) if int(old) in self.gains}
-        return InnerFlow(
-            self.volts.moved(period), tuple(self.states[i] for i in period), hunting_periods, gains
-        )
+        states = tuple(self.states[i] for i in period)
+        volts = replace(self.volts.moved(period), state=numbered(states)[1])
+        return InnerFlow(volts, states, hunting_periods, gains)
+
+
+def numbered(states: States) -> tuple[list[ControlState], IntArray]:
+    """Distinct states in order of first appearance, and the index of each period's state in them."""
+    distinct = list(dict.fromkeys(states))
+    index = {state: i for i, state in enumerate(distinct)}
+    return distinct, np.array([index[state] for state in states], dtype=np.int64)
 
 
 class ControlEquilibrium:
@@ -112,10 +119,9 @@ class ControlEquilibrium:
 
     def use_states(self, states: States) -> IntArray:
         """Let the factors know some switching states; returns the index of each period's."""
-        distinct = list(dict.fromkeys(states))
+        distinct, column = numbered(states)
         self._solver.factor.set_states([self._change(state) for state in distinct])
-        index = {state: i for i, state in enumerate(distinct)}
-        return np.array([index[state] for state in states], dtype=np.int64)
+        return column
 
     def _change(self, state: ControlState) -> ComplexArray:
         """Change of the border's admittance against the reading."""

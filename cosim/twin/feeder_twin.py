@@ -1,4 +1,12 @@
-"""The twin: a model of the feeder beside the feeder, exact in its flows and in their slopes."""
+"""Power-flow model of the feeder for the planner: AC power flow, adjoint sensitivities, loss curvature.
+
+:class:`FeederTwin` solves the power flow of all periods of a horizon, with regulators and capacitors at
+their equilibrium. It computes the sensitivities of costs and constraints to the device powers.
+
+Order of calls: ``set_forecast``, then ``at_rest`` or ``flow``, then the methods that take a flow of this
+twin. The solver holds the admittances of one flow at a time. A method that solves with the factors first
+calls ``use_states`` with the states of its flow.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +28,27 @@ from cosim.twin.power_flow import FlowSolver, Slopes
 from cosim.twin.quantities import Quantities
 
 FLOW_TOLERANCE_PU = 1e-8
+"""Largest change of a node voltage in the last power-flow iteration, per unit."""
 IMPORT_CORRECTIONS, LIMIT_CORRECTIONS = 8, 3
-"""Passes that bring the load currents' slopes into an adjoint (each wins about a digit)."""
+"""Fixed-point iterations of an adjoint solve: for import and cost, and for constraints.
+
+They add the voltage dependence of the load currents to the factorised matrix. Each iteration gains about
+one digit.
+"""
 MIXES = 24
-"""Random mixes of device powers that tell which voltages move alike."""
+"""Number of random vectors of device powers in the sketch of the voltage sensitivities, see ``alike``."""
 MIX_SEED = 8500
-"""Of those mixes. They only choose which of some limits that move alike gets a row."""
+"""Seed of these vectors. It affects only which of several similar voltage limits enters the subproblem."""
 
 
 class FeederTwin:
-    """See :class:`cosim.model.twin.Twin`.
+    """Implementation of :class:`cosim.model.twin.Twin` on one factorised admittance matrix.
 
     Args:
-        data: the feeder.
-        controls: its regulators and capacitors.
-        stale: believe in the taps and capacitors measured first, ever after.
-        frozen: believe that no control reacts to a plan.
+        data: admittances, loads, devices and limits of the feeder.
+        controls: settings of the regulator and capacitor controls.
+        stale: model error for studies; keep the first measured taps and capacitors, ignore later ones.
+        frozen: model error for studies; hold the measured taps and capacitors in every flow.
     """
 
     def __init__(
@@ -47,6 +60,7 @@ class FeederTwin:
         self._quantities = Quantities(data, self._solver, controls)
         self._cost_sensitivity = CostSensitivity(self._solver, controls, self._quantities)
         self._stale, self._frozen, self._measured = stale, frozen, False
+        # Both are computed at the flow and period of the first call and reused for all later ones.
         self._sketch: FloatArray | None = None
         self._curvature: dict[int, LossCurvature] = {}
 
@@ -64,7 +78,8 @@ class FeederTwin:
             return
         self._measured = True
         closed = tuple(bool(value) for value in measurement.capacitor_closed)
-        # A bank that is open counts as opened by its control: its dead time cannot be measured.
+        # The measurement does not contain the dead time of a bank. Assume that its control opened each
+        # open bank, so that the dead time runs.
         self._equilibrium.measured = replace(
             self._controls.present,
             taps=tuple(float(tap) for tap in measurement.tap),
@@ -73,9 +88,8 @@ class FeederTwin:
         )
 
     def at_rest(self, periods: int) -> TwinFlow:
-        """The state of the reading in some periods, as a start for flows."""
+        """See :class:`cosim.model.twin.Twin`. Voltages are those of the engine when the model was read."""
         states = (self._equilibrium.measured,) * periods
-        self._equilibrium.use_states(states)
         none = np.zeros((periods, self._solver.devices), dtype=np.complex128)
         return self._describe(none, InnerFlow(self._solver.at_reading(periods), states, frozenset()))
 
@@ -98,8 +112,15 @@ class FeederTwin:
     ) -> TwinFlow:
         """See :class:`cosim.model.twin.Twin`.
 
+        Taps and capacitors of the result:
+
+        - ``frozen`` twin: the measured ones, with ``held`` or without.
+        - ``held``: those of ``start``.
+        - otherwise: regulator equilibrium, period by period from the measured state. The states of
+          ``start`` are the initial guess; hunting periods of ``start`` keep them.
+
         Raises:
-            ContractError: states are to be held, but of no flow.
+            ContractError: ``held`` without ``start``, or ``start`` is not a flow of a ``FeederTwin``.
         """
         earlier = None if start is None else _inner(start)
         if held and earlier is None:
@@ -117,7 +138,11 @@ class FeederTwin:
         return self._describe(device_kva, InnerFlow(volts, states, hunting_periods, gains))
 
     def _worth_another_try(self, earlier: InnerFlow | None) -> Hunting:
-        """The nearest periods that hunted, where no bank is at its setting any more."""
+        """Hunting periods for which :meth:`flow` repeats the control iteration.
+
+        These are the hunting periods among the first ``TRIED_AGAIN`` in which every capacitor control is
+        inside its switching thresholds. The other hunting periods keep their states.
+        """
         near = frozenset(range(TRIED_AGAIN)) & (earlier.hunting_periods if earlier else frozenset())
         if earlier is None or not near:
             return frozenset()
@@ -173,17 +198,22 @@ class FeederTwin:
         )
 
     def _adjoint(self, flow: TwinFlow, weights: AdjointSeeds, corrections: int) -> Slope:
+        """Sensitivities of the functionals to the device powers, with taps held as in ``flow``."""
         self._equilibrium.use_states(_inner(flow).states)
         return self._solver.adjoint(self._slopes(flow), weights, corrections)
 
     def _slopes(self, flow: TwinFlow) -> Slopes:
         inner = _inner(flow)
-        if not inner.kept_slopes:
-            inner.kept_slopes.append(self._solver.slopes(inner.volts))
-        return inner.kept_slopes[0]
+        if inner.kept_slopes is None:
+            inner.kept_slopes = self._solver.slopes(inner.volts)
+        return inner.kept_slopes
 
     def loss_curvature(self, flow: TwinFlow, period: int, modes: int) -> LossCurvature:
-        """See :class:`cosim.model.twin.Twin`. Computed once per feeder: it only guides the steps."""
+        """See :class:`cosim.model.twin.Twin`.
+
+        Computed once for each value of ``modes``, at the flow and period of the first call. Later calls
+        ignore ``flow`` and ``period``: an approximate curvature is sufficient for the subproblem.
+        """
         if modes not in self._curvature:
             inner = _inner(flow)
             self._equilibrium.use_states(inner.states)
@@ -218,7 +248,11 @@ class FeederTwin:
         return self._adjoint(flow, weights, LIMIT_CORRECTIONS)
 
     def alike(self, flow: TwinFlow, place: int, period: int, others: IntArray) -> FloatArray:
-        """See :class:`cosim.model.twin.Twin`."""
+        """See :class:`cosim.model.twin.Twin`.
+
+        The cosines are estimates from a random sketch of the sensitivities. The sketch is computed once,
+        at the flow and period of the first call. Later calls ignore ``flow`` and ``period``.
+        """
         if self._sketch is None:
             mix = np.random.default_rng(MIX_SEED).standard_normal((self._solver.devices, MIXES))
             inner = _inner(flow)

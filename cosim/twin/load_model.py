@@ -1,15 +1,19 @@
-"""How the power of a load follows its voltage: every load model of OpenDSS as one table.
+"""Voltage dependence of loads: the eight load models of OpenDSS as one table of coefficients.
 
-With m the voltage of a leg over its rated voltage, a leg draws ``P fP(m) + j Q fQ(m)``, and in each of
-four regions of m the factor is ``A m² + B m + C + D m^x``:
+A leg is the part of a load or device between two nodes. P and Q are its powers at rated voltage, m is its
+voltage in per unit of the rated voltage. The leg draws ``P fP(m) + j Q fQ(m)``. Each factor has the form
+``A m² + B m + C + D m^x``, with one set of coefficients in each of four regions of m:
 
-    m <= vlow          an impedance: m²
-    vlow < m <= vmin   the magnitude of the current falls on a straight line
-    vmin < m <= vmax   the model as named
-    vmax < m           an impedance that draws at vmax what the model says there
+    m <= Vlowpu             constant impedance, m²
+    Vlowpu < m <= Vminpu    linear current: its magnitude is a linear function of m (models 1, 3, 4, 5, 8)
+    Vminpu < m <= Vmaxpu    the load model itself
+    Vmaxpu < m              constant impedance
 
-Source: equations of the engine's load element (constant power, impedance, current, motor, exponents,
-fixed reactive power, ZIPV), held against the engine's own currents in the tests.
+Models 2, 6 and 7 have a constant impedance in the second region too. Model 8 (ZIPV) is the weighted sum of
+models 2, 5 and 1 in the upper three regions. In models 3, 4 and 6 a factor is discontinuous at Vminpu and
+Vmaxpu, see :meth:`LoadModels.jumps`.
+
+Source: equations of the OpenDSS Load element. The tests compare the resulting power flow with OpenDSS.
 """
 
 from __future__ import annotations
@@ -23,11 +27,15 @@ from cosim.errors import FeederError
 from cosim.model.arrays import BoolArray, FloatArray
 
 CONSTANT_POWER, CONSTANT_IMPEDANCE, MOTOR, EXPONENTS, CONSTANT_CURRENT, FIXED_Q, FIXED_X, ZIPV = range(1, 9)
+"""OpenDSS load models 1 to 8 (MOTOR: constant P, quadratic Q; EXPONENTS: CVR; FIXED_X: Q by impedance)."""
 REGIONS, PARTS, TERMS = 4, 2, 5
+"""Voltage regions; active and reactive power; coefficients A, B, C, D and exponent x."""
 HIGHEST_EDGE, LEAST_JUMP = 10.0, 1e-4
-"""Edges of laws beyond this voltage are none; smaller steps of the factor are rounding."""
+"""Upper bound (pu) of the region edges that ``jumps`` examines; smallest change of a factor it reports."""
 Polynomial = tuple[float, float, float, float, float]
+"""Coefficients A, B, C, D and exponent x of a factor in one region."""
 Factor = tuple[Polynomial, Polynomial, Polynomial, Polynomial]
+"""Coefficients of a factor in the four regions, in ascending order of voltage."""
 
 _SQUARE: Polynomial = (1.0, 0.0, 0.0, 0.0, 0.0)
 _LINEAR: Polynomial = (0.0, 1.0, 0.0, 0.0, 0.0)
@@ -37,20 +45,20 @@ _IMPEDANCE: Factor = (_SQUARE, _SQUARE, _SQUARE, _SQUARE)
 
 @dataclass(frozen=True)
 class LoadModel:
-    """The law of one kind of load.
+    """Load model and voltage window shared by a group of loads.
 
     Attributes:
-        model: number of the engine's load model.
-        low, least, most: the voltages vlow, vmin and vmax, per unit of the rating.
-        exponents: of active and reactive power, for the model with exponents.
-        zipv: shares of impedance, current and power for P, then for Q, then the voltage below which
-            the load drops out (0 is never); for the model ZIPV.
+        model: number of the OpenDSS load model, 1 to 8.
+        v_low, v_min, v_max: OpenDSS properties Vlowpu, Vminpu and Vmaxpu, per unit of the rated voltage.
+        exponents: OpenDSS properties CVRwatts and CVRvars; used by model 4 only.
+        zipv: OpenDSS property ZIPV: shares of constant impedance, current and power of P, the same of Q,
+            and the cut-off voltage in per unit (0 for no cut-off); used by model 8 only.
     """
 
     model: int
-    low: float
-    least: float
-    most: float
+    v_low: float
+    v_min: float
+    v_max: float
     exponents: tuple[float, float] = (1.0, 2.0)
     zipv: tuple[float, ...] = (0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -61,7 +69,7 @@ class LoadModel:
             FeederError: there is no such model.
         """
         power, current = self._constant_power(), self._constant_current()
-        below = _scaled(_SQUARE, 1.0 / self.least**2 if self.least else 0.0)
+        below = _scaled(_SQUARE, 1.0 / self.v_min**2 if self.v_min else 0.0)
         fixed_p: Factor = (_SQUARE, below, _ONE, power[3])
         p, q = (_power_of(exponent) for exponent in self.exponents)
         factors: dict[int, tuple[Factor, Factor]] = {
@@ -84,27 +92,30 @@ class LoadModel:
         return self.zipv[6] if self.model == ZIPV else 0.0
 
     def _constant_power(self) -> Factor:
-        at_least = 1.0 / self.least if self.least else 0.0
+        at_least = 1.0 / self.v_min if self.v_min else 0.0
         return (_SQUARE, self._straight(at_least), _ONE, _scaled(_SQUARE, self._above(2)))
 
     def _constant_current(self) -> Factor:
         return (_SQUARE, self._straight(1.0), _LINEAR, _scaled(_SQUARE, self._above(1)))
 
     def _straight(self, current: float) -> Polynomial:
-        """Current from ``vlow`` at vlow to ``current`` at vmin, in units of the rated current."""
-        width = self.least - self.low
-        slope = (current - self.low) / width if width else 0.0
-        return (slope, self.low * (1.0 - slope), 0.0, 0.0, 0.0)
+        """Factor ``m i(m)`` of a leg whose current i is linear in m, both in per unit.
+
+        i is ``v_low`` at m = ``v_low`` (constant impedance) and ``current`` at m = ``v_min``.
+        """
+        width = self.v_min - self.v_low
+        slope = (current - self.v_low) / width if width else 0.0
+        return (slope, self.v_low * (1.0 - slope), 0.0, 0.0, 0.0)
 
     def _above(self, order: int) -> float:
-        return self.most**-order if self.most else 1.0
+        return self.v_max**-order if self.v_max else 1.0
 
     def _mixed(self, shares: Sequence[float]) -> Factor:
         parts = (_IMPEDANCE, self._constant_current(), self._constant_power())
         rows = []
         for region in range(REGIONS):
             terms = [_scaled(part[region], share) for part, share in zip(parts, shares, strict=True)]
-            # Below vlow the engine knows one impedance, whatever the shares.
+            # Below Vlowpu, OpenDSS uses a constant impedance for all shares.
             rows.append(_SQUARE if region == 0 else _added(terms))
         return rows[0], rows[1], rows[2], rows[3]
 
@@ -121,18 +132,20 @@ def _scaled(polynomial: Polynomial, by: float) -> Polynomial:
 
 
 def _added(polynomials: Sequence[Polynomial]) -> Polynomial:
+    """Sum of polynomials of degree two; their D must be zero, the exponent is not kept."""
     a, b, c, d, _ = (sum(column) for column in zip(*polynomials, strict=True))
     return (a, b, c, d, 0.0)
 
 
 @dataclass(frozen=True)
 class LoadModels:
-    """The laws of a feeder as arrays.
+    """The distinct load models of a feeder as arrays. ``law`` is the index of a load model in them.
 
     Attributes:
-        edges: vlow, vmin and vmax of each law, shape (law, 3).
+        edges: Vlowpu, Vminpu and Vmaxpu of each load model, shape (law, 3).
         terms: A, B, C, D and x by region, for active and for reactive power, shape (law, 4, 2, 5).
-        drop_out: voltage below which a load is off, shape (law,).
+        drop_out: cut-off voltage (pu) of model 8, 0 for none, shape (law,). It is not part of ``terms``:
+            :func:`cosim.twin.kernels.load_factor` applies it above Vlowpu.
     """
 
     edges: FloatArray
@@ -147,16 +160,17 @@ class LoadModels:
             for part, factor in enumerate(law.factors()):
                 terms[row, :, part] = factor
         return cls(
-            np.array([(law.low, law.least, law.most) for law in laws], dtype=np.float64).reshape(-1, 3),
+            np.array([(law.v_low, law.v_min, law.v_max) for law in laws], dtype=np.float64).reshape(-1, 3),
             terms,
             np.array([law.drops_out_at for law in laws], dtype=np.float64),
         )
 
     def jumps(self) -> BoolArray:
-        """Which edges the power of a law jumps at, shape (law, 3).
+        """Whether a factor is discontinuous at each region edge, shape (law, 3).
 
-        Below vmin and above vmax the engine goes on as if the power at the edge were the rated one,
-        which it is not where the model has exponents or a fixed reactive power.
+        OpenDSS chooses the coefficients outside the voltage window for another power than the load model
+        draws at Vminpu and Vmaxpu: in model 3 for Q, in model 4 for exponents other than 0 (P and Q), in
+        model 6 for Q. In models 6 and 7, P is discontinuous at Vlowpu. The cut-off is not examined.
         """
         apart = np.zeros_like(self.edges, dtype=bool)
         for law, edge in np.ndindex(*self.edges.shape):

@@ -152,6 +152,17 @@ def test_one_period_alone_flows_as_among_others() -> None:
         assert np.abs(apart[:-1] * solver._scale[:, None]).max() < 1e-9
 
 
+def test_sensitivities_of_a_shifted_horizon_are_those_of_its_periods() -> None:
+    """The periods keep their own tap states when they are reordered, repeated or left out."""
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    assert len({tuple(tap) for tap in flow.tap}) > 1, "equal taps in all periods prove nothing"
+    whole = twin.import_slope(flow)
+    for order in (np.arange(PERIODS)[::-1], np.array([PERIODS - 1] * 2), np.arange(1, PERIODS)):
+        for part, expected in zip(twin.import_slope(twin.moved(flow, order)), whole, strict=True):
+            assert part == pytest.approx(expected[order], abs=1e-12)
+
+
 def central_difference(twin: FeederTwin, power: np.ndarray, device: int, unit: complex, what):
     base = twin.flow(power)
     step = np.zeros_like(power)

@@ -181,9 +181,9 @@ def _read_load(engine: Engine, element: str) -> tuple[float, LoadModel]:
     line_to_line = bool(loads.IsDelta()) or int(loads.Phases()) == 1
     law = LoadModel(
         model=int(loads.Model()),
-        low=float(engine.command(f"? {element}.vlowpu")),
-        least=float(loads.Vminpu()),
-        most=float(loads.Vmaxpu()),
+        v_low=float(engine.command(f"? {element}.vlowpu")),
+        v_min=float(loads.Vminpu()),
+        v_max=float(loads.Vmaxpu()),
         exponents=(float(loads.CVRwatts()), float(loads.CVRvars())) if loads.Model() == 4 else (1.0, 2.0),
         zipv=tuple(float(x) for x in loads.ZipV()) if loads.Model() == 8 else LoadModel.zipv,
     )

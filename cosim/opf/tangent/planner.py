@@ -26,12 +26,12 @@ from cosim.opf.options import PlannerOptions
 from cosim.opf.program_size import ProgramSize
 from cosim.opf.tangent.course import Course, Devices, Point
 from cosim.opf.tangent.fleet import Fleet
-from cosim.opf.tangent.inheritance import ancestors
 from cosim.opf.tangent.limits import RowPool, bounds_of
 from cosim.opf.tangent.merit import NetworkCost
 from cosim.opf.tangent.qp.solve import ROUTES, SolverName
 from cosim.opf.tangent.qp.starting_point import Warm
 from cosim.opf.tangent.search import Search
+from cosim.opf.tangent.warm_start import matching_periods
 from cosim.plugins import Options, needs, options
 
 KEPT = 1e-4
@@ -151,7 +151,7 @@ class TangentPlanner:
         available_kw = devices.pvs.available_kw
         if self._last is not None and self._earlier is not None and self._planned is not None:
             passed_s = measurement.time_s - self._earlier.time_s
-            origin = ancestors(forecast, self._planned, passed_s)
+            origin = matching_periods(forecast, self._planned, passed_s)
             dispatch = self._fleet.as_planned(self._earlier, origin, available_kw)
             flow = self._twin.moved(self._last.flow, origin)
             # Where controls stand as foreseen, the earlier plan's states are those of this start.
@@ -171,7 +171,7 @@ class TangentPlanner:
     def _inherit(self, time_s: float, forecast: Forecast) -> None:
         """Move rows and iterate to the periods of a new horizon: also where no plan is found for it."""
         if self._foreseen is not None:
-            origin = ancestors(forecast, self._foreseen, time_s - self._foreseen_s)
+            origin = matching_periods(forecast, self._foreseen, time_s - self._foreseen_s)
             self._pool.move(origin)
             warm = self._search.warm
             self._search.warm = warm.moved(origin) if isinstance(warm, Warm) else None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cosim.model.forecast import Forecast
 from cosim.model.timegrid import Horizon
-from cosim.opf.tangent.inheritance import ancestors
+from cosim.opf.tangent.warm_start import matching_periods
 
 HOUR = 3600
 
@@ -26,7 +26,7 @@ def day_of(load: np.ndarray, *, first: int = 0, periods: int = 24) -> Forecast:
 def test_periods_of_the_same_time_follow_each_other(passed: int, periods: int) -> None:
     load = np.random.default_rng(3).uniform(1.0, 9.0, 24)
     before, now = day_of(load, periods=periods), day_of(load, first=passed, periods=periods)
-    found = ancestors(now, before, passed * HOUR)
+    found = matching_periods(now, before, passed * HOUR)
     overlap = max(periods - passed, 0)
     assert found[:overlap].tolist() == [passed + t for t in range(overlap)]
     assert ((found >= 0) & (found < periods)).all()
@@ -35,7 +35,7 @@ def test_periods_of_the_same_time_follow_each_other(passed: int, periods: int) -
 @given(st.integers(1, 24))
 def test_a_horizon_of_a_day_starts_its_end_like_the_day_before(passed: int) -> None:
     load = np.random.default_rng(3).uniform(1.0, 9.0, 24)
-    found = ancestors(day_of(load, first=passed), day_of(load), passed * HOUR)
+    found = matching_periods(day_of(load, first=passed), day_of(load), passed * HOUR)
     assert found.tolist() == [(passed + t) % 24 for t in range(24)]
 
 
@@ -43,7 +43,7 @@ def test_of_periods_alike_the_last_is_taken() -> None:
     flat = Forecast(
         Horizon((HOUR,) * 4), np.ones((4, 1)), np.zeros((4, 1)), np.zeros((4, 0)), np.full(4, 0.2)
     )
-    assert ancestors(flat, flat, HOUR).tolist() == [1, 2, 3, 3]
+    assert matching_periods(flat, flat, HOUR).tolist() == [1, 2, 3, 3]
 
 
 def test_sun_that_was_never_seen_hides_no_load() -> None:
@@ -53,15 +53,15 @@ def test_sun_that_was_never_seen_hides_no_load() -> None:
         kw, sun = np.array([[2.0], [5.0], [last_kw]]), np.array([[0.0], [0.0], [sun_kw]])
         return Forecast(Horizon((HOUR,) * 3), kw, 0.3 * kw, sun, np.full(3, 0.2))
 
-    assert ancestors(night(4.9, 1e-3), night(8.0, 0.0), HOUR)[-1] == 1
+    assert matching_periods(night(4.9, 1e-3), night(8.0, 0.0), HOUR)[-1] == 1
 
 
 def test_periods_of_unequal_length_follow_the_clock() -> None:
     horizon = Horizon((900, 900, HOUR, HOUR))
     kw = np.array([[1.0], [2.0], [3.0], [4.0]])
     then = Forecast(horizon, kw, 0.0 * kw, np.zeros((4, 0)), np.full(4, 0.2))
-    assert ancestors(then, then, 900.0).tolist() == [1, 2, 2, 3]
-    assert ancestors(then, then, HOUR).tolist() == [2, 2, 3, 3]
+    assert matching_periods(then, then, 900.0).tolist() == [1, 2, 2, 3]
+    assert matching_periods(then, then, HOUR).tolist() == [2, 2, 3, 3]
 
 
 @pytest.mark.parametrize(("load_kw", "like"), [(2.1, 0), (4.8, 1), (9.0, 2)])
@@ -70,4 +70,4 @@ def test_a_new_period_is_like_the_one_with_the_nearest_load(load_kw: float, like
         kw = np.array([[2.0], [5.0], [last]])
         return Forecast(Horizon((HOUR,) * 3), kw, 0.0 * kw, np.zeros((3, 0)), np.full(3, 0.2))
 
-    assert ancestors(three(load_kw), three(8.0), HOUR)[-1] == like
+    assert matching_periods(three(load_kw), three(8.0), HOUR)[-1] == like
