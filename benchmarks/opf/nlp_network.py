@@ -28,7 +28,7 @@ from cosim.twin.data import Legs, TwinData
 
 
 @dataclass(frozen=True)
-class Point:
+class Iterate:
     """The network of one period.
 
     Attributes:
@@ -59,7 +59,7 @@ class Day:
     measurement: Measurement
     forecast: Forecast
     data: TwinData
-    points: tuple[Point, ...]
+    points: tuple[Iterate, ...]
     switching: Switching
 
     def load_kva(self) -> ComplexArray:
@@ -101,7 +101,7 @@ def read_day(study: Study, switching: Switching) -> Day:
         CosimError: the study does not fit together, or the feeder has an element without a law.
     """
     study = as_long_as_plan(study)
-    points: list[Point] = []
+    points: list[Iterate] = []
     first: tuple[Measurement, Forecast, TwinData] | None = None
     with Assembly(study, ("truth",)) as assembly:
         feeder = assembly.feeder
@@ -117,7 +117,7 @@ def read_day(study: Study, switching: Switching) -> Day:
             data = _read(feeder)
             if first is None:
                 first = (measurement, forecast, data)
-            points.append(Point(data.admittance, data.voltage))
+            points.append(Iterate(data.admittance, data.voltage))
         site = feeder.site
     assert first is not None
     return Day(study, site, first[0], first[1], first[2], tuple(points), switching)

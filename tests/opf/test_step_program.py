@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cosim.errors import ContractError
-from cosim.opf.tangent.qp import solve as chosen
-from cosim.opf.tangent.qp.certificate import no_plan
-from cosim.opf.tangent.qp.sparse_route import solve_clarabel, solve_piqp
-from cosim.opf.tangent.qp.step_program import (
+from cosim.opf.structured_qp import solve as chosen
+from cosim.opf.structured_qp.certificate import no_plan
+from cosim.opf.structured_qp.sparse_route import solve_clarabel, solve_piqp
+from cosim.opf.structured_qp.step_program import (
     Batteries,
     Peak,
     PvSystems,
@@ -18,7 +18,7 @@ from cosim.opf.tangent.qp.step_program import (
     StepProgram,
     Tangent,
 )
-from cosim.opf.tangent.qp.structured import solve_structured
+from cosim.opf.structured_qp.structured import solve_structured
 
 SAME_COST = 1e-6  # relative: ten times the routes' tolerance
 ENDS = ("free", "fixed", "value", "soft")
@@ -279,7 +279,7 @@ def test_a_warm_start_of_another_shape_is_ignored():
 def test_the_next_route_runs_where_one_fails(monkeypatch):
     program = random_program(1)
     monkeypatch.setattr(
-        "cosim.opf.tangent.qp.structured.solve_structured",
+        "cosim.opf.structured_qp.structured.solve_structured",
         lambda program, **_: no_plan(program, "structured", "failed", "made to fail"),
     )
     answer = chosen.solve(program)

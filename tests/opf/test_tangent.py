@@ -178,7 +178,7 @@ def test_slopes_of_voltage_rows_last_while_nothing_moves(scenario_file) -> None:
     study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
     with open_day(study) as day:
         planner = planner_with_a_plan(study, day)
-        pool, flow, twin = planner._pool, planner._last.flow, planner._twin
+        pool, flow, twin = planner._limits_in_force, planner._last.flow, planner._twin
         pool.refresh(flow)
         true = [rows.p.copy() for rows in pool.rows]
         pool.rows = [replace(rows, p=0.0 * rows.p) for rows in pool.rows]
@@ -310,10 +310,10 @@ def test_too_many_rows_lose_the_slackest(scenario_file, monkeypatch) -> None:
     with open_day(study) as day:
         planner = planner_with_a_plan(study, day)
         flow = planner._last.flow
-        before = planner._pool.values(flow)
+        before = planner._limits_in_force.values(flow)
         assert len(before) > 5
-        planner._pool.trim(flow)
-        kept = planner._pool.values(flow)
+        planner._limits_in_force.trim(flow)
+        kept = planner._limits_in_force.values(flow)
         assert len(kept) == 5
         assert kept.min() >= np.sort(before)[-5] - 1e-12
 

@@ -266,7 +266,7 @@ def test_an_unknown_kind_of_plugin_is_named_as_such():
 
 
 def test_an_option_of_a_planner_is_known_to_one_file_alone():
-    planner, solvers = ROOT / "cosim/opf/tangent/planner.py", ROOT / "cosim/opf/tangent/qp"
+    planner, solvers = ROOT / "cosim/opf/tangent/planner.py", ROOT / "cosim/opf/structured_qp"
     files = [path for top in ("cosim", "federates") for path in (ROOT / top).rglob("*.py")]
     for option in TangentOptions.model_fields:
         # Solvers of one program have iteration limits of their own.

@@ -24,13 +24,13 @@ from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin, Quantity, Twin, TwinFlow
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program_size import ProgramSize
-from cosim.opf.tangent.course import Course, Devices, Point
-from cosim.opf.tangent.fleet import Fleet
-from cosim.opf.tangent.limits import RowPool, bounds_of
-from cosim.opf.tangent.merit import NetworkCost
-from cosim.opf.tangent.qp.solve import ROUTES, SolverName
-from cosim.opf.tangent.qp.starting_point import Warm
+from cosim.opf.structured_qp.solve import ROUTES, SolverName
+from cosim.opf.structured_qp.starting_point import Warm
+from cosim.opf.tangent.active_limits import ActiveLimits, bounds_of
+from cosim.opf.tangent.device_dispatch import DeviceDispatch
+from cosim.opf.tangent.network_cost import NetworkCost
 from cosim.opf.tangent.search import Search
+from cosim.opf.tangent.search_log import Devices, Iterate, SearchLog
 from cosim.opf.tangent.warm_start import matching_periods
 from cosim.plugins import Options, needs, options
 
@@ -80,13 +80,15 @@ class TangentPlanner:
         self._horizon, self._options, self._twin = horizon, options, twin
         self._own = own or TangentOptions()
         self._threads = ThreadpoolController()
-        self._fleet = Fleet(site, horizon, options)
+        self._dispatcher = DeviceDispatch(site, horizon, options)
         self._cost = NetworkCost(options.objective, options.limits, horizon, twin)
-        self._pool = RowPool(bounds_of(options.limits, twin), twin, horizon, len(site.devices))
+        self._limits_in_force = ActiveLimits(
+            bounds_of(options.limits, twin), twin, horizon, len(site.devices)
+        )
         solver = cast("SolverName", options.solver)
-        self._search = Search(horizon, twin, self._fleet, self._cost, self._pool, solver)
+        self._search = Search(horizon, twin, self._dispatcher, self._cost, self._limits_in_force, solver)
         self._earlier: Plan | None = None
-        self._last: Point | None = None
+        self._last: Iterate | None = None
         self._foreseen: Forecast | None = None
         self._foreseen_s = 0.0
         self._planned: Forecast | None = None
@@ -109,7 +111,7 @@ class TangentPlanner:
         self, measurement: Measurement, forecast: Forecast, started: float, *, soon_again: bool
     ) -> Plan | NoPlan:
         most_s = self._options.solver_seconds
-        course = Course(
+        course = SearchLog(
             self._own.warm_iteration_limit if soon_again else self._own.iteration_limit,
             soon_again,
             None if most_s is None else started + most_s,
@@ -122,44 +124,44 @@ class TangentPlanner:
         for _ in range(MOST_REPAIRS):
             if isinstance(outcome, NoPlan) or self._options.complementarity != "repair":
                 break
-            if not self._fleet.fix_directions(outcome.dispatch):
+            if not self._dispatcher.fix_directions(outcome.dispatch):
                 break
             outcome = self._search.run(outcome, self._devices(measurement, forecast), course)
-        self._fleet.free_directions()
+        self._dispatcher.free_directions()
         seconds = time.perf_counter() - started
         solve_s = course.parts_s["programs"]
         self.parts_s = {**course.parts_s, "other": seconds - sum(course.parts_s.values())}
         if isinstance(outcome, NoPlan):
             return replace(outcome, build_s=seconds - solve_s, solve_s=solve_s)
-        self._pool.forget_slack(outcome.flow)
+        self._limits_in_force.forget_slack(outcome.flow)
         plan = self._adopt(outcome, measurement, forecast, course, seconds)
         first, self._earlier, self._last = self._earlier is None, plan, outcome
         self._planned = forecast
         # Where a battery's idling loss falls is only known once there is a plan.
-        if first and self._fleet.idles:
+        if first and self._dispatcher.idles:
             return self._plan(measurement, forecast, started, soon_again=False)
         return plan
 
     def _devices(self, measurement: Measurement, forecast: Forecast) -> Devices:
-        return Devices(*self._fleet.devices(measurement, forecast.available_kw, self._earlier))
+        return Devices(*self._dispatcher.devices(measurement, forecast.available_kw, self._earlier))
 
     def _start(
-        self, measurement: Measurement, forecast: Forecast, devices: Devices, course: Course
-    ) -> Point:
+        self, measurement: Measurement, forecast: Forecast, devices: Devices, course: SearchLog
+    ) -> Iterate:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         self._inherit(measurement.time_s, forecast)
         available_kw = devices.pvs.available_kw
         if self._last is not None and self._earlier is not None and self._planned is not None:
             passed_s = measurement.time_s - self._earlier.time_s
             origin = matching_periods(forecast, self._planned, passed_s)
-            dispatch = self._fleet.as_planned(self._earlier, origin, available_kw)
+            dispatch = self._dispatcher.as_planned(self._earlier, origin, available_kw)
             flow = self._twin.moved(self._last.flow, origin)
             # Where controls stand as foreseen, the earlier plan's states are those of this start.
             foreseen = self._stand_as_foreseen(measurement, self._earlier, self._last.flow)
             point = self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
             if point.flow.converged.all():
                 return point
-        return self._search.evaluate(self._fleet.at_rest(available_kw), devices, None, course)
+        return self._search.evaluate(self._dispatcher.at_rest(available_kw), devices, None, course)
 
     def _stand_as_foreseen(self, measurement: Measurement, earlier: Plan, flow: TwinFlow) -> bool:
         """Whether regulators and capacitors were measured where the earlier plan left them for now."""
@@ -172,7 +174,7 @@ class TangentPlanner:
         """Move rows and iterate to the periods of a new horizon: also where no plan is found for it."""
         if self._foreseen is not None:
             origin = matching_periods(forecast, self._foreseen, time_s - self._foreseen_s)
-            self._pool.move(origin)
+            self._limits_in_force.move(origin)
             warm = self._search.warm
             self._search.warm = warm.moved(origin) if isinstance(warm, Warm) else None
         self._foreseen, self._foreseen_s = forecast, time_s
@@ -180,16 +182,21 @@ class TangentPlanner:
     # --- the plan ---------------------------------------------------------------------------------
 
     def _adopt(
-        self, point: Point, measurement: Measurement, forecast: Forecast, course: Course, seconds: float
+        self,
+        point: Iterate,
+        measurement: Measurement,
+        forecast: Forecast,
+        course: SearchLog,
+        seconds: float,
     ) -> Plan:
         dispatch, flow = point.dispatch, point.flow
-        p_kw, q_kvar = self._fleet.planned(dispatch, measurement, forecast.available_kw)
+        p_kw, q_kvar = self._dispatcher.planned(dispatch, measurement, forecast.available_kw)
         return Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
             p_kw=p_kw,
             q_kvar=q_kvar,
-            stored_kwh=self._fleet.roll_out(measurement, p_kw),
+            stored_kwh=self._dispatcher.roll_out(measurement, p_kw),
             import_kw=flow.import_kva.real.copy(),
             import_kvar=flow.import_kva.imag.copy(),
             losses_kw=flow.losses_kw,
@@ -197,9 +204,9 @@ class TangentPlanner:
             certificate=self._certificate(point, course, seconds),
         )
 
-    def _certificate(self, point: Point, course: Course, seconds: float) -> Certificate:
-        worst = self._pool.worst(point.flow)
-        fleet, dispatch = self._fleet, point.dispatch
+    def _certificate(self, point: Iterate, course: SearchLog, seconds: float) -> Certificate:
+        worst = self._limits_in_force.worst(point.flow)
+        fleet, dispatch = self._dispatcher, point.dispatch
         over = [max(self._cost.over_kw(point.flow), 0.0)]
         over += [
             worst[quantity] * float(self._twin.rating_kva(quantity).max(initial=0.0))
@@ -209,7 +216,7 @@ class TangentPlanner:
         return Certificate(
             planner="tangent",
             status=course.end,
-            objective=point.cost + self._pool.penalty(point.flow),
+            objective=point.cost + self._limits_in_force.penalty(point.flow),
             primal_residual=course.residual,
             simultaneous_kw=float(fleet.both_kw(dispatch).max(initial=0.0)),
             simultaneous_h=fleet.simultaneous_hours(dispatch),
@@ -224,10 +231,10 @@ class TangentPlanner:
             solver=", ".join(course.solvers),
         )
 
-    def _claim(self, point: Point, course: Course, worst: dict[Quantity, float]) -> str:
+    def _claim(self, point: Iterate, course: SearchLog, worst: dict[Quantity, float]) -> str:
         """What is proven about the plan, in words."""
         said: list[str] = []
-        if self._fleet.simultaneous_hours(point.dispatch):
+        if self._dispatcher.simultaneous_hours(point.dispatch):
             said.append(
                 "not realisable: a battery charges and discharges at once; use complementarity repair"
             )

@@ -12,16 +12,16 @@ from cosim.model.state import NoPlan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Twin, TwinFlow
 from cosim.opf.program_size import ProgramSize
-from cosim.opf.tangent.course import Course, Devices, Point
-from cosim.opf.tangent.fleet import Dispatch, Fleet
-from cosim.opf.tangent.limits import RowPool
-from cosim.opf.tangent.merit import NetworkCost, Slopes
-from cosim.opf.tangent.qp.solve import SolverName, solve
-from cosim.opf.tangent.qp.step_program import (
+from cosim.opf.structured_qp.solve import SolverName, solve
+from cosim.opf.structured_qp.step_program import (
     SoftRows,
     StepAnswer,
     StepProgram,
 )
+from cosim.opf.tangent.active_limits import ActiveLimits
+from cosim.opf.tangent.device_dispatch import DeviceDispatch, Dispatch
+from cosim.opf.tangent.network_cost import NetworkCost, Slopes
+from cosim.opf.tangent.search_log import Devices, Iterate, SearchLog
 
 COST_TOLERANCE = 3e-6
 """A step is the last one when the exact cost is as the program said to this part of the cost."""
@@ -68,7 +68,7 @@ class _Step:
         last: it is near enough to that.
     """
 
-    point: Point
+    point: Iterate
     told: bool
     last: bool
 
@@ -90,13 +90,13 @@ class Search:
         self,
         horizon: Horizon,
         twin: Twin,
-        fleet: Fleet,
+        fleet: DeviceDispatch,
         cost: NetworkCost,
-        pool: RowPool,
+        pool: ActiveLimits,
         solver: SolverName,
     ) -> None:
         self._horizon, self._twin = horizon, twin
-        self._fleet, self._cost, self._pool, self._solver = fleet, cost, pool, solver
+        self._dispatcher, self._cost, self._limits_in_force, self._solver = fleet, cost, pool, solver
         self.warm: object | None = None
         self.program_size: ProgramSize | None = None
 
@@ -105,10 +105,10 @@ class Search:
         dispatch: Dispatch,
         devices: Devices,
         start: TwinFlow | None,
-        course: Course,
+        course: SearchLog,
         *,
         held: bool = False,
-    ) -> Point:
+    ) -> Iterate:
         """Exact flow and cost of a dispatch.
 
         Args:
@@ -119,20 +119,20 @@ class Search:
             held: regulators and capacitors stay as in ``start``; else they react.
         """
         began = time.perf_counter()
-        flow = self._twin.flow(self._fleet.injection_kva(dispatch), start, held=held)
-        cost = self._fleet.cost(dispatch, devices.batteries, devices.pvs) + self._cost.of(flow)
+        flow = self._twin.flow(self._dispatcher.injection_kva(dispatch), start, held=held)
+        cost = self._dispatcher.cost(dispatch, devices.batteries, devices.pvs) + self._cost.of(flow)
         given_back = self._cost.given_back(flow) if held else 0.0
         course.parts_s["flows"] += time.perf_counter() - began
-        return Point(dispatch, flow, cost, given_back)
+        return Iterate(dispatch, flow, cost, given_back)
 
-    def _followed(self, point: Point, course: Course) -> Point:
+    def _followed(self, point: Iterate, course: SearchLog) -> Iterate:
         """A point that taps are taken to follow from: from here on they give back what is moved."""
         began = time.perf_counter()
         self._cost.follow_taps(point.flow)
         course.parts_s["flows"] += time.perf_counter() - began
         return replace(point, given_back=0.0)
 
-    def run(self, point: Point, devices: Devices, course: Course) -> Point | NoPlan:
+    def run(self, point: Iterate, devices: Devices, course: SearchLog) -> Iterate | NoPlan:
         """From a point to the best plan: step after step until the tangent says what the flow says."""
         if not point.flow.converged.all():
             period = int(np.flatnonzero(~point.flow.converged)[0])
@@ -141,7 +141,7 @@ class Search:
         point = self._followed(point, course)
         # The start is no plan yet: the first step need not improve on it.
         must_improve, course.end = False, "stopped"
-        best: Point | None = None
+        best: Iterate | None = None
         progress: list[float] = []
         for _ in range(course.most_programs):
             tangent = self._tangent(point, devices, course)
@@ -172,8 +172,8 @@ class Search:
         return self._given_up(point, best, devices, course)
 
     def _given_up(
-        self, point: Point, best: Point | None, devices: Devices, course: Course
-    ) -> Point | NoPlan:
+        self, point: Iterate, best: Iterate | None, devices: Devices, course: SearchLog
+    ) -> Iterate | NoPlan:
         """The best that was found once no program is left.
 
         What regulators and capacitors really do is what the plan must answer for.
@@ -188,20 +188,20 @@ class Search:
 
     # --- when to stop -----------------------------------------------------------------------------
 
-    def _settled(self, point: Point, devices: Devices, course: Course) -> Point:
+    def _settled(self, point: Iterate, devices: Devices, course: SearchLog) -> Iterate:
         """The same dispatch with regulators and capacitors free to react."""
         settled = self.evaluate(point.dispatch, devices, point.flow, course)
         self._extend(settled.flow, course)
         return settled
 
-    def _stalled(self, progress: list[float], point: Point) -> bool:
+    def _stalled(self, progress: list[float], point: Iterate) -> bool:
         """Whether the last steps brought nothing: on the edge of a load's law they jump to and fro."""
         if len(progress) <= STALLED_STEPS:
             return False
         gain = min(progress[:-STALLED_STEPS]) - min(progress[-STALLED_STEPS:])
         return gain <= STALLED_GAIN * self._cost.turnover(point.flow)
 
-    def _nothing_gained(self, settled: Point, held: Point, best: Point | None) -> bool:
+    def _nothing_gained(self, settled: Iterate, held: Iterate, best: Iterate | None) -> bool:
         """Whether another round cannot pay: the controls stayed, or did no harm, or go in circles."""
         if _same_taps(settled.flow, held.flow):
             return True
@@ -211,46 +211,46 @@ class Search:
             best is not None and merit >= self._merit(best) - tolerance
         )
 
-    def _near_stays(self, settled: Point, held: Point) -> bool:
+    def _near_stays(self, settled: Iterate, held: Iterate) -> bool:
         """Whether what is carried out before the next plan is as the search left it, the rest nearly."""
         if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
             return False
-        return _near_enough(0.0, self._pool.beyond_by(settled.flow, self._none_allowed()))
+        return _near_enough(0.0, self._limits_in_force.beyond_by(settled.flow, self._none_allowed()))
 
     def _none_allowed(self) -> FloatArray:
-        return np.zeros(len(self._pool))
+        return np.zeros(len(self._limits_in_force))
 
-    def _better(self, point: Point, best: Point | None) -> Point:
+    def _better(self, point: Iterate, best: Iterate | None) -> Iterate:
         if best is None or not best.flow.converged.all():
             return point
         worse = not point.flow.converged.all() or self._merit(point) > self._merit(best)
         return best if worse else point
 
-    def _merit(self, point: Point) -> float:
+    def _merit(self, point: Iterate) -> float:
         """Cost with everything beyond a limit paid for."""
-        _, _, _, price = self._pool.stacked()
-        beyond = self._pool.values(point.flow) - self._pool.tolerances()
+        _, _, _, price = self._limits_in_force.stacked()
+        beyond = self._limits_in_force.values(point.flow) - self._limits_in_force.tolerances()
         return point.cost + float(price @ np.maximum(beyond, 0.0))
 
-    def _guide(self, point: Point) -> float:
+    def _guide(self, point: Iterate) -> float:
         """The merit that a point with held taps will have once they follow."""
         return self._merit(point) + point.given_back
 
     # --- one step ---------------------------------------------------------------------------------
 
-    def _extend(self, flow: TwinFlow, course: Course) -> FloatArray:
+    def _extend(self, flow: TwinFlow, course: SearchLog) -> FloatArray:
         began = time.perf_counter()
-        made = self._pool.extend(flow)
+        made = self._limits_in_force.extend(flow)
         course.parts_s["slopes"] += time.perf_counter() - began
         return made
 
-    def _tangent(self, point: Point, devices: Devices, course: Course) -> _TangentStep:
+    def _tangent(self, point: Iterate, devices: Devices, course: SearchLog) -> _TangentStep:
         """The quadratic program about a point."""
-        if not len(self._pool):
+        if not len(self._limits_in_force):
             self._extend(point.flow, course)
         began = time.perf_counter()
-        self._pool.trim(point.flow)
-        self._pool.refresh(point.flow)
+        self._limits_in_force.trim(point.flow)
+        self._limits_in_force.refresh(point.flow)
         slopes = self._cost.slopes(point.flow)
         modes = LOSS_MODES if len(self._horizon) <= LONG else LOSS_MODES_LONG
         tangent = self._cost.tangent(point.flow, slopes, modes)
@@ -264,10 +264,10 @@ class Search:
 
     def _limit_rows(self, flow: TwinFlow) -> tuple[SoftRows, FloatArray]:
         """Rows of the pool about a flow, and what each is scaled by: kW of the device it hears most."""
-        period, p, q, price = self._pool.stacked()
+        period, p, q, price = self._limits_in_force.stacked()
         scale = 1.0 / np.maximum(np.abs(p).max(axis=1, initial=0.0), np.abs(q).max(axis=1, initial=0.0))
         power = flow.device_kva[period]
-        there = (p * power.real + q * power.imag).sum(axis=1) - self._pool.values(flow)
+        there = (p * power.real + q * power.imag).sum(axis=1) - self._limits_in_force.values(flow)
         rows = SoftRows(
             period=period,
             p=p * scale[:, None],
@@ -278,7 +278,7 @@ class Search:
         )
         return rows, scale
 
-    def _solve(self, program: StepProgram, course: Course) -> StepAnswer:
+    def _solve(self, program: StepProgram, course: SearchLog) -> StepAnswer:
         began = time.perf_counter()
         answer = solve(program, solver=self._solver, warm=self.warm)
         self.warm, self.program_size = answer.warm, program.size
@@ -291,11 +291,11 @@ class Search:
 
     def _step(
         self,
-        point: Point,
+        point: Iterate,
         tangent: _TangentStep,
         answer: StepAnswer,
         devices: Devices,
-        course: Course,
+        course: SearchLog,
         *,
         must_improve: bool,
     ) -> _Step | None:
@@ -330,7 +330,7 @@ class Search:
         return best
 
     def _not_as_promised(
-        self, old: Point, new: Point, tangent: _TangentStep, answer: StepAnswer
+        self, old: Iterate, new: Iterate, tangent: _TangentStep, answer: StepAnswer
     ) -> tuple[float, FloatArray]:
         """How far the flow is from what the program said, in tolerances: cost, and rows by period."""
         promised = self._promised(old, tangent, answer)
@@ -338,14 +338,14 @@ class Search:
         error = abs(new.cost + new.given_back - promised) / (COST_TOLERANCE * scale)
         slack = answer.slack_kw[: len(tangent.scale)]
         allowed = np.maximum(slack, 0.0) / tangent.scale
-        return error, self._pool.beyond_by(new.flow, allowed)
+        return error, self._limits_in_force.beyond_by(new.flow, allowed)
 
-    def _promised(self, old: Point, tangent: _TangentStep, answer: StepAnswer) -> float:
+    def _promised(self, old: Iterate, tangent: _TangentStep, answer: StepAnswer) -> float:
         """What a program expects its answer to cost, limits of voltages and lines left out."""
         program = tangent.program
         wanted = Dispatch.of(answer, program.pvs.available_kw)
         own = [
-            self._fleet.cost(dispatch, program.batteries, program.pvs)
+            self._dispatcher.cost(dispatch, program.batteries, program.pvs)
             for dispatch in (wanted, old.dispatch)
         ]
         change = self._cost.promised(old.flow, tangent.slopes, program.tangent, answer.p_kw, answer.q_kvar)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from cosim.opf.tangent.qp.scaled_program import ScaledProgram
+from cosim.opf.structured_qp.scaled_program import ScaledProgram
 
 
 class Pairs:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks
-from cosim.opf.tangent.qp.reach import Reach
-from cosim.opf.tangent.qp.step_program import (
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks
+from cosim.opf.structured_qp.reachable_energy import Reach
+from cosim.opf.structured_qp.step_program import (
     FACE_COSINE,
     FACE_DISTANCE,
     FACE_SINE,

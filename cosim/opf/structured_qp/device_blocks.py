@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.model.arrays import BoolArray, FloatArray
-from cosim.opf.tangent.qp.step_program import StepProgram
+from cosim.opf.structured_qp.step_program import StepProgram
 
 NEGLIGIBLE = 1e-9
 """Bounds below this part of a rating fix the variable at zero: it would have no interior."""

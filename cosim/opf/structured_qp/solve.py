@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Literal
 
 from cosim.errors import ContractError, SolverMissing
-from cosim.opf.tangent.qp.certificate import cost_scale, no_plan
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks
-from cosim.opf.tangent.qp.reach import prepared
-from cosim.opf.tangent.qp.sparse_route import solve_clarabel, solve_piqp
-from cosim.opf.tangent.qp.step_program import Fallback, StepAnswer, StepProgram
+from cosim.opf.structured_qp.certificate import cost_scale, no_plan
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks
+from cosim.opf.structured_qp.reachable_energy import prepared
+from cosim.opf.structured_qp.sparse_route import solve_clarabel, solve_piqp
+from cosim.opf.structured_qp.step_program import Fallback, StepAnswer, StepProgram
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def _attempt(program: StepProgram, name: str, warm: object | None) -> StepAnswer
     """The answer of one route; a route that is not installed fails."""
     if name == "structured":
         # The compiled loops are loaded only where they are used.
-        from cosim.opf.tangent.qp.structured import solve_structured
+        from cosim.opf.structured_qp.structured import solve_structured
 
         return solve_structured(program, warm=warm)
     route: Callable[[StepProgram], StepAnswer] = solve_piqp if name == "piqp" else solve_clarabel

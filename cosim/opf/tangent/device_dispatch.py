@@ -15,7 +15,7 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle, reactive_limits
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.options import PlannerOptions
-from cosim.opf.tangent.qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
+from cosim.opf.structured_qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
 
 AT_REST = 1e-7
 """A battery below this part of its rating rests."""
@@ -71,7 +71,7 @@ class Dispatch:
         )
 
 
-class Fleet:
+class DeviceDispatch:
     """The devices of a tangent step: a program's data, and a plan in the devices' own variables.
 
     Args:

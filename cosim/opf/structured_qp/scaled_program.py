@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
-from cosim.opf.tangent.qp.device_blocks import NEGLIGIBLE, DeviceBlocks
-from cosim.opf.tangent.qp.reach import Reach
-from cosim.opf.tangent.qp.sparse_route import needed_faces
-from cosim.opf.tangent.qp.step_program import (
+from cosim.opf.structured_qp.device_blocks import NEGLIGIBLE, DeviceBlocks
+from cosim.opf.structured_qp.reachable_energy import Reach
+from cosim.opf.structured_qp.sparse_route import needed_faces
+from cosim.opf.structured_qp.step_program import (
     FACE_COSINE,
     FACE_DISTANCE,
     FACE_SINE,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.model.arrays import FloatArray, IntArray
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks
-from cosim.opf.tangent.qp.interior_point import InteriorPoint
-from cosim.opf.tangent.qp.reach import energy_steps
-from cosim.opf.tangent.qp.step_program import StepProgram
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks
+from cosim.opf.structured_qp.interior_point import InteriorPoint
+from cosim.opf.structured_qp.reachable_energy import energy_steps
+from cosim.opf.structured_qp.step_program import StepProgram
 
 INNER = 0.9
 """Part of the possible change of energy that the path uses."""

@@ -15,14 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from cosim.opf.tangent.qp import chain_kernels as chains
-from cosim.opf.tangent.qp.certificate import RawAnswer, cost_scale, judged, no_plan
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks
-from cosim.opf.tangent.qp.interior_point import InteriorPoint, Progress
-from cosim.opf.tangent.qp.reach import prepared
-from cosim.opf.tangent.qp.scaled_program import scaled_program
-from cosim.opf.tangent.qp.starting_point import Warm, start
-from cosim.opf.tangent.qp.step_program import FACES, Multipliers, Status, StepAnswer, StepProgram
+from cosim.opf.structured_qp import chain_kernels as chains
+from cosim.opf.structured_qp.certificate import RawAnswer, cost_scale, judged, no_plan
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks
+from cosim.opf.structured_qp.interior_point import InteriorPoint, Progress
+from cosim.opf.structured_qp.reachable_energy import prepared
+from cosim.opf.structured_qp.scaled_program import scaled_program
+from cosim.opf.structured_qp.starting_point import Warm, start
+from cosim.opf.structured_qp.step_program import FACES, Multipliers, Status, StepAnswer, StepProgram
 
 TO_BOUNDARY = 0.995
 """Part of the way to the nearest bound that a step takes."""

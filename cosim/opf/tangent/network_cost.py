@@ -10,7 +10,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Prices, Slope, Twin, TwinFlow
 from cosim.opf.options import Limits, Objective
-from cosim.opf.tangent.qp.step_program import Peak, SoftRows, Tangent
+from cosim.opf.structured_qp.step_program import Peak, SoftRows, Tangent
 
 LEAST_CURVATURE = 1e-9
 """Of the cost in kW², as a part of the energy price: where losses say nothing a step stays finite."""

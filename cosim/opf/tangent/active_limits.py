@@ -137,7 +137,7 @@ class Rows:
         return Rows(*(np.concatenate(pair) for pair in pairs))
 
 
-class RowPool:
+class ActiveLimits:
     """Rows of all bounds, carried from step to step and from plan to plan.
 
     Args:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks, device_blocks
-from cosim.opf.tangent.qp.step_program import StepProgram
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks, device_blocks
+from cosim.opf.structured_qp.step_program import StepProgram
 
 ROUNDING = 1e-7
 """Part of a capacity by which a window may be missed; windows are widened by what is missing."""

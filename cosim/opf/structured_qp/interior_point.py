@@ -12,10 +12,10 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from cosim.model.arrays import FloatArray
-from cosim.opf.tangent.qp import chain_kernels as chains
-from cosim.opf.tangent.qp import structured_kernels as kernels
-from cosim.opf.tangent.qp.pairs import Pairs
-from cosim.opf.tangent.qp.scaled_program import FLOOR, ScaledProgram
+from cosim.opf.structured_qp import chain_kernels as chains
+from cosim.opf.structured_qp import structured_kernels as kernels
+from cosim.opf.structured_qp.complementarity import Pairs
+from cosim.opf.structured_qp.scaled_program import FLOOR, ScaledProgram
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cosim.model.twin import TwinFlow
-from cosim.opf.tangent.fleet import Dispatch
-from cosim.opf.tangent.qp.step_program import Batteries, PvSystems
+from cosim.opf.structured_qp.step_program import Batteries, PvSystems
+from cosim.opf.tangent.device_dispatch import Dispatch
 
 End = Literal["optimal", "settled", "stopped"]
-"""How a search ended: see :class:`Course`."""
+"""How a search ended: see :class:`SearchLog`."""
 
 
 @dataclass(frozen=True)
-class Point:
+class Iterate:
     """A dispatch, its exact flow and what it costs.
 
     Attributes:
@@ -40,7 +40,7 @@ class Devices:
 
 
 @dataclass
-class Course:
+class SearchLog:
     """How the search for one plan went.
 
     Attributes:

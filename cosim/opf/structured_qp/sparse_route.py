@@ -14,10 +14,10 @@ import scipy.sparse as sp
 
 from cosim.errors import SolverMissing
 from cosim.model.arrays import BoolArray, FloatArray, IntArray, Matrix
-from cosim.opf.tangent.qp.certificate import RawAnswer, judged, no_plan
-from cosim.opf.tangent.qp.device_blocks import DeviceBlocks
-from cosim.opf.tangent.qp.reach import Reach, prepared
-from cosim.opf.tangent.qp.step_program import (
+from cosim.opf.structured_qp.certificate import RawAnswer, judged, no_plan
+from cosim.opf.structured_qp.device_blocks import DeviceBlocks
+from cosim.opf.structured_qp.reachable_energy import Reach, prepared
+from cosim.opf.structured_qp.step_program import (
     FACE_COSINE,
     FACE_DISTANCE,
     FACE_SINE,
