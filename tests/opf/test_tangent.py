@@ -10,7 +10,7 @@ import pytest
 
 from cosim.errors import FormulationRefused, MeshedFeeder, SolverUnsuited
 from cosim.model.state import NoPlan, Plan
-from cosim.opf.tangent import limits
+from cosim.opf.tangent import active_limits
 from cosim.opf.tangent.planner import TangentPlanner
 from cosim.run.policy import make_planner
 from cosim.run.shipped import shipped
@@ -187,7 +187,7 @@ def test_slopes_of_voltage_rows_last_while_nothing_moves(scenario_file) -> None:
         later = np.arange(len(study.horizon)) >= 3
         moved = twin.flow(flow.device_kva + 40.0 * later[:, None], flow, held=True)
         pool.refresh(moved)
-        turned = np.abs(moved.voltage_pu - flow.voltage_pu).max(axis=0) > limits.TURNED_PU
+        turned = np.abs(moved.voltage_pu - flow.voltage_pu).max(axis=0) > active_limits.TURNED_PU
         assert turned.tolist() == later.tolist()
         for rows, p in zip(pool.rows, true, strict=True):
             anew = turned[rows.period]
@@ -306,7 +306,7 @@ def test_a_delta_feeder_is_planned_on_its_phase_to_phase_voltages(scenario_file)
 
 def test_too_many_rows_lose_the_slackest(scenario_file, monkeypatch) -> None:
     study = open_study(scenario_file(**tight(voltage_min_pu=0.999, voltage_max_pu=1.001)))
-    monkeypatch.setattr(limits, "MOST_ROWS", 5)
+    monkeypatch.setattr(active_limits, "MOST_ROWS", 5)
     with open_day(study) as day:
         planner = planner_with_a_plan(study, day)
         flow = planner._last.flow
