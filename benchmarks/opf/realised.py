@@ -17,6 +17,7 @@ from cosim.errors import FeederError
 from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray
 from cosim.model.state import Setpoints
+from cosim.model.voltage_band import outside_band_pu
 from cosim.run.assembly import Assembly
 from cosim.run.study import Study
 
@@ -141,8 +142,7 @@ def hold(feeder: Feeder, switching: Switching, period: int) -> None:
 def _judge(day: PlannedDay, observed: _Observed) -> Realised:
     limits, hours = day.study.scenario.limits, day.plan.period_s / 3600.0
     voltage = observed.voltage_pu
-    outside = np.maximum(limits.voltage_min_pu - voltage, voltage - limits.voltage_max_pu)
-    outside = np.maximum(outside, 0.0)
+    outside = outside_band_pu(voltage, limits.voltage_min_pu, limits.voltage_max_pu)
     # A peer may know fewer nodes than the feeder has.
     error = np.abs(voltage - day.expected.voltage_pu.T)
     energy = float((day.price_per_kwh * observed.import_kw * hours).sum())

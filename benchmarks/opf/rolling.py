@@ -13,6 +13,7 @@ from cosim.errors import CosimError
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan, Setpoints, StepResult
+from cosim.model.voltage_band import outside_band_pu
 from cosim.opf.expected import Expected
 from cosim.plugins import Need
 from cosim.run.assembly import Assembly
@@ -200,9 +201,7 @@ def _noisy(forecast: Forecast, noise: float, random: np.random.Generator) -> For
 
 def _plant_step(study: Study, done: StepResult, price_per_kwh: float) -> PlantStep:
     limits, hours = study.scenario.limits, study.grid.step_s / 3600.0
-    voltage_pu = done.voltage_pu
-    outside = np.maximum(limits.voltage_min_pu - voltage_pu, voltage_pu - limits.voltage_max_pu)
-    outside = np.maximum(outside, 0.0)
+    outside = outside_band_pu(done.voltage_pu, limits.voltage_min_pu, limits.voltage_max_pu)
     return PlantStep(
         cost=price_per_kwh * done.import_kw * hours,
         stored_kwh=float(done.stored_kwh.sum()),

@@ -17,6 +17,7 @@ import pandas as pd
 from cosim.devices.registry import by_kind
 from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.state import NOT_DELIVERED
+from cosim.model.voltage_band import outside_band_pu
 from cosim.report.lead_errors import LeadError, lead_errors
 from cosim.run.record import Record
 
@@ -255,7 +256,7 @@ def run_metrics(record: Record) -> RunMetrics:
     import_kw, price = column(record, "import_kw"), column(record, "price_per_kwh")
     voltage_pu, loading = record.vector("voltage_pu"), column(record, "loading")
     under_h, over_h = violation_hours(record)
-    excess_pu = _excess_pu(record, voltage_pu)
+    excess_pu = outside_band_pu(voltage_pu, *voltage_limits(record))
     tap_steps = np.rint(np.abs(np.diff(record.vector("tap"), axis=0)) / record.site.tap_step)
     available_kw, pv_kw = record.vector("pv_available_kw"), record.vector("pv_kw")
     energy_cost = float((import_kw * price).sum()) * step_h
@@ -316,11 +317,6 @@ def violation_hours(record: Record) -> tuple[FloatArray, FloatArray]:
         (voltage_pu < low).sum(axis=0) * record.step_h,
         (voltage_pu > high).sum(axis=0) * record.step_h,
     )
-
-
-def _excess_pu(record: Record, voltage_pu: FloatArray) -> FloatArray:
-    low, high = voltage_limits(record)
-    return np.maximum(0.0, np.maximum(low - voltage_pu, voltage_pu - high))
 
 
 # --- the controller -------------------------------------------------------------------------------

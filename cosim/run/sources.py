@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Sources:
 
     Attributes:
         feeder: the master and every file it leads to; names are relative to the folder of the master.
-        inputs: series; names are relative to the folder of the study.
+        inputs: series and files of devices; names are relative to the folder of the study.
         code: modules of a controller, a forecaster or a planner named ``module:Class``; names are absolute.
     """
 
@@ -87,13 +87,22 @@ def feeder_files(master: Path) -> list[Path]:
 
 
 def input_files(study: Study) -> list[Path]:
-    """Series files a scenario refers to."""
-    inputs = study.scenario.inputs
-    files = [inputs.irradiance.file, inputs.price.file, inputs.load.table_kw]
-    if inputs.load.multiplier is not None:
-        files.append(inputs.load.multiplier.file)
-    found = {(study.folder / file).resolve() for file in files if file is not None}
+    """Files of series and of devices, e.g. charging sessions, that a scenario refers to."""
+    scenario = study.scenario
+    named = [*_paths(scenario.inputs.model_dump()), *_paths([one.model_dump() for one in scenario.devices])]
+    found = {(study.folder / file).resolve() for file in named}
     return sorted(path for path in found if path.is_file())
+
+
+def _paths(value: object) -> Iterator[Path]:
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _paths(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _paths(part)
 
 
 def code_files(study: Study) -> list[Path]:

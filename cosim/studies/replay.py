@@ -12,6 +12,7 @@ from cosim.errors import ContractError
 from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.state import StepResult
+from cosim.model.voltage_band import outside_band_pu
 from cosim.run.assembly import Assembly
 from cosim.run.study import Study
 from cosim.studies.open_loop import OpenLoopPlan, study_of
@@ -177,8 +178,7 @@ def _run(planned: OpenLoopPlan, feeder: Feeder, study: Study) -> Replay:
         periods.append(period)
     voltage = np.array([result.voltage_pu for result in results])
     limits = study.scenario.limits
-    outside = np.maximum(limits.voltage_min_pu - voltage, voltage - limits.voltage_max_pu)
-    outside = np.maximum(outside, 0.0)
+    outside = outside_band_pu(voltage, limits.voltage_min_pu, limits.voltage_max_pu)
     realised = Realised(
         step_h=study.grid.step_h,
         price_per_kwh=np.array(price),

@@ -60,6 +60,17 @@ def test_every_file_is_hashed_by_its_own_name():
     assert sources.code == {}
 
 
+def test_files_of_devices_are_inputs_of_a_run(scenario_file, tmp_path):
+    sessions = tmp_path / "sessions.csv"
+    sessions.write_text("arrival,departure,energy_kwh\n")
+    car = {
+        "kind": "ev_charger", "name": "car", "bus": "671.1", "kw": 7.0,
+        "sessions": {"file": "sessions.csv"},
+    }  # fmt: skip
+    study = open_study(scenario_file(devices=[car]))
+    assert sources_of(study).inputs["sessions.csv"] == sha256(sessions)
+
+
 def test_names_with_blanks_lead_to_files_too(tmp_path):
     (tmp_path / "m.dss").write_text(
         "redirect \"my loads.dss\"\nnew loadshape.a mult=(file='my shape.csv')\n"
