@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
 from cosim.twin.controls import Controls, ControlState
+from cosim.twin.factor import Switching
 from cosim.twin.power_flow import FlowSolver, NodeVoltages, Slopes
 
 SETTLING_TOLERANCE_PU = 2e-5
 CONTROL_ITERATIONS = 40
 """Of the controls of one period; twice what any rest has taken."""
 MOST_KEPT_STATES = 200
-"""Admittances of so many switching states are kept: plans meet the same ones again and again."""
+"""Inverses of so many switching states are kept: plans meet the same ones again and again."""
 TRIED_AGAIN = 3
 """So many periods from now are given another chance to rest at every plan."""
 
@@ -66,15 +67,7 @@ class InnerFlow:
         hunting_periods = frozenset(new for new in hunted if new >= TRIED_AGAIN)
         gains = {new: self.gains[int(old)] for new, old in enumerate(period) if int(old) in self.gains}
         states = tuple(self.states[i] for i in period)
-        volts = replace(self.volts.moved(period), state=numbered(states)[1])
-        return InnerFlow(volts, states, hunting_periods, gains)
-
-
-def numbered(states: States) -> tuple[list[ControlState], IntArray]:
-    """Distinct states in order of first appearance, and the index of each period's state in them."""
-    distinct = list(dict.fromkeys(states))
-    index = {state: i for i, state in enumerate(distinct)}
-    return distinct, np.array([index[state] for state in states], dtype=np.int64)
+        return InnerFlow(self.volts.moved(period), states, hunting_periods, gains)
 
 
 class ControlEquilibrium:
@@ -94,44 +87,46 @@ class ControlEquilibrium:
         self._sensed = solver.place[controls.nodes]
         self.measured = controls.present
         self.demand_kva: ComplexArray = np.zeros((0, 0), dtype=np.complex128)
-        self._changes: dict[ControlState, ComplexArray] = {}
+        self._inverses: dict[ControlState, ComplexArray] = {}
 
     def solve(
         self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, tolerance: float
     ) -> NodeVoltages:
         """Flows with the controls held in some states."""
-        column = self.use_states(states)
-        return self._solver.solve(self.demand_kva, device_kva, column, tolerance=tolerance, start=start)
+        return self._solver.solve(
+            self.demand_kva, device_kva, self.switching(states), tolerance=tolerance, start=start
+        )
 
     def solve_period(
         self, device_kva: ComplexArray, period: int, state: ControlState, start: NodeVoltages
     ) -> NodeVoltages:
         """Flow of one period in some state."""
-        column = self.use_states((state,))
         one = slice(period, period + 1)
         return self._solver.solve(
             self.demand_kva[one],
             device_kva[one],
-            column,
+            self.switching((state,)),
             tolerance=SETTLING_TOLERANCE_PU,
             start=start,
         )
 
-    def use_states(self, states: States) -> IntArray:
-        """Let the factors know some switching states; returns the index of each period's."""
-        distinct, column = numbered(states)
-        self._solver.factor.set_states([self._change(state) for state in distinct])
-        return column
+    def switching(self, states: States) -> Switching:
+        """States of some periods as the factors need them."""
+        distinct = list(dict.fromkeys(states))
+        index = {state: i for i, state in enumerate(distinct)}
+        of_period = np.array([index[state] for state in states], dtype=np.int64)
+        return Switching(np.array([self._inverse(state) for state in distinct]), of_period)
 
-    def _change(self, state: ControlState) -> ComplexArray:
-        """Change of the border's admittance against the reading."""
-        known = self._changes.get(state)
+    def _inverse(self, state: ControlState) -> ComplexArray:
+        """Inverse of the border's Schur complement in a state."""
+        known = self._inverses.get(state)
         if known is not None:
             return known
-        if len(self._changes) > MOST_KEPT_STATES:
-            self._changes.clear()
-        change = self._changes[state] = self._controls.admittance_change(state)
-        return change
+        if len(self._inverses) > MOST_KEPT_STATES:
+            self._inverses.clear()
+        change = self._controls.admittance_change(state)
+        inverse = self._inverses[state] = self._solver.factor.inverse(change)
+        return inverse
 
     def sensed(self, volts: NodeVoltages) -> ComplexArray:
         """Voltages that the controls look at, volt, shape (node, period)."""

@@ -7,7 +7,7 @@ inverse is all that a state costs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,24 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray, Matrix
 from cosim.twin.kernels import Rows, solve_in_place
 
 NO_PIVOTING = {"SymmetricMode": True}
+
+
+@dataclass(frozen=True)
+class Switching:
+    """Tap and capacitor states of some periods, as a solve with the factors needs them.
+
+    Attributes:
+        inverse: of the border's Schur complement in each distinct state, ohm, shape
+            (state, border, border).
+        of_period: index of each period's state, shape (period,).
+    """
+
+    inverse: ComplexArray
+    of_period: IntArray
+
+    def at(self, period: IntArray) -> Switching:
+        """The given periods, in the given order."""
+        return Switching(self.inverse, self.of_period[period])
 
 
 class BorderedFactor:
@@ -52,23 +70,22 @@ class BorderedFactor:
         self._schur: ComplexArray = lower[count:, count:].toarray() @ upper[count:, count:].toarray()
         self._lower = _rows(sp.tril(lower, -1), count)
         self._upper = _rows(sp.triu(upper[:count], 1), size)
-        self.set_states([np.zeros_like(self._schur)])
 
     @property
     def border(self) -> int:
         """Number of switching nodes."""
         return len(self._schur)
 
-    def set_states(self, changes: Sequence[ComplexArray]) -> None:
-        """Give the states that columns may be in, as changes of the border's admittance."""
-        self._changes = np.array(changes)
-        self._inverse: ComplexArray = np.asarray(
-            np.linalg.inv(self._schur + self._changes), dtype=np.complex128
-        )
+    def inverse(self, change: ComplexArray) -> ComplexArray:
+        """Inverse of the border's Schur complement, ohm, after a change of its admittance, siemens.
 
-    def solve(self, x: FloatArray, state: IntArray) -> None:
-        """Solve in place; x in the order and layout of the kernels, one state per column."""
-        solve_in_place(self._lower, self._upper, self._pivot, self._inverse, state, x)
+        Both have the shape (border, border).
+        """
+        return np.asarray(np.linalg.inv(self._schur + change), dtype=np.complex128)
+
+    def solve(self, x: FloatArray, switching: Switching) -> None:
+        """Solve in place; x in the order and layout of the kernels, a column per period."""
+        solve_in_place(self._lower, self._upper, self._pivot, switching.inverse, switching.of_period, x)
 
 
 def _elimination_order(matrix: Matrix) -> IntArray:

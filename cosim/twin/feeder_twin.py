@@ -3,9 +3,8 @@
 :class:`FeederTwin` solves the power flow of all periods of a horizon, with regulators and capacitors at
 their equilibrium. It computes the sensitivities of costs and constraints to the device powers.
 
-Order of calls: ``set_forecast``, then ``at_rest`` or ``flow``, then the methods that take a flow of this
-twin. The solver holds the admittances of one flow at a time. A method that solves with the factors first
-calls ``use_states`` with the states of its flow.
+A flow carries the tap and capacitor states it was solved with, so its sensitivities can be asked for at
+any time and in any order. :meth:`FeederTwin.set_forecast` comes before a new flow.
 """
 
 from __future__ import annotations
@@ -91,7 +90,8 @@ class FeederTwin:
         """See :class:`cosim.model.twin.Twin`. Voltages are those of the engine when the model was read."""
         states = (self._equilibrium.measured,) * periods
         none = np.zeros((periods, self._solver.devices), dtype=np.complex128)
-        return self._describe(none, InnerFlow(self._solver.at_reading(periods), states, frozenset()))
+        volts = self._solver.at_reading(self._equilibrium.switching(states))
+        return self._describe(none, InnerFlow(volts, states, frozenset()))
 
     def moved(self, flow: TwinFlow, period: IntArray) -> TwinFlow:
         """See :class:`cosim.model.twin.Twin`."""
@@ -192,14 +192,12 @@ class FeederTwin:
         inner, slopes = _inner(flow), self._slopes(flow)
         if self._frozen:
             return np.zeros_like(self._cost_sensitivity.regulated(inner))
-        self._equilibrium.use_states(inner.states)
         return self._cost_sensitivity.tap_worth(
             inner, slopes, self._cost_sensitivity.weights(inner, slopes, prices)
         )
 
     def _adjoint(self, flow: TwinFlow, weights: AdjointSeeds, corrections: int) -> Slope:
         """Sensitivities of the functionals to the device powers, with taps held as in ``flow``."""
-        self._equilibrium.use_states(_inner(flow).states)
         return self._solver.adjoint(self._slopes(flow), weights, corrections)
 
     def _slopes(self, flow: TwinFlow) -> Slopes:
@@ -216,7 +214,6 @@ class FeederTwin:
         """
         if modes not in self._curvature:
             inner = _inner(flow)
-            self._equilibrium.use_states(inner.states)
             current = self._solver.current_per_kva(inner.volts, period)
             losses = np.conj(current.T) @ self._solver.device_response(inner.volts, period) / 1e3
             self._curvature[modes] = curvature_of(
@@ -256,7 +253,6 @@ class FeederTwin:
         if self._sketch is None:
             mix = np.random.default_rng(MIX_SEED).standard_normal((self._solver.devices, MIXES))
             inner = _inner(flow)
-            self._equilibrium.use_states(inner.states)
             response = self._solver.sketch(inner.volts, period, mix)
             turned = self._quantities.turned(response, inner.volts, period)
             both = np.concatenate([turned.real, turned.imag], axis=1)

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cosim.twin.adjoint_seeds import AdjointSeeds, as_parts
 from cosim.twin.data import TwinData
-from cosim.twin.factor import BorderedFactor
+from cosim.twin.factor import BorderedFactor, Switching
 from cosim.twin.kernels import (
     LegArrays,
     add_leg_currents,
@@ -46,14 +46,14 @@ class NodeVoltages:
 
     Attributes:
         parts: real parts, then imaginary parts, volt, shape (node + 1, 2 period); the last row is ground.
-        state: switching state of each period, shape (period,).
+        switching: tap and capacitor states of the periods.
         watt, var: consumption of every leg at rated voltage, devices behind the loads, shape (leg, period).
         converged: which periods have a solution, shape (period,).
         iterations: of the fixed point.
     """
 
     parts: FloatArray
-    state: IntArray
+    switching: Switching
     watt: FloatArray
     var: FloatArray
     converged: BoolArray
@@ -62,13 +62,15 @@ class NodeVoltages:
     @property
     def periods(self) -> int:
         """How many periods."""
-        return len(self.state)
+        return len(self.switching.of_period)
 
     def moved(self, period: IntArray) -> NodeVoltages:
         """The given periods of these, in the given order."""
         parts = self.parts[:, np.concatenate([period, self.periods + period])]
         watt, var = self.watt[:, period], self.var[:, period]
-        return NodeVoltages(parts, self.state[period], watt, var, self.converged[period], self.iterations)
+        return NodeVoltages(
+            parts, self.switching.at(period), watt, var, self.converged[period], self.iterations
+        )
 
     def complex(self, rows: IntArray) -> ComplexArray:
         """Complex voltages of some rows, shape (row, period)."""
@@ -140,7 +142,7 @@ class FlowSolver:
         self,
         demand_kva: ComplexArray,
         device_kva: ComplexArray,
-        state: IntArray,
+        switching: Switching,
         *,
         tolerance: float,
         start: NodeVoltages | None = None,
@@ -149,12 +151,12 @@ class FlowSolver:
 
         Args:
             demand_kva, device_kva: see :meth:`consumption`.
-            state: switching state of each period, index into the factor's states.
+            switching: tap and capacitor states of the periods.
             tolerance: largest change of a voltage in the last iteration, per unit.
             start: voltages to start from; those of the reading by default.
         """
         watt, var = self.consumption(demand_kva, device_kva)
-        periods = len(state)
+        periods = len(switching.of_period)
         v = (
             as_parts(np.repeat(self._start[:, None], periods, axis=1))
             if start is None
@@ -167,7 +169,7 @@ class FlowSolver:
             x = source.copy()
             add_leg_currents(self._legs, watt, var, v, x)
             x[-1] = 0.0
-            self.factor.solve(x, state)
+            self.factor.solve(x, switching)
             if rate > WORTH_ACCELERATING:
                 weight = 1.0 / (1.0 - rate * rate * weight / (2.0 if weight == 1.0 else 4.0))
                 extrapolate(weight, before, x)
@@ -178,15 +180,14 @@ class FlowSolver:
                 break
             if iterations == PLAIN_PASSES:
                 rate = min(GROWING * float(change.max()) / slowest, 0.8)
-        return NodeVoltages(v, state, watt, var, change <= max(10.0 * tolerance, 1e-6), iterations)
+        return NodeVoltages(v, switching, watt, var, change <= max(10.0 * tolerance, 1e-6), iterations)
 
-    def at_reading(self, periods: int) -> NodeVoltages:
-        """Voltages of the reading with no power drawn yet, as a start."""
+    def at_reading(self, switching: Switching) -> NodeVoltages:
+        """Voltages of the reading with no power drawn yet, as a start; taps and capacitors as given."""
+        periods = len(switching.of_period)
         none = np.zeros((len(self._legs.a), periods))
         v = as_parts(np.repeat(self._start[:, None], periods, axis=1))
-        return NodeVoltages(
-            v, np.zeros(periods, dtype=np.int64), none, none, np.ones(periods, dtype=bool), 0
-        )
+        return NodeVoltages(v, switching, none, none, np.ones(periods, dtype=bool), 0)
 
     def import_kva(self, volts: NodeVoltages) -> ComplexArray:
         """Complex power from the source, shape (period,)."""
@@ -297,15 +298,15 @@ class FlowSolver:
         for first in range(0, count, COLUMNS):
             last = min(first + COLUMNS, count)
             period = weights.period[first:last]
-            state = slopes.volts.state[period]
+            switching = slopes.volts.switching.at(period)
             w = weights.block(first, last, self._data.size + 1)
             y = w.copy()
-            self.factor.solve(y, state)
+            self.factor.solve(y, switching)
             for _ in range(corrections):
                 x = w.copy()
                 subtract_slopes(self._legs, slopes.direct, slopes.conjugate, period, y, x)
                 x[-1] = 0.0
-                self.factor.solve(x, state)
+                self.factor.solve(x, switching)
                 y = x
             yield period, y
 
@@ -365,7 +366,7 @@ class FlowSolver:
         np.add.at(current, at_b, -leg_current)
         current[-1] = 0.0
         y = as_parts(current)
-        self.factor.solve(y, np.full(columns, volts.state[period], dtype=np.int64))
+        self.factor.solve(y, volts.switching.at(np.full(columns, period, dtype=np.int64)))
         return y
 
 

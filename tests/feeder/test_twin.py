@@ -146,7 +146,7 @@ def test_one_period_alone_flows_as_among_others() -> None:
     among = settling.solve(power, (settling.measured,) * PERIODS, None, 1e-11)
     for period in range(PERIODS):
         one = slice(period, period + 1)
-        state = settling.use_states((settling.measured,))
+        state = settling.switching((settling.measured,))
         alone = solver.solve(settling.demand_kva[one], power[one], state, tolerance=1e-11)
         apart = alone.parts - among.parts[:, [period, PERIODS + period]]
         assert np.abs(apart[:-1] * solver._scale[:, None]).max() < 1e-9
@@ -161,6 +161,17 @@ def test_sensitivities_of_a_shifted_horizon_are_those_of_its_periods() -> None:
     for order in (np.arange(PERIODS)[::-1], np.array([PERIODS - 1] * 2), np.arange(1, PERIODS)):
         for part, expected in zip(twin.import_slope(twin.moved(flow, order)), whole, strict=True):
             assert part == pytest.approx(expected[order], abs=1e-12)
+
+
+def test_sensitivities_of_a_flow_do_not_change_when_another_is_solved() -> None:
+    """A flow carries its own tap states: nothing depends on which flow was solved last."""
+    twin, power = a_loaded_twin()
+    flow = twin.flow(power)
+    before = twin.import_slope(flow)
+    other = twin.flow(power - 800.0)
+    assert (other.tap != flow.tap).any(), "equal taps prove nothing"
+    for now, then in zip(twin.import_slope(flow), before, strict=True):
+        assert np.array_equal(now, then)
 
 
 def central_difference(twin: FeederTwin, power: np.ndarray, device: int, unit: complex, what):
