@@ -28,7 +28,8 @@ from rich.table import Table
 
 from benchmarks.opf.cases import CaseSpec
 from benchmarks.opf.planners import SOLVERS
-from benchmarks.opf.row import RowSpec, measure
+from benchmarks.opf.row import measure
+from benchmarks.opf.row_spec import RowSpec
 from cosim.run.shipped import shipped_feeders
 
 

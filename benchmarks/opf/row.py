@@ -6,65 +6,20 @@ import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.opf.cases import Case, CaseSpec, build_case
-from benchmarks.opf.planned import PlannedDay
+from benchmarks.opf.judged import EXACT_PU, judged, peak_mb
 from benchmarks.opf.planners import SINGLE, check_solver, maker, scenario_solver
-from benchmarks.opf.realised import Realised, realise_held, realise_live
 from benchmarks.opf.rolling import NO_PLAN, StepTime, roll
+from benchmarks.opf.row_spec import RowSpec
 from cosim.errors import CosimError
 
-EXACT_PU = 1e-6
-"""A planner on exact flows must meet OpenDSS at its own taps to this."""
 SMALL_CASE = CaseSpec("ieee13", 2, steps=1)
 """Planned once before anything is measured: libraries are then loaded and kernels compiled."""
-MB = 1024.0
-
-
-@dataclass(frozen=True)
-class RowSpec:
-    """What identifies a row.
-
-    Attributes:
-        case: feeder, devices, periods, steps, seed.
-        planner, solver: see :mod:`benchmarks.opf.planners`.
-        noise: of the forecast, see :func:`benchmarks.opf.rolling.roll`.
-        taps: for planner nlp: whose taps it is given.
-    """
-
-    case: CaseSpec
-    planner: str
-    solver: str = "auto"
-    noise: float = 0.0
-    taps: str = "tangent"
-
-    @property
-    def key(self) -> str:
-        """A name that tells rows apart; the feeder's folder is not in it."""
-        case = self.case
-        parts = [feeder_label(case.feeder), f"der{case.der}", f"T{case.periods}", self.planner, self.solver]
-        parts += [f"steps{case.steps}", f"seed{case.seed}"]
-        default = CaseSpec(case.feeder, case.der, case.periods, case.steps, case.seed)
-        for name, value in asdict(case).items():
-            if value != getattr(default, name):
-                parts.append(f"{name}{value:g}")
-        parts += [f"noise{self.noise:g}"] * bool(self.noise)
-        return "-".join(parts + [f"taps_{self.taps}"] * (self.planner == "nlp" and self.taps != "tangent"))
-
-    def identity(self) -> dict[str, object]:
-        """All of it as JSON takes it."""
-        case = asdict(replace(self.case, feeder=feeder_label(self.case.feeder)))
-        return {**case, "planner": self.planner, "solver": self.solver, "noise": self.noise}
-
-
-def feeder_label(feeder: str) -> str:
-    """A shipped feeder's name, or folder and file of a master."""
-    path = Path(feeder)
-    return f"{path.resolve().parent.name}/{path.stem}" if path.suffix else feeder
 
 
 @contextmanager
@@ -163,31 +118,3 @@ def _warm_figures(warm: list[StepTime]) -> dict[str, object]:
         "warm_not_optimal": sum(step.status != "optimal" for step in warm),
         "warm_slack_max_pu": max(step.slack_pu for step in warm),
     }
-
-
-def judged(day: PlannedDay) -> dict[str, object]:
-    """What the plan promises, and what OpenDSS says of it."""
-    live: Realised = realise_live(day)
-    held: Realised = realise_held(day)
-    proof, plan = day.plan.certificate, day.plan
-    hours = plan.period_s / 3600.0
-    return {
-        "status": proof.status,
-        "claim": proof.claim,
-        "objective": proof.objective,
-        "plan_slack_pu": proof.slack_pu,
-        "simultaneous_kw": proof.simultaneous_kw,
-        "planned_energy_cost": float((day.price_per_kwh * plan.import_kw * hours).sum()),
-        "planned_cost": float((day.price_per_kwh * plan.import_kw * hours).sum()) + day.device_cost(),
-        "live": live.figures(),
-        "held": held.figures(),
-    }
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far; 0 where the system does not say."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return 0.0
-    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
-    return next((float(parts[1]) / MB for parts in lines if parts and parts[0] == "VmHWM:"), 0.0)

@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("benchmarks", reason="benchmarks are not part of an installed package")
 
 from benchmarks.opf.cases import CaseSpec
-from benchmarks.opf.row import RowSpec, measure
+from benchmarks.opf.row import measure
+from benchmarks.opf.row_spec import RowSpec
 
 SMALL = CaseSpec("ieee13", der=2, periods=6, steps=2)
 
