@@ -258,7 +258,7 @@ class ExactProgram:
         low = np.repeat(np.array([[s.min_kwh / s.kwh] for s in storages]), len(hours), axis=1)
         high = np.repeat(np.array([[s.max_kwh / s.kwh] for s in storages]), len(hours), axis=1)
         low[:, -1] = high[:, -1] = self._options.terminal.target_kwh(storages) / full
-        begin = (self._day.measurement.stored_kwh / full)[:, None]
+        begin = (self._day.measurement.stored_kwh[: len(storages)] / full)[:, None]
         energy = program.variable("e", low.shape, low, high, begin)
         into = np.array([[s.efficiency_charge * s.kw / s.kwh] for s in storages]) * hours
         out = np.array([[s.kw / s.kwh / s.efficiency_discharge] for s in storages]) * hours

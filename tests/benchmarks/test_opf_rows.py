@@ -54,3 +54,11 @@ def test_what_is_asked_wrongly_is_said() -> None:
     row = measure(RowSpec(SMALL, "tangent", "gurobi"))
     assert "gurobi" in str(row["error"])
     assert "structured" in str(row["error"])
+
+
+def test_the_nonlinear_program_and_the_tangent_plan_agree() -> None:
+    pytest.importorskip("casadi", reason="the nonlinear program needs IPOPT: pip install -e '.[dev]'")
+    row = measure(RowSpec(SMALL, "nlp"))
+    assert row["error"] == ""
+    assert row["exact"]
+    assert row["tangent_cost_over_nlp"] == pytest.approx(0.0, abs=1e-3)
