@@ -203,29 +203,12 @@ class Bench:
             self.measured.demand_kvar[:, None],
             self.der(scenario)[:, None],
         )
-        return flow.voltage_pu[:, 0], float(flow.import_kw[0])
+        return flow.voltage_pu[:, 0], float(flow.import_kva[0].real)
 
 
 def _batteries(model: FeederModel) -> list[StorageRating]:
-    """Batteries by the siting rule; each has the connection of the largest load at its bus."""
-    return [
-        StorageRating(
-            name=f"bess_{place.bus}",
-            bus=place.bus,
-            phases=place.phases,
-            delta=place.delta,
-            kw=RULE.times_local_load * kw,
-            kva=RULE.kva_per_kw * RULE.times_local_load * kw,
-            kwh=RULE.hours * kw,
-            min_kwh=RULE.soc_min * RULE.hours * kw,
-            max_kwh=RULE.soc_max * RULE.hours * kw,
-            initial_kwh=RULE.soc_start * RULE.hours * kw,
-            efficiency_charge=RULE.efficiency_charge,
-            efficiency_discharge=RULE.efficiency_discharge,
-            idling_kw=0.0,
-        )
-        for place, kw in load_sites(model, RULE)
-    ]
+    """Batteries by the siting rule."""
+    return [RULE.device(place) for place in load_sites(model, RULE)]
 
 
 def _source_only(flow: LinearFlow, anchor: Anchor) -> Anchor:
@@ -238,7 +221,7 @@ def _source_only(flow: LinearFlow, anchor: Anchor) -> Anchor:
     head[flow.network.head] = anchor.squared_pu[flow.network.head]
     identity = sp.identity(flow.network.size, format="csc")
     offset = np.asarray(splu((identity - flow.gain).tocsc()).solve(head))
-    return replace(anchor, squared_pu=offset, import_kw=0.0)
+    return replace(anchor, squared_pu=offset, import_kva=0j, start_squared_pu=np.ones_like(offset))
 
 
 def draw_scenarios(storages: list[StorageRating]) -> list[Scenario]:
