@@ -25,7 +25,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from cosim.devices.storage import StorageRating
+from cosim.devices.storage import SiteStorage, StorageRating
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.engine import Batch
 from cosim.feeder.plant import Feeder
@@ -33,7 +33,6 @@ from cosim.model.exogenous import Exogenous
 from cosim.model.state import Measurement, Setpoints
 from cosim.model.timegrid import TimeGrid
 from cosim.opf.linear_flow import LinearFlow
-from cosim.run.scenario import SiteStorage
 from cosim.run.siting import load_sites
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ def grow(master: Path) -> None:
         words = ["feeder", "synthetic", "--buses", home.name.removeprefix("synthetic")]
         words += ["--seed", str(GROWING_SEED), "--pv-share", "0", "--storage-share", "0"]
         there = Path(unfinished) / home.name
-        made = [Path(sys.executable).with_name("cosim"), *words, "--out", str(there)]
+        made: list[str | Path] = [Path(sys.executable).with_name("cosim"), *words, "--out", str(there)]
         subprocess.run(made, check=True, capture_output=True)
         there.rename(home)
 

@@ -73,7 +73,8 @@ def cost_gap(row: Row, rows: list[Row]) -> float | None:
     for other in rows:
         same = case_key(other) == case_key(row) and other["planner"] == "tangent"
         if same and other["solver"] == "auto" and "live" in other and "live" in row:
-            return (row["live"]["cost"] - other["live"]["cost"]) / abs(other["live"]["cost"])
+            cost = float(other["live"]["cost"])
+            return (float(row["live"]["cost"]) - cost) / abs(cost)
     return None
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from cosim.devices.kind import Placement
+from cosim.devices.pv import SitePv
 from cosim.errors import CosimError
 from cosim.feeder.compiled import FeederModel
 from cosim.model.arrays import FloatArray
-from cosim.run.scenario import SitePv
 from cosim.run.shipped import find_master, shipped_feeders
-from cosim.run.siting import Placement, load_sites
+from cosim.run.siting import load_sites
 from cosim.run.study import Study, open_study
 
 DAY_S = 86_400
@@ -192,7 +193,7 @@ def _write_series(spec: CaseSpec, nodes: int, path: Path) -> None:
     high = spec.load_high or (0.8 if nodes >= LARGE or nodes <= SMALL else 1.0)
     step_s = DAY_S // spec.periods
     rows = max(spec.steps + 1, spec.periods) + spec.periods
-    hour = ((np.arange(rows) + 0.5) * step_s / 3600.0) % 24.0
+    hour: FloatArray = np.asarray(((np.arange(rows) + 0.5) * step_s / 3600.0) % 24.0, dtype=np.float64)
     columns = (load_multiplier(hour, high), irradiance(hour), price(hour))
     start = datetime.fromisoformat(START)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import casadi
 import numpy as np
 import scipy.sparse as sp
 
 from benchmarks.opf.nlp_network import Day, across, incidence
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
-from cosim.opf.devices.inverter import POLYGON_SIDES
+from cosim.opf.devices.circle import POLYGON_SIDES
 from cosim.opf.options import PlannerOptions
 
 BASE_VA = 1e5
@@ -122,7 +125,7 @@ class ExactProgram:
     def __init__(self, day: Day, options: PlannerOptions) -> None:
         self._day, self._options = day, options
         self._hours: FloatArray = day.forecast.horizon.hours
-        self._storages, self._pvs = day.site.of_kind("storage"), day.site.of_kind("pv")
+        self._storages, self._pvs = day.site.of_type(StorageRating), day.site.of_type(PvRating)
         devices = (*self._storages, *self._pvs)
         self._kw = np.array([d.kw for d in devices], dtype=np.float64)
         self._kva = np.array([d.kva for d in devices], dtype=np.float64)
@@ -147,7 +150,9 @@ class ExactProgram:
             solve_s += time.process_time() - began
             iterations += int(solver.stats()["iter_count"])
             values = [np.asarray(table) for table in read(found["x"])]
-            voltage = (values[0] + 1j * values[1]) * day.data.base_v[:, None]
+            voltage = np.asarray(
+                (values[0] + 1j * values[1]) * day.data.base_v[:, None], dtype=np.complex128
+            )
             now = day.regions(voltage)
             left = int((now != regions).sum())
             if not left:
@@ -160,7 +165,8 @@ class ExactProgram:
 
     def _solver(self, program: _Program) -> casadi.Function:
         problem = {"x": casadi.vertcat(*program.x), "f": program.cost, "g": casadi.vertcat(*program.g)}
-        return casadi.nlpsol("exact", "ipopt", problem, IPOPT)
+        options: Any = IPOPT
+        return casadi.nlpsol("exact", "ipopt", problem, options)
 
     def _solution(
         self,

@@ -21,14 +21,18 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Setpoints
+from cosim.plugins import Need
 from cosim.run.assembly import Assembly
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 from cosim.twin.data import Legs, TwinData
 
+FORECAST: tuple[Need, ...] = ("truth",)
+"""What the forecast of a case is made of."""
+
 
 @dataclass(frozen=True)
-class Iterate:
+class PeriodNetwork:
     """The network of one period.
 
     Attributes:
@@ -59,7 +63,7 @@ class Day:
     measurement: Measurement
     forecast: Forecast
     data: TwinData
-    points: tuple[Iterate, ...]
+    points: tuple[PeriodNetwork, ...]
     switching: Switching
 
     def load_kva(self) -> ComplexArray:
@@ -77,7 +81,7 @@ class Day:
         """Region of the load law each load leg is in, shape (leg, period)."""
         legs = self.data.loads
         m = np.abs(across(legs, voltage)) / legs.base_v[:, None]
-        return (m[:, :, None] > self.data.laws.edges[legs.law][:, None, :]).sum(axis=2)
+        return np.asarray((m[:, :, None] > self.data.laws.edges[legs.law][:, None, :]).sum(axis=2))
 
 
 def across(legs: Legs, voltage: ComplexArray) -> ComplexArray:
@@ -101,9 +105,9 @@ def read_day(study: Study, switching: Switching) -> Day:
         CosimError: the study does not fit together, or the feeder has an element without a law.
     """
     study = as_long_as_plan(study)
-    points: list[Iterate] = []
+    points: list[PeriodNetwork] = []
     first: tuple[Measurement, Forecast, TwinData] | None = None
-    with Assembly(study, ("truth",)) as assembly:
+    with Assembly(study, FORECAST) as assembly:
         feeder = assembly.feeder
         silence(feeder)
         idle = Setpoints.idle(feeder.site)
@@ -117,7 +121,7 @@ def read_day(study: Study, switching: Switching) -> Day:
             data = _read(feeder)
             if first is None:
                 first = (measurement, forecast, data)
-            points.append(Iterate(data.admittance, data.voltage))
+            points.append(PeriodNetwork(data.admittance, data.voltage))
         site = feeder.site
     assert first is not None
     return Day(study, site, first[0], first[1], first[2], tuple(points), switching)

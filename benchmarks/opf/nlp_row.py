@@ -14,6 +14,8 @@ from benchmarks.opf.planned import PlannedDay, as_long_as_plan, certificate, pla
 from benchmarks.opf.planners import maker
 from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import first_plan
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
@@ -82,9 +84,9 @@ def _compared(day: PlannedDay) -> dict[str, float | str]:
     }
 
 
-def _merit(held: dict[str, float], study: object) -> float:
+def _merit(held: dict[str, float], study: Study) -> float:
     """Cost with every violation of every node paid for, as the exact program counts it."""
-    penalty = study.scenario.limits.voltage_penalty_per_pu_h  # type: ignore[attr-defined]
+    penalty = study.scenario.limits.voltage_penalty_per_pu_h
     return held["cost"] + penalty * held["violation_pu_h"]
 
 
@@ -93,10 +95,13 @@ def _planned(day: Day, solution: Solution) -> PlannedDay:
     devices = DeviceModel(site.devices, horizon, planner_options(study.scenario))
     now, kwh = day.measurement.time_s, day.measurement.stored_kwh
     kw = devices.within_window(kwh, day.forecast.available_kw, solution.storage_kva.real, now)
-    kva = np.array([s.kva for s in site.of_kind("storage")]), np.array([p.kva for p in site.of_kind("pv")])
+    kva = (
+        np.array([s.kva for s in site.of_type(StorageRating)]),
+        np.array([p.kva for p in site.of_type(PvRating)]),
+    )
     storage = kw + 1j * back_into_circle(kw, solution.storage_kva.imag, kva[0])
     pv = solution.pv_kva.real + 1j * back_into_circle(solution.pv_kva.real, solution.pv_kva.imag, kva[1])
-    rated = np.array([p.kw for p in site.of_kind("pv")])
+    rated = np.array([p.kw for p in site.of_type(PvRating)])
     limit = np.where(solution.curtailed < 1e-7, rated, np.clip(pv.real, 0.0, rated))
     expected = Expected(solution.import_kva, losses_kw(day, solution), voltage_pu(day, solution.voltage))
     proof = certificate(

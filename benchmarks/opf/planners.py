@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from benchmarks.opf.cases import CaseError
 from benchmarks.opf.rolling import MakePlanner
@@ -10,6 +11,9 @@ from cosim.model.roles import Planner
 from cosim.run.assembly import Assembly
 from cosim.run.policy import planner_options
 from cosim.run.study import Study
+
+if TYPE_CHECKING:
+    from cosim.opf.dispatch_planner import DispatchPlanner
 
 ROLLING = ("tangent", "lindistflow")
 """Planners that plan step after step; the others make one plan."""
@@ -65,7 +69,7 @@ def _tangent(study: Study, assembly: Assembly) -> Planner:
     )
 
 
-def _lindistflow(study: Study, assembly: Assembly) -> Planner:
+def _lindistflow(study: Study, assembly: Assembly) -> DispatchPlanner:
     from cosim.opf.dispatch_planner import DispatchPlanner
     from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 

@@ -176,7 +176,7 @@ def switching_of(planner: Planner, measurement: Measurement, periods: int) -> Sw
     if last is not None:
         return Switching(last.flow.tap.copy(), last.flow.capacitor_closed.astype(np.float64))
     own = getattr(planner, "switching", None)
-    if own is not None:
+    if isinstance(own, Switching):
         return own
     return Switching(
         np.repeat(measurement.tap[None, :], periods, axis=0),

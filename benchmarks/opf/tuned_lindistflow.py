@@ -14,6 +14,8 @@ import numpy as np
 from benchmarks.opf.planned import certificate, plan_from
 from benchmarks.opf.tuned_program import StepData, TunedProgram, reduce
 from benchmarks.opf.tuned_routes import Answer, HighsRoute, LinearRoute, PiqpRoute
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
@@ -62,13 +64,13 @@ class TunedLinDistFlow:
         network = radial_network(site, "lindistflow")
         self._flow = LinearFlow(network)
         self._inject = self._flow.device_share(network.device_share, len(site.devices)).tocsr()
-        kva = np.array([d.kva for d in (*site.of_kind("storage"), *site.of_kind("pv"))], dtype=np.float64)
+        kva = _rated_kva(site)
         self._tree = active_tree(self._flow, self._inject, kva)
         self._program = TunedProgram(site, reduce(self._tree), horizon.hours, options)
         self._new_rows = NEW_ROWS[route]
-        equalities = len(horizon) * len(site.of_kind("storage"))
+        equalities = len(horizon) * len(site.of_type(StorageRating))
         self._route: LinearRoute = HighsRoute() if route == "highs" else PiqpRoute(equalities)
-        self._target = options.terminal.target_kwh(site.of_kind("storage"))
+        self._target = options.terminal.target_kwh(site.of_type(StorageRating))
         self.name = f"lindistflow-tuned-{route}"
         self.expected: Expected | None = None
         self.parts_s: dict[str, float] = {}
@@ -77,7 +79,7 @@ class TunedLinDistFlow:
     def rows(self) -> int:
         """Rows of the program beyond the energy balances."""
         return self._program.program.matrix.shape[0] - len(self._horizon) * len(
-            self._site.of_kind("storage")
+            self._site.of_type(StorageRating)
         )
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
@@ -103,7 +105,7 @@ class TunedLinDistFlow:
         now = measurement.p_kw + 1j * measurement.q_kvar
         self._anchor = self._flow.anchor(measurement, np.asarray(self._inject @ now))
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
-        rest = np.zeros((len(self._horizon), len(site.of_kind("storage"))))
+        rest = np.zeros((len(self._horizon), len(site.of_type(StorageRating))))
         sunny = np.concatenate([rest, forecast.available_kw[:, rest.shape[1] :]], axis=1).T.astype(
             np.complex128
         )
@@ -111,9 +113,10 @@ class TunedLinDistFlow:
         limits = options.limits
         low, high = self._tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
         price = options.objective.energy_cost * forecast.price_per_kwh * self._horizon.hours
-        full = np.array([s.kwh for s in site.of_kind("storage")], dtype=np.float64)
+        full = np.array([s.kwh for s in site.of_type(StorageRating)], dtype=np.float64)
         least, most = (
-            np.array([getattr(s, end) for s in site.of_kind("storage")]) for end in ("min_kwh", "max_kwh")
+            np.array([getattr(s, end) for s in site.of_type(StorageRating)])
+            for end in ("min_kwh", "max_kwh")
         )
         head = int(measurement.time_s // self._horizon.period_s[0]) % len(self._horizon)
         data = StepData(
@@ -164,7 +167,7 @@ class TunedLinDistFlow:
         self, z: FloatArray, measurement: Measurement, forecast: Forecast
     ) -> tuple[ComplexArray, ComplexArray, FloatArray]:
         """Powers of batteries and PV systems and the latter's limits, tidied as the project does."""
-        site, count = self._site, len(self._site.of_kind("storage"))
+        site, count = self._site, len(self._site.of_type(StorageRating))
         change_kw, kvar, curtailed = self._program.powers(z)
         rated = self._program.kw
         change_kw[np.abs(change_kw) < 1e-7 * rated[:, None]] = 0.0
@@ -174,7 +177,7 @@ class TunedLinDistFlow:
         )
         sun = forecast.available_kw[:, count:] + change_kw[count:].T
         limit = np.where(curtailed.T < 1e-5, rated[count:], np.clip(sun, 0.0, rated[count:]))
-        kva = np.array([d.kva for d in (*site.of_kind("storage"), *site.of_kind("pv"))], dtype=np.float64)
+        kva = _rated_kva(site)
         storage_kva = kw + 1j * back_into_circle(kw, kvar[:count].T, kva[:count])
         return storage_kva, sun + 1j * back_into_circle(sun, kvar[count:].T, kva[count:]), limit
 
@@ -188,3 +191,9 @@ def _must_suit(horizon: Horizon, options: PlannerOptions) -> None:
         )
     if len(set(horizon.period_s)) > 1 or len(horizon) < 2:
         raise FormulationRefused("the tuned LinDistFlow needs two or more periods of one length")
+
+
+def _rated_kva(site: Site) -> FloatArray:
+    """Of all inverters, batteries first, shape (device,)."""
+    devices = (*site.of_type(StorageRating), *site.of_type(PvRating))
+    return np.array([device.kva for device in devices], dtype=np.float64)

@@ -14,10 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.site import Site
 from cosim.opf.active_tree import ActiveTree
-from cosim.opf.devices.inverter import POLYGON_SIDES
+from cosim.opf.devices.circle import POLYGON_SIDES
 from cosim.opf.formulations.lindistflow import FAR_AWAY, VOLTAGE_UNIT_PU2
 from cosim.opf.options import PlannerOptions
 
@@ -103,13 +105,13 @@ class TunedProgram:
 
     def __init__(self, site: Site, reduced: Reduced, hours: FloatArray, options: PlannerOptions) -> None:
         self._reduced, self._hours, self._options = reduced, hours, options
-        self._storages, self._pvs = site.of_kind("storage"), site.of_kind("pv")
-        self.periods, self.b, self.p = len(hours), len(site.of_kind("storage")), len(site.of_kind("pv"))
+        self._storages, self._pvs = site.of_type(StorageRating), site.of_type(PvRating)
+        self.periods, self.b, self.p = len(hours), len(self._storages), len(self._pvs)
         self.width = 5 * self.b + 3 * self.p
-        devices = (*site.of_kind("storage"), *site.of_kind("pv"))
+        devices = (*self._storages, *self._pvs)
         self.kw = np.array([d.kw for d in devices], dtype=np.float64)
         self._room = np.array([d.kva / d.kw for d in devices], dtype=np.float64)
-        self._kwh = np.array([s.kwh for s in site.of_kind("storage")], dtype=np.float64)
+        self._kwh = np.array([s.kwh for s in self._storages], dtype=np.float64)
         base = self._columns()
         self._charge, self._discharge, self._energy = base[0], base[1], base[2]
         self._up = np.concatenate([base[3], base[6]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.network import RadialNetwork
 from cosim.model.timegrid import TimeGrid
+
+D = TypeVar("D", bound=Device)
 
 CONTRACT_VERSION = 3
 """Version of everything that crosses the border between plant and policy."""
@@ -61,6 +64,10 @@ class Site:
     capacitors: tuple[str, ...] = ()
     load_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
     load_kvar: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+    def of_type(self, rating: type[D]) -> tuple[D, ...]:
+        """Devices whose rating is of one class, in order."""
+        return tuple(device for device in self.devices if isinstance(device, rating))
 
     def of_kind(self, kind: str) -> tuple[Device, ...]:
         """Devices of one kind, in order."""
