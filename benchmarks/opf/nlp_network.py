@@ -130,8 +130,8 @@ def read_day(study: Study, switching: Switching) -> Day:
 def _read(feeder: Feeder) -> TwinData:
     site = feeder.site
     return read_twin_data(
-        feeder._engine,
-        feeder._watched,
+        feeder.engine,
+        feeder.watched,
         loads=site.loads,
         devices=[name_in_circuit(item, element_of(device_kind(item.kind))) for item in site.devices],
     )
@@ -147,7 +147,7 @@ def idle_switching(study: Study) -> Switching:
             feeder.measure(period)
             feeder.apply(idle)
             taps.append(feeder.commit().tap)
-            closed.append(feeder._engine.closed_capacitors(feeder.site.capacitors))
+            closed.append(feeder.engine.closed_capacitors(feeder.site.capacitors))
     return Switching(np.array(taps), np.array(closed))
 
 

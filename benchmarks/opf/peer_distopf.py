@@ -127,7 +127,7 @@ def _inputs(study: Study) -> Inputs:
         feeder = assembly.feeder
         measurement = feeder.measure(0)
         forecast = make_forecaster(study, assembly.knowledge).forecast(measurement, study.horizon)
-        windings, site = dict(feeder._regulators), feeder.site
+        windings, site = feeder.regulated_windings, feeder.site
     lines = [f'redirect "{study.master}"', "set controlmode=off"]
     for name, tap in zip(site.regulators, measurement.tap, strict=True):
         lines.append(f"edit transformer.{name} wdg={windings[name]} tap={float(tap)!r}")

@@ -113,7 +113,7 @@ def opened(study: Study) -> Iterator[Feeder]:
 
 def silence(feeder: Feeder) -> None:
     """Take regulator and capacitor controls out: what is set by :func:`hold` then stays."""
-    engine = feeder._engine
+    engine = feeder.engine
     for name, controls in (("regcontrol", engine.dss.RegControls), ("capcontrol", engine.dss.CapControls)):
         if controls.Count():
             engine.command(f"batchedit {name}..* enabled=no")
@@ -125,9 +125,12 @@ def hold(feeder: Feeder, switching: Switching, period: int) -> None:
     Raises:
         FeederError: OpenDSS stands elsewhere afterwards.
     """
-    engine, site = feeder._engine, feeder.site
-    for winding, tap in zip(feeder._regulated(), switching.tap[period], strict=True):
-        winding.Tap(float(tap))
+    engine, site = feeder.engine, feeder.site
+    transformers, winding = engine.dss.Transformers, feeder.regulated_windings
+    for name, tap in zip(site.regulators, switching.tap[period], strict=True):
+        transformers.Name(name)
+        transformers.Wdg(winding[name])
+        transformers.Tap(float(tap))
     for name, closed in zip(site.capacitors, switching.closed[period], strict=True):
         engine.dss.Capacitors.Name(name)
         steps = int(engine.dss.Capacitors.NumSteps())

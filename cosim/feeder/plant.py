@@ -18,7 +18,7 @@ from cosim.feeder.compiled import FeederModel
 from cosim.feeder.delivery import Delivery
 from cosim.feeder.devices import connected_device
 from cosim.feeder.elements.element import name_in_circuit
-from cosim.feeder.engine import Batch, SolveReport
+from cosim.feeder.engine import Batch, Engine, SolveReport
 from cosim.feeder.extract import extract_network
 from cosim.feeder.group import Group, positions
 from cosim.feeder.reading.twin_model import read_twin_model
@@ -248,6 +248,24 @@ class Feeder:
         self._engine.voltages()[:] = before
         self._measured = None
         return model
+
+    @property
+    def engine(self) -> Engine:
+        """The engine the feeder runs in, for studies that set what no controller may set.
+
+        Whatever is changed in it is not in the record; a run never uses it.
+        """
+        return self._engine
+
+    @property
+    def regulated_windings(self) -> dict[str, int]:
+        """Transformers that regulators controlled when the feeder was opened, and the winding of each."""
+        return dict(self._regulators)
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """The voltages of the site's nodes, in order."""
+        return self._watched
 
     # --- building --------------------------------------------------------------------------------
 

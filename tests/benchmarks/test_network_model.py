@@ -21,4 +21,6 @@ def test_the_published_figures_of_ieee13_are_reproduced() -> None:
     expected = next(item for item in published if item["feeder"] == "ieee13/master.dss")
     for size in ("full", "small"):
         assert row[size]["max_pu"] == pytest.approx(expected[size]["max_pu"], rel=0.01)
-        assert row[size]["unanchored_max_pu"] == pytest.approx(expected[size]["unanchored_max_pu"], rel=0.01)
+        assert row[size]["unanchored_max_pu"] == pytest.approx(
+            expected[size]["unanchored_max_pu"], rel=0.01
+        )
