@@ -7,12 +7,13 @@ and what is not used carries over, so that the law is linear: what a plan says i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from cosim.devices.bounds import EnergyBounds, each
+from cosim.devices.flexible_load import FlexibleLoad
 from cosim.devices.kind import (
     BusName,
     Config,
@@ -25,50 +26,33 @@ from cosim.devices.kind import (
     Share,
     own_columns,
 )
-from cosim.model.arrays import FloatArray
-from cosim.model.device import DELIVERY_ROUNDING, Device, DeviceState
+from cosim.model.device import DELIVERY_ROUNDING, DeviceState
 
 DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
-class CurtailableLoad(Device):
+class CurtailableLoad(FlexibleLoad):
     """A share of the load at a bus that may be shed.
 
     Attributes:
         kw: nominal power of the flexible share; no more is ever shed.
-        loads: rows of the loads in the site's order.
-        share: of their demand that is flexible.
         depth: of the flexible demand that may be shed at once.
         allowance_kwh: energy that may be shed per day.
         cost_per_kwh: paid for energy that is shed.
-        since_midnight_s: from the last midnight to the start of the run.
     """
 
     kind: ClassVar[str] = "curtailable_load"
     has_energy: ClassVar[bool] = True
 
-    loads: tuple[int, ...]
-    share: float
     depth: float
     allowance_kwh: float
     cost_per_kwh: float
-    since_midnight_s: float
-
-    @property
-    def rest_kw(self) -> float:
-        """Nothing is shed."""
-        return 0.0
 
     @property
     def first_stored_kwh(self) -> float:
         """The allowance of the first day."""
         return self.allowance_kwh
-
-    def available_kw(self, irradiance: float, demand_kw: FloatArray) -> float:
-        """Flexible demand of now, at rated voltage."""
-        del irradiance
-        return self.share * float(demand_kw[list(self.loads)].sum())
 
     def most_kw(self, available_kw: float) -> float:
         """Largest power that may be shed of a flexible demand."""
@@ -98,32 +82,33 @@ class CurtailableLoad(Device):
         return stored_kwh - kw * step_h + self.midnights(time_s, step_h) * self.allowance_kwh
 
 
-class CurtailableLoadConfig(Config):
+class Shedding(Config):
+    """What may be shed of a load, and what it costs."""
+
+    share: Share = Field(0.3, description="of the demand that is flexible")
+    depth: Share = Field(1.0, description="of the flexible demand that may be shed at once")
+    hours_per_day: PositiveFloat = Field(2.0, description="of the whole flexible power, as energy")
+    cost_per_kwh: NonNegativeFloat = Field(description="paid for each kWh that is shed")
+
+
+class CurtailableLoadConfig(Shedding):
     """A share of the load at a bus that may be shed for a price."""
 
     kind: Literal["curtailable_load"]
     name: Name
     bus: BusName = Field(description="bus with phases, e.g. 65.1; all loads of the bus take part")
     delta: bool = Field(False, description="connected between phases")
-    share: Share = Field(0.3, description="of the demand that is flexible")
-    depth: Share = Field(1.0, description="of the flexible demand that may be shed at once")
-    hours_per_day: PositiveFloat = Field(2.0, description="of the whole flexible power, as energy")
-    cost_per_kwh: NonNegativeFloat = Field(description="paid for each kWh that is shed")
 
     def device(self, place: Placement) -> CurtailableLoad:
         """The flexible share of the loads at a place."""
         return _device(self.name.lower(), place, self)
 
 
-class SiteCurtailableLoad(Config):
+class SiteCurtailableLoad(Shedding):
     """Curtailable loads at a random share of the load buses."""
 
     kind: Literal["curtailable_load"]
     share_of_load_buses: Share
-    share: Share = 0.3
-    depth: Share = 1.0
-    hours_per_day: PositiveFloat = 2.0
-    cost_per_kwh: Annotated[float, Field(ge=0)]
     at_most: PositiveInt | None = Field(None, description="no more than this many")
     seed: int
 
@@ -132,9 +117,7 @@ class SiteCurtailableLoad(Config):
         return _device(f"curtailable_{place.bus}", place, self)
 
 
-def _device(
-    name: str, place: Placement, config: CurtailableLoadConfig | SiteCurtailableLoad
-) -> CurtailableLoad:
+def _device(name: str, place: Placement, config: Shedding) -> CurtailableLoad:
     kw = config.share * place.local_kw
     return CurtailableLoad(
         name,

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from cosim.devices.bounds import EnergyBounds, each
+from cosim.devices.flexible_load import FlexibleLoad
 from cosim.devices.kind import (
     BusName,
     Config,
@@ -27,50 +28,33 @@ from cosim.devices.kind import (
     Share,
     own_columns,
 )
-from cosim.model.arrays import FloatArray
-from cosim.model.device import DELIVERY_ROUNDING, Device, DeviceState
+from cosim.model.device import DELIVERY_ROUNDING, DeviceState
 
 
 @dataclass(frozen=True)
-class ShiftableLoad(Device):
+class ShiftableLoad(FlexibleLoad):
     """A share of the load at a bus that may be served later.
 
     Attributes:
         kw: nominal power of the flexible share; no more is ever deferred.
-        loads: rows of the loads in the site's order.
-        share: of their demand that is flexible.
         payback_kw: largest additional power when deferred energy is served.
         most_kwh: energy that may be deferred at any time.
         window_h: windows begin at midnight and follow each other; by their end everything is served.
         comfort_cost_per_kwh: paid for energy that is deferred.
-        since_midnight_s: from the last midnight to the start of the run.
     """
 
     kind: ClassVar[str] = "shiftable_load"
     has_energy: ClassVar[bool] = True
 
-    loads: tuple[int, ...]
-    share: float
     payback_kw: float
     most_kwh: float
     window_h: float
     comfort_cost_per_kwh: float
-    since_midnight_s: float
-
-    @property
-    def rest_kw(self) -> float:
-        """Nothing is deferred."""
-        return 0.0
 
     @property
     def first_stored_kwh(self) -> float:
         """Nothing has been deferred yet."""
         return self.most_kwh
-
-    def available_kw(self, irradiance: float, demand_kw: FloatArray) -> float:
-        """Flexible demand of now, at rated voltage."""
-        del irradiance
-        return self.share * float(demand_kw[list(self.loads)].sum())
 
     def most_kw(self, available_kw: float) -> float:
         """Largest power that may be deferred of a flexible demand."""
@@ -108,34 +92,34 @@ class ShiftableLoad(Device):
         return stored_kwh - kw * step_h
 
 
-class ShiftableLoadConfig(Config):
-    """A share of the load at a bus that may be served later within a window."""
+class Shifting(Config):
+    """What may be deferred of a load, for how long, and what it costs."""
 
-    kind: Literal["shiftable_load"]
-    name: Name
-    bus: BusName = Field(description="bus with phases, e.g. 65.1; all loads of the bus take part")
-    delta: bool = Field(False, description="connected between phases")
     share: Share = Field(0.2, description="of the demand that is flexible")
     hours: PositiveFloat = Field(2.0, description="energy that may be deferred, in hours of the share")
     payback: PositiveFloat = Field(1.0, description="largest additional power, per flexible power")
     window_h: PositiveFloat = Field(24.0, description="everything is served by the end of each window")
     comfort_cost_per_kwh: NonNegativeFloat = Field(0.01, description="paid for energy that is deferred")
 
+
+class ShiftableLoadConfig(Shifting):
+    """A share of the load at a bus that may be served later within a window."""
+
+    kind: Literal["shiftable_load"]
+    name: Name
+    bus: BusName = Field(description="bus with phases, e.g. 65.1; all loads of the bus take part")
+    delta: bool = Field(False, description="connected between phases")
+
     def device(self, place: Placement) -> ShiftableLoad:
         """The flexible share of the loads at a place."""
         return _device(self.name.lower(), place, self)
 
 
-class SiteShiftableLoad(Config):
+class SiteShiftableLoad(Shifting):
     """Shiftable loads at a random share of the load buses."""
 
     kind: Literal["shiftable_load"]
     share_of_load_buses: Share
-    share: Share = 0.2
-    hours: PositiveFloat = 2.0
-    payback: PositiveFloat = 1.0
-    window_h: PositiveFloat = 24.0
-    comfort_cost_per_kwh: NonNegativeFloat = 0.01
     at_most: PositiveInt | None = Field(None, description="no more than this many")
     seed: int
 
@@ -144,7 +128,7 @@ class SiteShiftableLoad(Config):
         return _device(f"shiftable_{place.bus}", place, self)
 
 
-def _device(name: str, place: Placement, config: ShiftableLoadConfig | SiteShiftableLoad) -> ShiftableLoad:
+def _device(name: str, place: Placement, config: Shifting) -> ShiftableLoad:
     kw = config.share * place.local_kw
     return ShiftableLoad(
         name,

@@ -10,7 +10,7 @@ import pytest
 from cosim.devices.pv import PvRating
 from cosim.errors import ContractError, FeederError
 from cosim.feeder.compiled import FeederModel
-from cosim.feeder.elements.storage import add_storage
+from cosim.feeder.elements.storage import STORAGE
 from cosim.feeder.engine import Batch, Engine
 from tests.conftest import a_feeder, a_storage, setpoints, shipped_master
 
@@ -46,14 +46,14 @@ def test_two_engines_do_not_see_each_other(ieee13):
 
 
 def test_terminal_power_of_a_discharging_battery_is_positive(ieee13):
-    add_storage(ieee13, a_storage())
+    STORAGE.add(ieee13, a_storage())
     ieee13.command("edit storage.b1 kw=50")
     ieee13.solve(controls=False)
     assert Batch(ieee13, "storage").terminal_power()[0].real == pytest.approx(50, abs=0.05)
 
 
 def test_a_snapshot_solve_does_not_move_stored_energy(ieee13):
-    add_storage(ieee13, a_storage())
+    STORAGE.add(ieee13, a_storage())
     ieee13.command("edit storage.b1 kw=50")
     batch = Batch(ieee13, "storage")
     before = batch.read("kWhstored")[0]
@@ -77,7 +77,7 @@ def test_rated_energy_before_stored_energy():
 
 def test_a_battery_without_enough_inverter_is_refused_because_the_engine_returns_nan(ieee13):
     with pytest.raises(FeederError, match="kva 80 is below kw 100"):
-        add_storage(ieee13, a_storage(kva=80.0))
+        STORAGE.add(ieee13, a_storage(kva=80.0))
 
 
 def test_nan_voltages_never_pass(ieee13):
@@ -97,7 +97,7 @@ def test_a_power_flow_without_solution_is_an_error(ieee13):
 
 def test_batch_writes_do_not_rebuild_the_matrix_and_give_the_same_answer(ieee13):
     """The open-edit trick relies on an engine detail: this is its regression test."""
-    add_storage(ieee13, a_storage())
+    STORAGE.add(ieee13, a_storage())
     ieee13.command("set tolerance=1e-9")
     quick = Batch(ieee13, "storage", open_edit=True)
     quick.write("kW", np.array([-70.0]))
@@ -106,7 +106,7 @@ def test_batch_writes_do_not_rebuild_the_matrix_and_give_the_same_answer(ieee13)
     by_batch = ieee13.voltages().copy()
     with Engine() as plain:
         plain.compile(shipped_master("ieee13"))
-        add_storage(plain, a_storage())
+        STORAGE.add(plain, a_storage())
         plain.command("set tolerance=1e-9")
         plain.command("edit storage.b1 kw=-70 kvar=30")
         plain.solve(controls=False)

@@ -21,60 +21,6 @@ from cosim.feeder.engine import Batch, Engine
 from cosim.model.arrays import FloatArray, IntArray
 
 
-def add_pv(engine: Engine, rating: PvRating) -> None:
-    """Add a PV system to the compiled circuit."""
-    engine.command(
-        f"new pvsystem.{rating.name} {connection(engine, rating)} {WIDE_WINDOW} model=1 "
-        f"pmpp={float(rating.kw)!r} kva={float(rating.kva)!r} irradiance=0 %pmpp=100 "
-        # The defaults of 20 % would switch the inverter off in the morning and the evening.
-        "%cutin=0.01 %cutout=0.01 wattpriority=yes kvar=0"
-    )
-
-
-def find_pv(engine: Engine) -> list[PvRating]:
-    """PV systems that the master file defines, as they are."""
-    found: list[PvRating] = []
-    for name in names_of(engine, "pvsystem"):
-        number = property_reader(engine, f"pvsystem.{name}")
-        bus, phases, delta = terminal(engine, f"pvsystem.{name}")
-        rating = PvRating(
-            name,
-            bus,
-            phases,
-            delta,
-            number("Pmpp"),
-            number("kVA"),
-            kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
-            kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
-        )
-        if rating.kw <= 0 or rating.kva <= 0:
-            raise FeederError(
-                f"pvsystem {name} is rated {rating.kw:g} kW and {rating.kva:g} kVA; give it a power, or "
-                "disable it"
-            )
-        found.append(rating)
-    return found
-
-
-def take_over_pv(engine: Engine, rating: PvRating) -> None:
-    """Prepare a PV system of the master for set-points from outside.
-
-    Raises:
-        FeederError: it cannot follow set-points; the message names the property.
-    """
-    name = rating.name
-    check_kv(engine, f"pvsystem.{name}", rating)
-    for curve in ("EffCurve", "P-TCurve"):
-        if engine.command(f"? pvsystem.{name}.{curve}"):
-            raise FeederError(
-                f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
-                "irradiance; remove the curve, or set feeder.discover to false"
-            )
-    engine.command(
-        f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 {WIDE_WINDOW} kvar=0"
-    )
-
-
 class PvElement:
     """See :class:`cosim.feeder.elements.element.Element`."""
 
@@ -82,15 +28,55 @@ class PvElement:
 
     def add(self, engine: Engine, device: PvRating) -> None:
         """Add a PV system to the compiled circuit."""
-        add_pv(engine, device)
+        engine.command(
+            f"new pvsystem.{device.name} {connection(engine, device)} {WIDE_WINDOW} model=1 "
+            f"pmpp={float(device.kw)!r} kva={float(device.kva)!r} irradiance=0 %pmpp=100 "
+            # The defaults of 20 % would switch the inverter off in the morning and the evening.
+            "%cutin=0.01 %cutout=0.01 wattpriority=yes kvar=0"
+        )
 
     def find(self, engine: Engine) -> list[PvRating]:
-        """PV systems that the master defines."""
-        return find_pv(engine)
+        """PV systems that the master file defines, as they are."""
+        found: list[PvRating] = []
+        for name in names_of(engine, "pvsystem"):
+            number = property_reader(engine, f"pvsystem.{name}")
+            bus, phases, delta = terminal(engine, f"pvsystem.{name}")
+            rating = PvRating(
+                name,
+                bus,
+                phases,
+                delta,
+                number("Pmpp"),
+                number("kVA"),
+                kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
+                kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
+            )
+            if rating.kw <= 0 or rating.kva <= 0:
+                raise FeederError(
+                    f"pvsystem {name} is rated {rating.kw:g} kW and {rating.kva:g} kVA; give it a power, "
+                    "or disable it"
+                )
+            found.append(rating)
+        return found
 
     def take_over(self, engine: Engine, device: PvRating) -> None:
-        """Prepare a PV system of the master for set-points."""
-        take_over_pv(engine, device)
+        """Prepare a PV system of the master for set-points from outside.
+
+        Raises:
+            FeederError: it cannot follow set-points; the message names the property.
+        """
+        name = device.name
+        check_kv(engine, f"pvsystem.{name}", device)
+        for curve in ("EffCurve", "P-TCurve"):
+            if engine.command(f"? pvsystem.{name}.{curve}"):
+                raise FeederError(
+                    f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
+                    "irradiance; remove the curve, or set feeder.discover to false"
+                )
+        engine.command(
+            f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 "
+            f"{WIDE_WINDOW} kvar=0"
+        )
 
     def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
         """Write the sun."""

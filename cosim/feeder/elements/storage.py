@@ -21,70 +21,6 @@ from cosim.feeder.engine import Batch, Engine
 from cosim.model.arrays import FloatArray, IntArray
 
 
-def add_storage(engine: Engine, rating: StorageRating) -> None:
-    """Add a battery to the compiled circuit."""
-    _check_kva(rating.name, rating.kw, rating.kva)
-    engine.command(
-        f"new storage.{rating.name} {connection(engine, rating)} {WIDE_WINDOW} model=1 "
-        f"kwrated={float(rating.kw)!r} kva={float(rating.kva)!r} kwhrated={float(rating.kwh)!r} "
-        # kwhrated refills the cell, so the stored energy comes after it.
-        f"%reserve={float(100 * rating.min_kwh / rating.kwh)!r} "
-        f"%stored={float(100 * rating.initial_kwh / rating.kwh)!r} "
-        f"%effcharge={float(100 * rating.efficiency_charge)!r} "
-        f"%effdischarge={float(100 * rating.efficiency_discharge)!r} "
-        f"%idlingkw={float(100 * rating.idling_kw / rating.kw)!r} "
-        "dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0"
-    )
-
-
-def find_storage(engine: Engine) -> list[StorageRating]:
-    """Batteries that the master file defines, as they are."""
-    found: list[StorageRating] = []
-    for name in names_of(engine, "storage"):
-        number = property_reader(engine, f"storage.{name}")
-        bus, phases, delta = terminal(engine, f"storage.{name}")
-        kwh, kw = number("kWhrated"), number("kWrated")
-        rating = StorageRating(
-            name=name,
-            bus=bus,
-            phases=phases,
-            delta=delta,
-            kw=kw * (number("%kWrated") / 100),
-            kva=number("kVA"),
-            kwh=kwh,
-            min_kwh=kwh * number("%reserve") / 100,
-            max_kwh=kwh,
-            initial_kwh=number("kWhstored"),
-            efficiency_charge=number("%EffCharge") / 100,
-            efficiency_discharge=number("%EffDischarge") / 100,
-            idling_kw=kw * number("%IdlingkW") / 100,
-            kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
-            kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
-        )
-        found.append(rating)
-    return found
-
-
-def take_over_storage(engine: Engine, rating: StorageRating) -> None:
-    """Prepare a battery of the master for set-points from outside.
-
-    Raises:
-        FeederError: it cannot follow set-points; the message names the property.
-    """
-    name = rating.name
-    _check_kva(name, rating.kw, rating.kva)
-    check_kv(engine, f"storage.{name}", rating)
-    if engine.command(f"? storage.{name}.EffCurve"):
-        raise FeederError(
-            f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
-            "iteration; give constant %EffCharge and %EffDischarge instead"
-        )
-    engine.command(
-        f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
-        f"{WIDE_WINDOW} kw=0 kvar=0"
-    )
-
-
 def _check_kva(name: str, kw: float, kva: float) -> None:
     if kw <= 0:
         raise FeederError(f"storage {name} is rated {kw:g} kW; give it a power, or disable it")
@@ -102,15 +38,64 @@ class StorageElement:
 
     def add(self, engine: Engine, device: StorageRating) -> None:
         """Add a battery to the compiled circuit."""
-        add_storage(engine, device)
+        _check_kva(device.name, device.kw, device.kva)
+        engine.command(
+            f"new storage.{device.name} {connection(engine, device)} {WIDE_WINDOW} model=1 "
+            f"kwrated={float(device.kw)!r} kva={float(device.kva)!r} kwhrated={float(device.kwh)!r} "
+            # kwhrated refills the cell, so the stored energy comes after it.
+            f"%reserve={float(100 * device.min_kwh / device.kwh)!r} "
+            f"%stored={float(100 * device.initial_kwh / device.kwh)!r} "
+            f"%effcharge={float(100 * device.efficiency_charge)!r} "
+            f"%effdischarge={float(100 * device.efficiency_discharge)!r} "
+            f"%idlingkw={float(100 * device.idling_kw / device.kw)!r} "
+            "dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0"
+        )
 
     def find(self, engine: Engine) -> list[StorageRating]:
-        """Batteries that the master defines."""
-        return find_storage(engine)
+        """Batteries that the master file defines, as they are."""
+        found: list[StorageRating] = []
+        for name in names_of(engine, "storage"):
+            number = property_reader(engine, f"storage.{name}")
+            bus, phases, delta = terminal(engine, f"storage.{name}")
+            kwh, kw = number("kWhrated"), number("kWrated")
+            rating = StorageRating(
+                name=name,
+                bus=bus,
+                phases=phases,
+                delta=delta,
+                kw=kw * (number("%kWrated") / 100),
+                kva=number("kVA"),
+                kwh=kwh,
+                min_kwh=kwh * number("%reserve") / 100,
+                max_kwh=kwh,
+                initial_kwh=number("kWhstored"),
+                efficiency_charge=number("%EffCharge") / 100,
+                efficiency_discharge=number("%EffDischarge") / 100,
+                idling_kw=kw * number("%IdlingkW") / 100,
+                kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
+                kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
+            )
+            found.append(rating)
+        return found
 
     def take_over(self, engine: Engine, device: StorageRating) -> None:
-        """Prepare a battery of the master for set-points."""
-        take_over_storage(engine, device)
+        """Prepare a battery of the master for set-points from outside.
+
+        Raises:
+            FeederError: it cannot follow set-points; the message names the property.
+        """
+        name = device.name
+        _check_kva(name, device.kw, device.kva)
+        check_kv(engine, f"storage.{name}", device)
+        if engine.command(f"? storage.{name}.EffCurve"):
+            raise FeederError(
+                f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
+                "iteration; give constant %EffCharge and %EffDischarge instead"
+            )
+        engine.command(
+            f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
+            f"{WIDE_WINDOW} kw=0 kvar=0"
+        )
 
     def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
         """Batteries see nothing of the world."""

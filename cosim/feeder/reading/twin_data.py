@@ -18,7 +18,8 @@ from cosim.twin.load_model import INVERTER, LoadModel, LoadModels
 CARRIERS = ("load", "storage", "pvsystem", "generator")
 """Kinds of elements whose legs carry a power; the twin keeps no other part of their admittance."""
 
-NeutralKept = tuple[list[int], list[int], list[complex]]
+LegAdmittances = tuple[list[int], list[int], list[complex]]
+"""Row, column and siemens of what legs have put into the admittance matrix."""
 
 
 class _LegRows:
@@ -71,9 +72,9 @@ def read_twin_data(
     owners |= {name: i for i, name in enumerate(devices)}
     load_rows, device_rows, standing = _LegRows(), _LegRows(), list[complex]()
     laws: dict[LoadModel, int] = {INVERTER: 0}
-    drawn: NeutralKept = ([], [], [])
+    of_legs: LegAdmittances = ([], [], [])
     for element in _carriers(engine):
-        legs = _take_legs(engine, element, drawn)
+        legs = _take_legs(engine, element, of_legs)
         kind = element.partition(".")[0]
         if element in owners and kind != "load":
             device_rows.add(legs, ground, 1.0, owners[element], 0)
@@ -86,15 +87,11 @@ def read_twin_data(
             owner = len(loads) + len(standing)
             standing.append(-power)
         load_rows.add(legs, ground, base_v, owner, laws.setdefault(law, len(laws)))
-    admittance = sp.csc_matrix(engine.dss.YMatrix.getYsparse(False))
-    row, column, value = drawn
-    admittance = sp.csc_matrix(admittance - sp.csc_matrix((value, (row, column)), shape=(ground, ground)))
-    admittance.eliminate_zeros()
     return TwinData(
         node_names=names,
         base_v=_node_base_v(engine),
         voltage=engine.voltages().copy(),
-        admittance=admittance,
+        admittance=_admittance_without(engine, of_legs),
         source=_read_source(engine),
         loads=load_rows.done(),
         standing_kva=np.array(standing, dtype=np.complex128),
@@ -108,6 +105,15 @@ def read_twin_data(
         ),
         ampacity=_read_ampacity(engine, ground),
     )
+
+
+def _admittance_without(engine: Engine, of_legs: LegAdmittances) -> sp.csc_matrix:
+    """Admittance matrix of the engine without what loads and devices have put into it, siemens."""
+    whole = sp.csc_matrix(engine.dss.YMatrix.getYsparse(False))
+    row, column, value = of_legs
+    rest = sp.csc_matrix(whole - sp.csc_matrix((value, (row, column)), shape=whole.shape))
+    rest.eliminate_zeros()
+    return rest
 
 
 def _carriers(engine: Engine) -> Iterator[str]:
@@ -137,8 +143,8 @@ def _carriers(engine: Engine) -> Iterator[str]:
         )
 
 
-def _take_legs(engine: Engine, element: str, drawn: NeutralKept) -> list[tuple[int, int]]:
-    """Legs of the active element; their admittance in the engine's matrix is noted in ``drawn``.
+def _take_legs(engine: Engine, element: str, of_legs: LegAdmittances) -> list[tuple[int, int]]:
+    """Legs of the active element; their admittance in the engine's matrix is noted in ``of_legs``.
 
     What remains in the matrix is what belongs to the network, such as the grounding of a neutral.
     """
@@ -158,9 +164,9 @@ def _take_legs(engine: Engine, element: str, drawn: NeutralKept) -> list[tuple[i
         y = complex(primitive[i, i] if b < 0 and not delta else -primitive[i, j])
         for row, column, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
             if row >= 0 and column >= 0:
-                drawn[0].append(row)
-                drawn[1].append(column)
-                drawn[2].append(sign * y)
+                of_legs[0].append(row)
+                of_legs[1].append(column)
+                of_legs[2].append(sign * y)
     return legs
 
 
