@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cosim.devices.kind import Config
+from cosim.errors import SeriesError
 from cosim.model.roles import Controller
 from cosim.plugins import Need
 from cosim.run.knowledge import Knowledge
@@ -99,8 +100,13 @@ def _model(name: str, sensing: SensingConfig, knowledge: Knowledge) -> SensorMod
             "devices": tuple(device.name for device in site.devices),
             "": (),
         }[QUANTITIES[name][1]]
+        if config.count > len(places):
+            raise SeriesError(
+                f"sensing.{name}.count: {config.count} sensors are asked for, the feeder has {len(places)} "
+                "places; ask for fewer, or leave 'count' out to measure them all"
+            )
         random = np.random.default_rng([sensing.seed, list(QUANTITIES).index(name), 1])
-        chosen = random.choice(len(places), size=min(config.count, len(places)), replace=False)
+        chosen = random.choice(len(places), size=config.count, replace=False)
         only = tuple(places[i] for i in sorted(chosen))
     return SensorModel(
         noise=config.noise,

@@ -96,6 +96,15 @@ def test_a_sensor_at_no_place_is_named(truth):
         Sensors(truth[0], {"voltage": SensorModel(dead=("999.1",))}, seed=1)
 
 
+def test_more_sensors_than_places_are_refused(scenario_file):
+    study = open_study(scenario_file(sensing={"voltage": {"noise": 0.01, "count": 9999}}))
+    with (
+        Assembly(study) as assembly,
+        pytest.raises(SeriesError, match=r"sensing\.voltage\.count: 9999 .* has 38 places"),
+    ):
+        assembly.controller  # noqa: B018 - made here
+
+
 def run(path, folder, over: str):
     execute(open_study(path), folder, over=over, overwrite=False, progress=lambda _done: None)
     return read_record(folder)
