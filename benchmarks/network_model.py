@@ -190,9 +190,9 @@ class Bench:
 
     def read(self) -> Truth:
         """Voltages, import and loads of the present solution."""
-        power, _ = self.feeder._head()
+        power, _ = self.feeder.meters.head()
         loads = -self.load_batch.terminal_power()[self.load_at]
-        return Truth(self.feeder._voltage_pu(), power.real, loads)
+        return Truth(self.feeder.meters.voltage_pu(), power.real, loads)
 
     def predict(self, scenario: Scenario, anchor: Anchor) -> tuple[FloatArray, float]:
         """|V| per node and import in kW of the linear model."""

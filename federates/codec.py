@@ -37,6 +37,7 @@ class Quantity:
         unit: fixed unit.
         size: entries of a vector, 0 for the others.
         once: published at the start only.
+        may_be_nan: NaN means something, see the model.
     """
 
     name: str
@@ -44,7 +45,11 @@ class Quantity:
     unit: str = ""
     size: int = 0
     once: bool = False
+    may_be_nan: bool = False
 
+
+ANY_SIZE = -1
+"""A vector whose length is not known before it comes."""
 
 SITE = Quantity("site", "json", once=True)
 KNOWLEDGE = Quantity("knowledge", "json", once=True)
@@ -77,6 +82,7 @@ def _setpoint_quantities(prefix: str, sizes: Sizes) -> tuple[Quantity, ...]:
     return (
         Quantity(f"{prefix}p_kw", "vector", "kW", sizes.devices),
         Quantity(f"{prefix}q_kvar", "vector", "kvar", sizes.devices),
+        Quantity(f"{prefix}position", "vector", "", ANY_SIZE, may_be_nan=True),
     )
 
 
@@ -113,8 +119,6 @@ def decision_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
     )
 
 
-ANY_SIZE = -1
-"""A vector whose length is not known before it comes."""
 PLAN, PLANNED_VOLTAGE = Quantity("plan", "json"), Quantity("plan_voltage_pu", "vector", "pu", ANY_SIZE)
 BELIEF = Quantity("belief", "json")
 TELEMETRY = (PLAN, PLANNED_VOLTAGE, BELIEF)
@@ -134,6 +138,7 @@ def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         *_setpoint_quantities("result_", sizes),
         Quantity("result_stored_kwh", "vector", "kWh", sizes.devices),
         Quantity("result_tap", "vector", "ratio", sizes.regulators),
+        Quantity("result_operations", "vector", "", ANY_SIZE),
         Quantity("result_import_kw", "double", "kW"),
         Quantity("result_import_kvar", "double", "kvar"),
         Quantity("result_losses_kw", "double", "kW"),
@@ -241,13 +246,14 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     in_force, applied, result = outcome.in_force, outcome.applied, outcome.result
     names = (
         "step", "voltage_pu", "p_kw", "q_kvar", "stored_kwh", "tap", "import_kw", "import_kvar",
-        "losses_kw", "loading", "load_kw", "load_kvar", "other_kw", "balance_error_kw",
+        "losses_kw", "loading", "load_kw", "load_kvar", "other_kw", "balance_error_kw", "position",
+        "operations",
     )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),
         "in_force_since": json.dumps([in_force.issued_at_s, in_force.why_safe]),
         **_encode_setpoints("accepted_", applied.setpoints),
-        "accepted_reason": json.dumps(applied.reason),
+        "accepted_reason": json.dumps([applied.reason, applied.position_reason]),
         **{f"result_{name}": getattr(result, name) for name in names},
         "result_notes": json.dumps([result.loading_line, result.iterations, result.events]),
     }
@@ -256,12 +262,12 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
 def decode_outcome(values: Mapping[str, Any]) -> Outcome:
     """An outcome from wire values."""
     issued_at_s, why_safe = json.loads(values["in_force_since"])
-    reason = tuple(json.loads(values["accepted_reason"]))
+    reason, position_reason = json.loads(values["accepted_reason"])
     line, iterations, events = json.loads(values["result_notes"])
     fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events"}
     return Outcome(
         InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe),
-        Applied(_decode_setpoints("accepted_", values), reason),
+        Applied(_decode_setpoints("accepted_", values), tuple(reason), tuple(position_reason)),
         StepResult(
             **{name: values[f"result_{name}"] for name in fields},
             loading_line=line,
@@ -292,7 +298,7 @@ def check_value(quantity: Quantity, value: Value, *, sender: str, receiver: str)
                 f"{receiver} expected {quantity.size} values of {topic}, got {value.size}; "
                 "both must use the order of feeder/site"
             )
-        if not np.isfinite(value).all():
+        if not (quantity.may_be_nan or np.isfinite(value).all()):
             at = int(np.flatnonzero(~np.isfinite(value))[0])
             raise ContractError(f"{topic}[{at}] as received by {receiver} is {value[at]}, not a number")
     elif isinstance(value, float) and not math.isfinite(value):

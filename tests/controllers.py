@@ -174,3 +174,15 @@ class OtherMeaningController(EchoController):
 @seeded
 class DeafController(EchoController):
     """Declares that it takes a seed, and takes none."""
+
+
+class MovingController(EchoController):
+    """Moves every network device from end to end of its range, a position for each step."""
+
+    def step(self, measurement: Measurement) -> Decision:
+        rest = Setpoints.idle(self._site)
+        devices = self._site.network_devices
+        span = np.array([device.highest - device.lowest + 1 for device in devices])
+        lowest = np.array([device.lowest for device in devices])
+        setpoints = Setpoints(rest.p_kw, rest.q_kvar, lowest + (7.0 * measurement.step) % span)
+        return Decision(measurement.step, measurement.time_s, setpoints, Source.PLAN, "", None)

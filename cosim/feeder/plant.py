@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,11 +21,14 @@ from cosim.feeder.elements.element import name_in_circuit
 from cosim.feeder.engine import Batch, Engine, SolveReport
 from cosim.feeder.extract import extract_network
 from cosim.feeder.group import Group, positions
+from cosim.feeder.meters import Meters, TapMeter
+from cosim.feeder.network_devices import AS_THE_MASTER_SAYS, NetworkDevices
 from cosim.feeder.reading.twin_model import read_twin_model
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.device import Device, DeviceState
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
+from cosim.model.network_device import NetworkDevice
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
 from cosim.model.state import Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
@@ -39,7 +42,6 @@ SETTLING_SOLVES = 5
 
 STORED_TOLERANCE_KWH = 1e-4
 """Stored energy that differs by more from the law of its kind is an event."""
-AS_THE_MASTER_SAYS = "not commanded: as the master says"
 
 
 class Feeder:
@@ -51,9 +53,14 @@ class Feeder:
     Args:
         model: the compiled master file; it belongs to the feeder from now on.
         devices: controllable devices, kind by kind; those the master does not define are added.
+        network_devices: tap changers and capacitor banks that follow set-points.
         exogenous: demand, sun and price.
         grid: the steps of the run.
         with_network: read the radial network model, which takes most of the time on a large feeder.
+
+    Attributes:
+        site: the facts of the plant.
+        meters: what is read of the feeder as it is solved now.
 
     Raises:
         FeederError: the feeder with its devices does not solve.
@@ -64,6 +71,7 @@ class Feeder:
         model: FeederModel,
         *,
         devices: Sequence[Device],
+        network_devices: Sequence[NetworkDevice] = (),
         exogenous: Exogenous,
         grid: TimeGrid,
         with_network: bool = True,
@@ -82,17 +90,22 @@ class Feeder:
         self._setpoints = Setpoints(
             np.array([device.rest_kw for device in self._devices], dtype=np.float64), np.zeros(count)
         )
-        self._regulators = tuple(sorted(self._engine.regulated_windings().items()))
-        self._capacitors = self._engine.switched_capacitors()
+        self._switchgear = NetworkDevices(self._engine, network_devices, commanded=model.commanded)
+        windings = self._engine.regulated_windings() | self._switchgear.windings
+        self._taps = TapMeter(self._engine, dict(sorted(windings.items())))
+        banks = {*self._engine.switched_capacitors(), *self._switchgear.banks}
+        self._capacitors = tuple(sorted(banks))
         self._settle()
+        self._switchgear.take_over()
         circuit = model.circuit()
-        self._watch(watched_voltages(circuit))
+        self._watched = watched_voltages(circuit)
+        self.meters = Meters(self._engine, self._watched, self._balance)
         self._delivery = Delivery(
             self._engine, [(group.element, device) for group in self._groups for device in group.devices]
         )
-        self._dead_nodes = frozenset(self._without_voltage())
-        if self._dead_nodes:
-            log.warning("%d nodes have no voltage, e.g. %s", len(self._dead_nodes), min(self._dead_nodes))
+        dead = self.meters.dead_nodes
+        if dead:
+            log.warning("%d nodes have no voltage, e.g. %s", len(dead), min(dead))
         self.site: Site = self._describe(circuit)
         self._measured: int | None = None
         self._applied = False
@@ -126,11 +139,11 @@ class Feeder:
         self._engine.solve(controls=False)
         self._measured, self._applied = step, False
         delivered = self._delivered_kva()
-        power, losses = self._head()
+        power, losses = self.meters.head()
         return Measurement(
             step=step,
             time_s=float(self._grid.second(step)),
-            voltage_pu=self._voltage_pu(),
+            voltage_pu=self.meters.voltage_pu(),
             demand_kw=demand_kw,
             demand_kvar=demand_kvar,
             price_per_kwh=price,
@@ -138,12 +151,13 @@ class Feeder:
             q_kvar=delivered.imag,
             stored_kwh=self._stored(),
             available_kw=self._available_kw,
-            tap=self._taps(),
+            tap=self._taps.ratios(),
             capacitor_closed=self._engine.closed_capacitors(self._capacitors),
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
             peak_import_kw=self._peak_import_kw,
+            position=self._switchgear.positions(),
         )
 
     def apply(self, setpoints: Setpoints) -> Applied:
@@ -175,8 +189,10 @@ class Feeder:
                 np.array([item.kvar for item in accepted], dtype=np.float64),
             )
         )
+        time_s = float(self._grid.second(self._measured))
+        position, why = self._switchgear.apply(setpoints.position, time_s)
         self._applied = True
-        return Applied(self._setpoints, tuple(reasons))
+        return Applied(replace(self._setpoints, position=position), tuple(reasons), why)
 
     def commit(self) -> StepResult:
         """Solve the step with regulators and capacitors acting, integrate storage once, move on.
@@ -190,22 +206,22 @@ class Feeder:
         step = self._measured
         report = self._engine.solve(controls=True)
         delivered = self._delivered_kva()
-        power, losses = self._head()
+        power, losses = self.meters.head()
         load_kva, other_kw = self._balance.load_kva(), self._balance.other_kw()
         devices_kw = float(delivered.real.sum())
         error_kw = power.real + other_kw + devices_kw - load_kva.real - losses
-        loading, line = self._worst_line()
+        loading, line = self.meters.worst_line()
         states = self._states(step)
         self._engine.dss.Circuit.UpdateStorage()
         self._integrate(delivered.real, states)
-        stored = self._stored()
+        stored, position = self._stored(), self._switchgear.positions()
         result = StepResult(
             step=step,
-            voltage_pu=self._voltage_pu(),
+            voltage_pu=self.meters.voltage_pu(),
             p_kw=delivered.real,
             q_kvar=delivered.imag,
             stored_kwh=stored,
-            tap=self._taps(),
+            tap=self._taps.ratios(),
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
@@ -216,12 +232,15 @@ class Feeder:
                 *self._events(report),
                 *self._broken_laws(states, stored),
                 *self._delivery.compare(self._due(states), delivered, self._commanded),
+                *self._switchgear.compare(position),
                 *balance_complaint(error_kw, power.real),
             ),
             load_kw=load_kva.real,
             load_kvar=load_kva.imag,
             other_kw=other_kw,
             balance_error_kw=error_kw,
+            position=position,
+            operations=self._switchgear.operations(position),
         )
         self._measured, self._next_step = None, step + 1
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
@@ -244,7 +263,8 @@ class Feeder:
             raise ContractError(f"a twin is read before step 0, the feeder is at step {self._next_step}")
         before = self._engine.voltages().copy()
         measurement = self.measure(0)
-        model = read_twin_model(self._engine, self._watched, self.site, measurement, error)
+        moved = (self._taps.windings, self._capacitors)
+        model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error)
         self._engine.voltages()[:] = before
         self._measured = None
         return model
@@ -259,8 +279,8 @@ class Feeder:
 
     @property
     def regulated_windings(self) -> dict[str, int]:
-        """Transformers that regulators controlled when the feeder was opened, and the winding of each."""
-        return dict(self._regulators)
+        """Transformers whose taps regulators or a controller move, and the winding of each."""
+        return dict(self._taps.windings)
 
     @property
     def watched(self) -> tuple[Watched, ...]:
@@ -302,10 +322,6 @@ class Feeder:
         self._load_multiplier = np.where(loads.fixed, 1.0, loads.multiplier)
         self._load_kw = self._load_batch.read("kW")
         self._load_kvar = self._load_batch.read("kvar")
-        elements = [name.lower() for name in self._engine.dss.PDElements.AllNames()]
-        lines = [i for i, name in enumerate(elements) if name.startswith("line.")]
-        self._line_at = np.array(lines, dtype=np.int64)
-        self._line_names = [elements[i] for i in lines]
 
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
@@ -317,19 +333,11 @@ class Feeder:
         """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
             self.settling_solves += 1
-            before = self._taps()
+            before = self._taps.ratios()
             report = self._engine.solve(controls=True)
-            if not report.control_overrun and np.array_equal(before, self._taps()):
+            if not report.control_overrun and np.array_equal(before, self._taps.ratios()):
                 return
         log.warning("regulators or capacitors still move after %d solves at step 0", SETTLING_SOLVES)
-
-    def _watch(self, watched: tuple[Watched, ...]) -> None:
-        self._watched = watched
-        self._node_a = np.array([w.a for w in watched], dtype=np.int64)
-        # Ground is the entry after the last node.
-        ground = len(self._engine.node_names())
-        self._node_b = np.array([w.b if w.b >= 0 else ground for w in watched], dtype=np.int64)
-        self._base_v = np.array([w.base_kv * 1e3 for w in watched])
 
     def _describe(self, circuit: Circuit) -> Site:
         loads = self._model.loads
@@ -341,7 +349,7 @@ class Feeder:
             grid=self._grid,
             nodes=tuple(w.name for w in self._watched),
             loads=loads.names,
-            regulators=tuple(name for name, _ in self._regulators),
+            regulators=tuple(self._taps.windings),
             feeder_map=FeederMap(
                 buses=buses,
                 x=tuple(places[bus][0] for bus in buses),
@@ -352,13 +360,14 @@ class Feeder:
                     if first in places and second in places
                 ),
             ),
-            tap_step=self._tap_steps(),
+            tap_step=self._taps.steps(),
             devices=self._devices,
             network=network,
             no_network_reason=reason,
             capacitors=self._capacitors,
             load_kw=self._model.loads.kw,
             load_kvar=self._model.loads.kvar,
+            network_devices=self._switchgear.devices,
         )
 
     def _network(self, circuit: Circuit) -> tuple[RadialNetwork | None, str]:
@@ -376,8 +385,8 @@ class Feeder:
                     for group in self._groups
                     for device in group.devices
                 ],
-                regulators=tuple(name for name, _ in self._regulators),
-                tap=self._taps(),
+                regulators=tuple(self._taps.windings),
+                tap=self._taps.ratios(),
             )
         except MeshedFeeder as error:
             return None, str(error)
@@ -414,10 +423,6 @@ class Feeder:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def _voltage_pu(self) -> FloatArray:
-        volts = np.append(self._engine.voltages(), 0.0)
-        return np.asarray(np.abs(volts[self._node_a] - volts[self._node_b]) / self._base_v)
-
     def _delivered_kva(self) -> ComplexArray:
         """Power from each device into the network, kW + j kvar."""
         parts = [group.batch.terminal_power()[group.at] for group in self._groups]
@@ -447,42 +452,11 @@ class Feeder:
         ]
         return np.array(kw, dtype=np.float64) + 1j * self._setpoints.q_kvar
 
-    def _taps(self) -> FloatArray:
-        return np.array([winding.Tap() for winding in self._regulated()])
-
-    def _tap_steps(self) -> FloatArray:
-        return np.array([(w.MaxTap() - w.MinTap()) / w.NumTaps() for w in self._regulated()])
-
-    def _regulated(self) -> Iterator[Any]:
-        """The engine's transformer, active at each regulated winding in turn."""
-        transformers = self._engine.dss.Transformers
-        for name, winding in self._regulators:
-            transformers.Name(name)
-            transformers.Wdg(winding)
-            yield transformers
-
-    def _head(self) -> tuple[complex, float]:
-        """Power the sources feed in (kW + j kvar) and the losses of the whole circuit in kW."""
-        p, q = self._engine.dss.Circuit.TotalPower()
-        losses_w = self._engine.dss.Circuit.Losses()[0]
-        return complex(-p, -q), float(losses_w) / 1e3 + self._balance.shunt_losses_kw()
-
-    def _worst_line(self) -> tuple[float, str]:
-        if not len(self._line_at):
-            return 0.0, ""
-        percent = np.asarray(self._engine.dss.PDElements.AllPctNorm())[self._line_at]
-        worst = int(np.argmax(percent))
-        return float(percent[worst]) / 100.0, self._line_names[worst]
-
-    def _without_voltage(self) -> list[str]:
-        names = self._engine.node_names()
-        return [names[i] for i in np.flatnonzero(~self._engine.energised())]
-
     def _events(self, report: SolveReport) -> Sequence[str]:
         events: list[str] = []
         if report.control_overrun:
             events.append("regulators or capacitors were still hunting at the iteration limit")
-        lost = [node for node in self._without_voltage() if node not in self._dead_nodes]
+        lost = self.meters.lost_nodes()
         if lost:
             events.append(f"{len(lost)} nodes lost their voltage, e.g. {lost[0]}")
         return events

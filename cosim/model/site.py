@@ -10,6 +10,7 @@ import numpy as np
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.network import RadialNetwork
+from cosim.model.network_device import NetworkDevice
 from cosim.model.timegrid import TimeGrid
 
 D = TypeVar("D", bound=Device)
@@ -41,14 +42,16 @@ class Site:
         contract_version: see :data:`CONTRACT_VERSION`.
         grid: the steps of the run.
         nodes: order of every vector per node.
-        loads, regulators: order of the vectors per load and per tap.
+        loads, regulators: order of the vectors per load and per tap; a tap that a controller moves is one.
         tap_step: ratio between neighbouring taps of each regulator.
         feeder_map: coordinates and edges.
         devices: the controllable devices; order of every vector per device.
         network: the radial model, or None where the feeder has none.
         no_network_reason: why there is none (the loop, or what could not be read).
-        capacitors: switched by controls; order of the vector per capacitor.
+        capacitors: switched by controls or by a controller; order of the vector per capacitor.
         load_kw, load_kvar: nominal demand of each load.
+        network_devices: tap changers and capacitor banks that a controller may move; order of every vector
+            of positions.
     """
 
     contract_version: int
@@ -64,6 +67,7 @@ class Site:
     capacitors: tuple[str, ...] = ()
     load_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
     load_kvar: FloatArray = field(default_factory=lambda: np.zeros(0))
+    network_devices: tuple[NetworkDevice, ...] = ()
 
     def of_type(self, rating: type[D]) -> tuple[D, ...]:
         """Devices whose rating is of one class, in order."""

@@ -6,7 +6,7 @@ power flows into the network; ``import_kw`` is positive when the substation feed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -14,6 +14,11 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
 from cosim.model.site import Site
+
+
+def _none() -> FloatArray:
+    return np.zeros(0)
+
 
 NOT_DELIVERED = "not delivered"
 """How the event begins that a device does not deliver what was accepted."""
@@ -36,6 +41,7 @@ class Measurement:
         capacitor_closed: 1 or 0 per switched capacitor.
         import_kw, import_kvar, losses_kw: of the whole feeder.
         peak_import_kw: highest import of any step of the run so far, 0 before the first.
+        position: per network device.
     """
 
     step: int
@@ -54,6 +60,7 @@ class Measurement:
     import_kvar: float
     losses_kw: float
     peak_import_kw: float
+    position: FloatArray = field(default_factory=_none)
 
 
 @dataclass(frozen=True)
@@ -63,14 +70,16 @@ class Setpoints:
     Attributes:
         p_kw: active power; discharging and shedding is positive. An upper limit for a PV system.
         q_kvar: reactive power.
+        position: of each network device of the site. NaN leaves a device where it is, an empty vector all.
     """
 
     p_kw: FloatArray
     q_kvar: FloatArray
+    position: FloatArray = field(default_factory=_none)
 
     @classmethod
     def idle(cls, site: Site) -> Setpoints:
-        """Nobody asks for anything (batteries rest, PV runs free): the safe state."""
+        """Nobody asks for anything (batteries rest, PV runs free, taps stay): the safe state."""
         return cls(
             p_kw=np.array([device.rest_kw for device in site.devices], dtype=np.float64),
             q_kvar=np.zeros(len(site.devices)),
@@ -95,6 +104,21 @@ class Setpoints:
                     f"{quantity}[{at}] ({site.devices[at].name}) of step {step} from {sender!r} is "
                     f"{values[at]}; set-points must be finite"
                 )
+        self._check_position(site, sender=sender, step=step)
+
+    def _check_position(self, site: Site, *, sender: str, step: int) -> None:
+        count = len(site.network_devices)
+        if self.position.size and self.position.shape != (count,):
+            raise ContractError(
+                f"position of step {step} from {sender!r} has {self.position.size} values, the plant has "
+                f"{count} network devices; send one value per network device of the site, or none"
+            )
+        if np.isinf(self.position).any():
+            at = int(np.flatnonzero(np.isinf(self.position))[0])
+            raise ContractError(
+                f"position[{at}] ({site.network_devices[at].name}) of step {step} from {sender!r} is "
+                f"{self.position[at]}; positions are whole numbers, or NaN for no move"
+            )
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,7 @@ class Plan:
         certificate: what is proven about it.
         relaxation_gap_kva: largest loss over the periods that a relaxation invents in each branch, shape
             (node,); None if nothing is relaxed.
+        position: of the network devices, shape (period, network device); empty: they stay where they are.
     """
 
     time_s: float
@@ -165,6 +190,7 @@ class Plan:
     voltage_pu: FloatArray
     certificate: Certificate
     relaxation_gap_kva: FloatArray | None = None
+    position: FloatArray = field(default_factory=_none)
 
     @property
     def lowest_pu(self) -> FloatArray:
@@ -191,7 +217,8 @@ class Plan:
 
     def setpoints(self, period: int) -> Setpoints:
         """Set-points of one period."""
-        return Setpoints(self.p_kw[period], self.q_kvar[period])
+        position = self.position[period] if self.position.size else _none()
+        return Setpoints(self.p_kw[period], self.q_kvar[period], position)
 
 
 @dataclass(frozen=True)
@@ -267,10 +294,12 @@ class Applied:
     Attributes:
         setpoints: accepted values.
         reason: per device, why accepted differs from requested (empty if not).
+        position_reason: the same per network device.
     """
 
     setpoints: Setpoints
     reason: tuple[str, ...]
+    position_reason: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -291,6 +320,8 @@ class StepResult:
         other_kw: injection of all that is neither source, load nor controllable device (generators,
             storage and PV that nobody controls).
         balance_error_kw: import + other + devices - load - losses, a rounding unless an event says more.
+        position: per network device, at the end of the step.
+        operations: of each network device in the step; by its own control where nobody commands it.
     """
 
     step: int
@@ -310,3 +341,5 @@ class StepResult:
     load_kvar: float
     other_kw: float
     balance_error_kw: float
+    position: FloatArray = field(default_factory=_none)
+    operations: FloatArray = field(default_factory=_none)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from cosim.devices.kind import DeviceHistory, DeviceKind, Figure
-from cosim.devices.registry import by_kind
+from cosim.devices.registry import by_kind, by_network_kind
 from cosim.run.record import Record
 
 
@@ -41,7 +42,15 @@ def device_figures(record: Record, baseline: Record | None) -> tuple[KindFigure,
         for figure, other in zip(ours, theirs, strict=True):
             before = None if other is None else other.value
             found.append(KindFigure(kind.plural, figure.label, figure.unit, figure.value, before))
-    return tuple(found)
+    return (*found, *_operations(record, baseline))
+
+
+def _operations(record: Record, baseline: Record | None) -> Iterator[KindFigure]:
+    """How often the network devices of each kind operated; in the baseline under their own controls."""
+    for kind, _, _ in by_network_kind(record.site.network_devices):
+        column = kind.columns["operations"]
+        before = None if baseline is None else float(baseline.vector(column).sum())
+        yield KindFigure(kind.plural, kind.operations, "", float(record.vector(column).sum()), before)
 
 
 def history(record: Record, kind: DeviceKind) -> DeviceHistory:

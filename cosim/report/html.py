@@ -10,7 +10,7 @@ from typing import Any
 
 from cosim.devices.registry import counted
 from cosim.errors import RecordError
-from cosim.report import figures
+from cosim.report import device_charts, figures
 from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
 from cosim.report.key_figures import NO_BREAK, key_figure_rows
@@ -183,7 +183,7 @@ def _promises(report: Report, record: Record, baseline: Record | None) -> list[s
             "Stored energy, planned and actual",
             "Faint lines that leave the blue line show plans that were not carried out; choose a "
             "single battery in the menu.",
-            figures.stored_energy(record, baseline),
+            device_charts.stored_energy(record, baseline),
         ),
     ]
     return [heading, *map(panel_card, panels)]
@@ -214,7 +214,7 @@ def _feeder_panels(record: Record, baseline: Record | None) -> list[Panel]:
             "Photovoltaics",
             "A gap between the shaded area and the blue line is curtailed energy; the red line is the "
             "limit that curtails it.",
-            figures.photovoltaics(record),
+            device_charts.photovoltaics(record),
         ),
         Panel(
             "Regulator taps",
@@ -258,9 +258,15 @@ def _other_devices(record: Record, baseline: Record | None) -> list[str]:
     panel = Panel(
         "Power of flexible devices",
         "Positive is power given to the network: load that is left out, or discharge.",
-        figures.device_power(record, baseline),
+        device_charts.device_power(record, baseline),
     )
-    return ["<h2>Flexible devices</h2>", panel_card(panel), list_card(listing)]
+    positions = Panel(
+        "Positions of network devices",
+        "Set by the controller; without control by the feeder's own controls.",
+        device_charts.device_positions(record, baseline),
+    )
+    shown = [panel_card(item) for item in (panel, positions) if item.figure is not None]
+    return ["<h2>Flexible and network devices</h2>", *shown, list_card(listing)]
 
 
 def _or_dash(value: float | None) -> str:
@@ -274,7 +280,7 @@ def _control(report: Report, record: Record) -> list[str]:
         Panel(
             "Battery set-points, requested, accepted and delivered",
             "The three lines lie on each other when the plant could do everything it was asked to.",
-            figures.storage_setpoints(record),
+            device_charts.storage_setpoints(record),
         )
     ]
     if report.control.plans:

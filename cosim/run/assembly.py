@@ -62,6 +62,7 @@ class Assembly:
             self.feeder = Feeder(
                 model,
                 devices=devices.devices,
+                network_devices=devices.network_devices,
                 exogenous=truth,
                 grid=study.grid,
                 with_network="network" in self._needs,

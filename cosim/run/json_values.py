@@ -9,8 +9,9 @@ import cattrs.preconf.json
 import numpy as np
 from cattrs.gen import make_dict_unstructure_fn
 
-from cosim.devices.registry import device_kind
+from cosim.devices.registry import device_kind, network_kind
 from cosim.model.device import Device
+from cosim.model.network_device import NetworkDevice
 
 
 def json_converter() -> cattrs.preconf.json.JsonConverter:
@@ -25,7 +26,7 @@ def json_converter() -> cattrs.preconf.json.JsonConverter:
 def register_devices(converter: cattrs.Converter) -> None:
     """Let a converter write devices with their kind, and read them back as their kind's rating."""
 
-    def write(device: Device) -> dict[str, Any]:
+    def write(device: Device | NetworkDevice) -> dict[str, Any]:
         own = make_dict_unstructure_fn(type(device), converter)
         return {"kind": device.kind, **own(device)}
 
@@ -34,8 +35,13 @@ def register_devices(converter: cattrs.Converter) -> None:
         rest = {name: value for name, value in values.items() if name != "kind"}
         return converter.structure(rest, rating)
 
-    converter.register_unstructure_hook_func(lambda kind: kind is Device, write)
+    def read_network(values: dict[str, Any], _type: Any) -> NetworkDevice:
+        rating = network_kind(values["kind"]).rating
+        return converter.structure({name: values[name] for name in values if name != "kind"}, rating)
+
+    converter.register_unstructure_hook_func(lambda kind: kind in {Device, NetworkDevice}, write)
     converter.register_structure_hook_func(lambda kind: kind is Device, read)
+    converter.register_structure_hook_func(lambda kind: kind is NetworkDevice, read_network)
 
 
 def _is_array(kind: Any) -> bool:

@@ -26,10 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosim.devices.pv import PV
-from cosim.devices.registry import by_kind, device_kinds
+from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
 from cosim.errors import RecordError
 from cosim.model.arrays import FloatArray
+from cosim.model.network_device import positions_of
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.json_values import json_converter
@@ -129,7 +130,11 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         row |= device_columns(
             site, setpoint_kw=setpoints.p_kw, setpoint_kvar=setpoints.q_kvar, prefix=f"{prefix}_"
         )
+        row |= network_columns(site, position=setpoints.position, prefix=f"{prefix}_")
     row |= device_columns(site, reason=accepted.reason)
+    row |= network_columns(site, position=measured.position, prefix="measured_")
+    row |= network_columns(site, reason=accepted.position_reason)
+    row |= network_columns(site, position=result.position, operations=result.operations)
     row |= {
         "voltage_pu": result.voltage_pu,
         **device_columns(site, kw=result.p_kw, kvar=result.q_kvar, stored_kwh=result.stored_kwh),
@@ -204,6 +209,22 @@ def device_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[s
     return columns
 
 
+def network_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[str, Any]:
+    """Values of the network devices as the columns that each kind names: see :class:`NetworkKind`.
+
+    Args:
+        site: its network devices.
+        prefix: of every column.
+        quantities: positions or operations, or texts of each network device.
+    """
+    columns: dict[str, Any] = {}
+    for kind, place, _ in by_network_kind(site.network_devices):
+        for quantity, values in quantities.items():
+            whole = positions_of(values, len(site.network_devices)) if quantity == "position" else values
+            columns[prefix + kind.columns[quantity]] = whole[place]
+    return columns
+
+
 _TEXT = {
     "owner",
     "source",
@@ -215,7 +236,12 @@ _TEXT = {
     "plan_claim",
     "plan_solver",
 }
-_TEXT_LISTS = {"events", "belief_rejected", *(kind.columns["reason"] for kind in device_kinds())}
+_TEXT_LISTS = {
+    "events",
+    "belief_rejected",
+    *(kind.columns["reason"] for kind in device_kinds()),
+    *(kind.columns["reason"] for kind in network_kinds()),
+}
 _INTEGERS = {"step", "iterations", "plan_iterations"}
 _SCALARS = {
     "belief_demand_kw",

@@ -20,8 +20,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config, Name, Share
+from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
-from cosim.devices.registry import device_kinds
+from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.sensing_stage import SensingConfig
 
@@ -43,7 +44,12 @@ if TYPE_CHECKING:
 else:
     # Whatever kinds are installed: nobody lists them here.
     SitingRule = _one_of([kind.siting for kind in device_kinds() if kind.siting])
-    DeviceConfig = _one_of([kind.config for kind in device_kinds() if not kind.scenario_key])
+    DeviceConfig = _one_of(
+        [
+            *(kind.config for kind in device_kinds() if not kind.scenario_key),
+            *(kind.config for kind in network_kinds()),
+        ]
+    )
 
 
 Resample = Literal["refuse", "hold", "mean", "linear"]
@@ -345,7 +351,8 @@ class Scenario(Config):
             )
 
     def _name_problems(self) -> Iterator[str]:
-        names = [item.name.lower() for _, item in self.listed()]
+        items = [*self.listed(), *self.network_devices()]
+        names = [item.name.lower() for _, item in items]
         double = sorted({name for name in names if names.count(name) > 1})
         if double:
             yield f"storages: device names must differ; {', '.join(double)} is used twice"
@@ -381,12 +388,19 @@ class Scenario(Config):
                 )
                 return
 
+    def network_devices(self) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+        """Every network device with its place in the scenario."""
+        for index, item in enumerate(self.devices):
+            if isinstance(item, NetworkDeviceConfig):
+                yield ("devices", index), item
+
     def listed(self) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-        """Every listed device with its place in the scenario."""
+        """Every listed device at a bus, with its place in the scenario."""
         keys = [kind.scenario_key for kind in device_kinds() if kind.scenario_key]
         for key in (*keys, "devices"):
             for index, item in enumerate(getattr(self, key)):
-                yield (key, index), item
+                if not isinstance(item, NetworkDeviceConfig):
+                    yield (key, index), item
 
     def delay_s(self) -> int:
         """Declared time between a measurement and the action of its decision."""

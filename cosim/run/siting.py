@@ -11,10 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from cosim.devices.kind import Placement
-from cosim.devices.registry import device_kinds
-from cosim.errors import ScenarioError, SeriesError
+from cosim.devices.registry import device_kinds, network_kind
+from cosim.errors import FeederError, ScenarioError, SeriesError
 from cosim.feeder.compiled import FeederModel
+from cosim.feeder.elements.network_element import network_element_of
 from cosim.model.device import Device
+from cosim.model.network_device import NetworkDevice
 from cosim.model.timegrid import TimeGrid
 from cosim.run.scenario import Scenario
 
@@ -50,6 +52,7 @@ class Devices:
     """All controllable devices of a scenario, and what is wrong with the others."""
 
     devices: tuple[Device, ...]
+    network_devices: tuple[NetworkDevice, ...]
     problems: tuple[Problem, ...]
 
 
@@ -80,7 +83,29 @@ def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid, folder: P
     if scenario.feeder.discover:
         devices += model.found
     problems.extend(_name_clashes(model, devices))
-    return Devices(tuple(devices), tuple(problems))
+    network_devices, not_found = _network_devices(scenario, model)
+    return Devices(tuple(devices), network_devices, (*problems, *not_found))
+
+
+def _network_devices(
+    scenario: Scenario, model: FeederModel
+) -> tuple[tuple[NetworkDevice, ...], list[Problem]]:
+    """Network devices whose elements the feeder has, and what is wrong with the others."""
+    found: list[NetworkDevice] = []
+    problems: list[Problem] = []
+    for place, item in scenario.network_devices():
+        element = network_element_of(network_kind(item.kind))
+        try:
+            device: NetworkDevice = element.find(model.engine, item)
+        except FeederError as error:
+            problems.append((place, str(error)))
+            continue
+        other = next((o for o in found if (o.kind, o.element) == (device.kind, device.element)), None)
+        if other is None:
+            found.append(device)
+        else:
+            problems.append((place, f"{device.element} is moved by {other.name} already"))
+    return tuple(found), problems
 
 
 def _loads_at(model: FeederModel, place: Placement) -> tuple[float, tuple[int, ...]]:

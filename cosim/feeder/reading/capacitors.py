@@ -45,9 +45,11 @@ class Service(NamedTuple):
     step: bool
 
 
-def read_banks(engine: Engine) -> tuple[tuple[SwitchedCapacitor, ...], tuple[Service, ...]]:
-    """Controlled capacitors in the order of their names, and how each is switched."""
-    found = [_read_bank(engine, name) for name in engine.switched_capacitors()]
+def read_banks(
+    engine: Engine, switched: Sequence[str]
+) -> tuple[tuple[SwitchedCapacitor, ...], tuple[Service, ...]]:
+    """Switched capacitors in the order given, and how each is switched."""
+    found = [_read_bank(engine, name) for name in switched]
     return tuple(bank for bank, _ in found), tuple(service for _, service in found)
 
 

@@ -6,7 +6,7 @@ What the laws cannot reproduce is said by name and reason instead of being guess
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from cosim.feeder.reading.control_properties import NotReproducedError, ask, eac
 from cosim.twin.control_settings import GROUND, MovedWinding, RegulatorControl, ReverseMode
 
 
-def read_windings(engine: Engine) -> tuple[MovedWinding, ...]:
-    """Regulated transformers in the order of their names."""
+def read_windings(engine: Engine, moved: Mapping[str, int]) -> tuple[MovedWinding, ...]:
+    """Transformers whose taps move, each with its winding, in the order of their names."""
     found = []
     transformers = engine.dss.Transformers
     known = {name.lower() for name in transformers.AllNames()}
-    for name, winding in sorted(engine.regulated_windings().items()):
+    for name, winding in sorted(moved.items()):
         nodes, admittance = np.zeros(0, dtype=np.int64), np.zeros((0, 0), dtype=complex)
         rows: tuple[int, ...] = ()
         tap = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,12 @@ VOLTAGE_TOLERANCE_PU, IMPORT_TOLERANCE = 1e-5, 1e-5
 
 
 def read_twin_model(
-    engine: Engine, watched: Sequence[Watched], site: Site, measurement: Measurement, error: ModelError
+    engine: Engine,
+    watched: Sequence[Watched],
+    site: Site,
+    moved: tuple[Mapping[str, int], Sequence[str]],
+    measurement: Measurement,
+    error: ModelError,
 ) -> TwinModel:
     """Read a twin's model from an engine and hold it against the state the engine is in.
 
@@ -32,6 +37,7 @@ def read_twin_model(
         engine: holds the solved power flow that was measured.
         watched: the voltages of the site's nodes.
         site: names and ratings.
+        moved: transformers whose taps move, each with its winding, and capacitors that are switched.
         measurement: of the engine's present state.
         error: what the twin gets wrong; it comes after the comparison.
 
@@ -44,7 +50,7 @@ def read_twin_model(
         loads=site.loads,
         devices=[name_in_circuit(device, element_of(device_kind(device.kind))) for device in site.devices],
     )
-    exact = TwinModel(data, read_controls(engine, data.node_names))
+    exact = TwinModel(data, read_controls(engine, data.node_names, *moved))
     _must_agree(exact.open(), measurement)
     if error == ModelError():
         return exact

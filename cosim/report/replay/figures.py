@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cosim.model.arrays import FloatArray
-from cosim.report.figures import HEIGHT
+from cosim.report.figure_parts import HEIGHT
 from cosim.report.style import (
     LIMIT,
     PRICE,
