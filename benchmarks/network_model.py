@@ -171,10 +171,10 @@ class Bench:
 
     def extract(self) -> RadialNetwork:
         """The radial model at the present solution of OpenDSS."""
-        site = self.feeder._describe(self.model.circuit())
-        if site.network is None:
-            raise SystemExit(f"{self.model.master.name} has no radial model: {site.no_network_reason}")
-        return site.network
+        network, reason = self.feeder.network()
+        if network is None:
+            raise SystemExit(f"{self.model.master.name} has no radial model: {reason}")
+        return network
 
     def der(self, scenario: Scenario) -> ComplexArray:
         """Injection at each node, shape (node,)."""

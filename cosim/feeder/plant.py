@@ -61,6 +61,7 @@ class Feeder:
     Attributes:
         site: the facts of the plant.
         meters: what is read of the feeder as it is solved now.
+        taps: taps that regulators or a controller move.
 
     Raises:
         FeederError: the feeder with its devices does not solve.
@@ -92,7 +93,7 @@ class Feeder:
         )
         self._switchgear = NetworkDevices(self._engine, network_devices, commanded=model.commanded)
         windings = self._engine.regulated_windings() | self._switchgear.windings
-        self._taps = TapMeter(self._engine, dict(sorted(windings.items())))
+        self.taps = TapMeter(self._engine, dict(sorted(windings.items())))
         banks = {*self._engine.switched_capacitors(), *self._switchgear.banks}
         self._capacitors = tuple(sorted(banks))
         self._settle()
@@ -151,7 +152,7 @@ class Feeder:
             q_kvar=delivered.imag,
             stored_kwh=self._stored(),
             available_kw=self._available_kw,
-            tap=self._taps.ratios(),
+            tap=self.taps.ratios(),
             capacitor_closed=self._engine.closed_capacitors(self._capacitors),
             import_kw=power.real,
             import_kvar=power.imag,
@@ -221,7 +222,7 @@ class Feeder:
             p_kw=delivered.real,
             q_kvar=delivered.imag,
             stored_kwh=stored,
-            tap=self._taps.ratios(),
+            tap=self.taps.ratios(),
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
@@ -263,7 +264,7 @@ class Feeder:
             raise ContractError(f"a twin is read before step 0, the feeder is at step {self._next_step}")
         before = self._engine.voltages().copy()
         measurement = self.measure(0)
-        moved = (self._taps.windings, self._capacitors)
+        moved = (self.taps.windings, self._capacitors)
         model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error)
         self._engine.voltages()[:] = before
         self._measured = None
@@ -280,12 +281,16 @@ class Feeder:
     @property
     def regulated_windings(self) -> dict[str, int]:
         """Transformers whose taps regulators or a controller move, and the winding of each."""
-        return dict(self._taps.windings)
+        return dict(self.taps.windings)
 
     @property
     def watched(self) -> tuple[Watched, ...]:
         """The voltages of the site's nodes, in order."""
         return self._watched
+
+    def network(self) -> tuple[RadialNetwork | None, str]:
+        """The radial model at the present state of the feeder, or None and why there is none."""
+        return self._network(self._model.circuit())
 
     # --- building --------------------------------------------------------------------------------
 
@@ -333,9 +338,9 @@ class Feeder:
         """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
             self.settling_solves += 1
-            before = self._taps.ratios()
+            before = self.taps.ratios()
             report = self._engine.solve(controls=True)
-            if not report.control_overrun and np.array_equal(before, self._taps.ratios()):
+            if not report.control_overrun and np.array_equal(before, self.taps.ratios()):
                 return
         log.warning("regulators or capacitors still move after %d solves at step 0", SETTLING_SOLVES)
 
@@ -349,7 +354,7 @@ class Feeder:
             grid=self._grid,
             nodes=tuple(w.name for w in self._watched),
             loads=loads.names,
-            regulators=tuple(self._taps.windings),
+            regulators=tuple(self.taps.windings),
             feeder_map=FeederMap(
                 buses=buses,
                 x=tuple(places[bus][0] for bus in buses),
@@ -360,7 +365,7 @@ class Feeder:
                     if first in places and second in places
                 ),
             ),
-            tap_step=self._taps.steps(),
+            tap_step=self.taps.steps(),
             devices=self._devices,
             network=network,
             no_network_reason=reason,
@@ -385,8 +390,8 @@ class Feeder:
                     for group in self._groups
                     for device in group.devices
                 ],
-                regulators=tuple(self._taps.windings),
-                tap=self._taps.ratios(),
+                regulators=tuple(self.taps.windings),
+                tap=self.taps.ratios(),
             )
         except MeshedFeeder as error:
             return None, str(error)

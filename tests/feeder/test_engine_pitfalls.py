@@ -180,10 +180,10 @@ def test_a_bus_that_loses_its_voltage_is_an_event(tmp_path):
     with a_feeder(shipped_master("ieee13"), steps=1) as feeder:
         feeder.measure(0)
         feeder.apply(setpoints())
-        lines = feeder._engine.dss.Lines
+        lines = feeder.engine.dss.Lines
         lines.First()
         name = next(n for n in lines.AllNames() if n.endswith("611"))
-        feeder._engine.command(f"open line.{name} 1")
+        feeder.engine.command(f"open line.{name} 1")
         result = feeder.commit()
         assert any("lost their voltage" in event and "611" in event for event in result.events)
 

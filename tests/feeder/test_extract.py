@@ -32,8 +32,8 @@ def change(feeder: Feeder, kw: list[float], kvar: list[float]) -> tuple[np.ndarr
     flow = LinearFlow(network)
     before = feeder.measure(0)
     feeder.apply(Setpoints(np.array(kw), np.array(kvar)))
-    feeder._engine.solve(controls=False)
-    actual = feeder._voltage_pu() ** 2 - before.voltage_pu**2
+    feeder.engine.solve(controls=False)
+    actual = feeder.meters.voltage_pu() ** 2 - before.voltage_pu**2
     share = flow.device_share(network.device_share, len(kw))
     der = np.asarray(share @ (np.array(kw) + 1j * np.array(kvar)))
     anchor = flow.anchor(before, np.zeros(network.size, dtype=complex))

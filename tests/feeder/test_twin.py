@@ -60,9 +60,9 @@ def test_flows_are_those_of_opendss(feeder_name: str) -> None:
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128), twin.at_rest(1), held=True)
         loads = feeder.measure(0)
         feeder._write_loads(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
-        feeder._engine.solve(controls=False)
-        assert np.abs(flow.voltage_pu[:, 0] - feeder._voltage_pu()).max() < 1e-6
-        power, losses = feeder._head()
+        feeder.engine.solve(controls=False)
+        assert np.abs(flow.voltage_pu[:, 0] - feeder.meters.voltage_pu()).max() < 1e-6
+        power, losses = feeder.meters.head()
         assert abs(flow.import_kva[0] - power) < 1e-4 * abs(power)
         assert flow.losses_kw[0] == pytest.approx(losses, rel=1e-3, abs=1e-2)
 
@@ -123,9 +123,9 @@ def test_controls_react_as_in_opendss() -> None:
             feeder.measure(period)
             feeder._write_loads(demand[period].real, demand[period].imag)
             feeder._write_setpoints(Setpoints(kw[period], np.zeros(2)))
-            feeder._engine.solve(controls=True)
-            assert np.abs(feeder._taps() - flow.tap[period]).max() < 1e-9, f"period {period}"
-            assert np.abs(feeder._voltage_pu() - flow.voltage_pu[:, period]).max() < 1e-6
+            feeder.engine.solve(controls=True)
+            assert np.abs(feeder.taps.ratios() - flow.tap[period]).max() < 1e-9, f"period {period}"
+            assert np.abs(feeder.meters.voltage_pu() - flow.voltage_pu[:, period]).max() < 1e-6
 
 
 def a_loaded_twin() -> tuple[FeederTwin, np.ndarray]:
@@ -314,14 +314,14 @@ def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128))
         assert not np.array_equal(flow.tap[0], measured.tap)
         feeder._write_loads(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
-        feeder._engine.solve(controls=True)
-        element, quantities = feeder._engine.dss.CktElement, twin._quantities
+        feeder.engine.solve(controls=True)
+        element, quantities = feeder.engine.dss.CktElement, twin._quantities
         for quantity in (Quantity.LINE, Quantity.TRANSFORMER):
             shares = twin.values(flow, quantity)[:, 0]
             for place, share in zip(quantities._conductors(quantity), shares, strict=True):
                 name, _, phase = quantities._data.ampacity.names[place].rpartition(".")
                 assert not name.startswith("transformer.reg")
-                feeder._engine.dss.Circuit.SetActiveElement(name)
+                feeder.engine.dss.Circuit.SetActiveElement(name)
                 amps = element.CurrentsMagAng()[2 * (int(phase) - 1)]
                 assert share == pytest.approx(amps / element.NormalAmps(), abs=1e-5), name
 
