@@ -14,12 +14,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cosim.experiments.gap_campaign import (
+    BlockConfig,
+    CampaignConfig,
+    cases_of,
+    load_campaign,
+    run_campaign,
+)
 from cosim.networks.der import place_der
 from cosim.networks.dss_text import write_model
 from cosim.report.gap.report import write_gap_report
 from cosim.run.equivalent import equivalent_of
 from cosim.run.shipped import shipped
-from cosim.studies.campaign import BlockConfig, CampaignConfig, cases_of, load_campaign, run_campaign
 
 PUBLISHED = {
     "ieee34": "34Bus/ieee34Mod1.dss",

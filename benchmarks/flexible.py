@@ -12,43 +12,47 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.loops import run_loops
 from cosim.devices.kind import Figure
 from cosim.devices.registry import by_kind
-from cosim.report.device_figures import history
-from cosim.report.metrics import run_metrics
-from cosim.run.execute import execute
-from cosim.run.record import Record, read_record
+from cosim.experiments.device_history import history
+from cosim.experiments.loop_case import LoopCase, LoopRow, loop_case
+from cosim.run.record import Record
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 
 FLEXIBLE = ("curtailable_load", "shiftable_load", "ev_charger")
+COSTS = "benchmarks.flexible:device_costs"
 PAID, OWED = "paid for it", "not yet received by vehicles that stay"
 
 
-def cost_of(record: Record) -> dict[str, float]:
-    """Cost of a run and its parts, currency."""
-    metrics = run_metrics(record)
-    mean_price = float(record.steps["price_per_kwh"].mean())
+def device_costs(record: Record) -> dict[str, float]:
+    """What owners of loads are paid, and what vehicles that stay have yet to receive, currency."""
     figures: list[Figure] = []
     for kind, _, devices in by_kind(record.site.devices):
         if kind.figures is not None:
             figures += kind.figures(devices, history(record, kind))
-    paid = sum(figure.value for figure in figures if figure.label == PAID)
-    owed = sum(figure.value for figure in figures if figure.label == OWED)
+    owed_kwh = sum(figure.value for figure in figures if figure.label == OWED)
     return {
-        "energy_less_stored": metrics.adjusted_cost,
+        "paid": sum(figure.value for figure in figures if figure.label == PAID),
+        "owed_to_vehicles": owed_kwh * float(record.steps["price_per_kwh"].mean()),
+    }
+
+
+def cost_of(row: LoopRow) -> dict[str, float]:
+    """Cost of a run and its parts, currency."""
+    paid, owed = row.figures["paid"], row.figures["owed_to_vehicles"]
+    return {
+        "energy_less_stored": row.run["adjusted_cost"],
         "paid": paid,
-        "owed_to_vehicles": owed * mean_price,
-        "cost": metrics.adjusted_cost + paid + owed * mean_price,
-        "violation_node_h": metrics.violation_node_h,
-        "overloaded_h": metrics.overloaded_h,
+        "owed_to_vehicles": owed,
+        "cost": row.run["adjusted_cost"] + paid + owed,
+        "violation_node_h": row.run["violation_node_h"],
+        "overloaded_h": row.run["overloaded_h"],
     }
 
 
@@ -58,36 +62,44 @@ def with_kinds(study: Study, kinds: tuple[str, ...]) -> Study:
     return replace(study, scenario=study.scenario.model_copy(update={"siting": rules}))
 
 
-def run(study: Study) -> Record:
-    """One run in this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        execute(study, Path(folder) / "run", over="local", overwrite=False, progress=lambda _done: None)
-        return read_record(Path(folder) / "run")
+def cases(study: Study) -> list[LoopCase]:
+    """Each kind alone, all and none of them; and each alone and none without control."""
+    commanded = {"none": (), **{kind: (kind,) for kind in FLEXIBLE}, "all": FLEXIBLE}
+    resting = {"none": (), **{kind: (kind,) for kind in FLEXIBLE}}
+    return [
+        *(loop_case(name, with_kinds(study, kinds), COSTS) for name, kinds in commanded.items()),
+        *(
+            loop_case(f"{name}, at rest", with_kinds(study, kinds).without_control(), COSTS)
+            for name, kinds in resting.items()
+        ),
+    ]
 
 
-def rest_cost(study: Study, kind: str) -> float:
-    """Cost that the devices of a kind add when nobody commands them, beside a feeder without control."""
-    bare = cost_of(run(with_kinds(study, ()).without_control()))["cost"]
-    return cost_of(run(with_kinds(study, (kind,)).without_control()))["cost"] - bare
+def earned(rows: dict[str, LoopRow]) -> dict[str, Any]:
+    """Cost of each run, and what its flexible devices earn in it."""
+    cost = {key: cost_of(row) for key, row in rows.items()}
+    found: dict[str, Any] = {"none": cost["none"]}
+    for name in (*FLEXIBLE, "all"):
+        kinds = FLEXIBLE if name == "all" else (name,)
+        bare = cost["none, at rest"]["cost"]
+        resting = sum(cost[f"{kind}, at rest"]["cost"] - bare for kind in kinds)
+        found[name] = cost[name] | {"earns": cost["none"]["cost"] + resting - cost[name]["cost"]}
+    return found
 
 
 def main() -> None:
-    """Run all combinations and print what each kind earns."""
+    """Run all cases that are missing and print what each kind earns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", default="ieee123_flexible")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--rows", type=Path, default=Path("runs/flexible"), help="where rows are kept")
     options = parser.parse_args()
     study = open_study(find_scenario(options.scenario), steps=options.steps)
-    rows: dict[str, Any] = {"none": cost_of(run(with_kinds(study, ())))}
-    for kinds in (*((kind,) for kind in FLEXIBLE), FLEXIBLE):
-        name = "all" if len(kinds) > 1 else kinds[0]
-        row = cost_of(run(with_kinds(study, kinds)))
-        resting = sum(rest_cost(study, kind) for kind in kinds)
-        rows[name] = row | {"earns": float(np.float64(rows["none"]["cost"] + resting - row["cost"]))}
-        print(name, json.dumps(rows[name]), flush=True)
+    figures = earned(run_loops(cases(study), options.rows))
+    print(json.dumps(figures, indent=1))
     if options.out is not None:
-        options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
     python -m benchmarks.sensing [--scenario ieee123] [--planner NAME ...] [--steps 96] [--out FILE.json]
 
+Rows are kept in a folder (--rows); a run that is there is not run again.
+
 Poor sensing: voltages at 30 nodes with 1 % noise, one of them dead and one frozen, demand by meters with
 10 % noise every hour and a quarter of an hour late, import with 0.5 % noise. Forecasts are persistence of
 what is seen. Given are the error of the voltages that the controller believes in against the true ones of
@@ -12,17 +14,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cosim.report.metrics import run_metrics
+from benchmarks.loops import run_loops
+from cosim.experiments.loop_case import LoopCase, LoopRow, loop_case
 from cosim.run.assembly import Assembly
-from cosim.run.execute import execute
-from cosim.run.record import Record, read_record
+from cosim.run.record import Record
+from cosim.run.scenario import ForecastConfig
 from cosim.run.sensing_stage import SensingConfig
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
@@ -44,22 +46,9 @@ def poor_sensing(study: Study) -> dict[str, Any]:
     }
 
 
-def run(study: Study) -> Record:
-    """One run in this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        execute(study, Path(folder) / "run", over="local", overwrite=False, progress=lambda _done: None)
-        return read_record(Path(folder) / "run")
-
-
-def row(record: Record) -> dict[str, float]:
-    """Figures of one run."""
-    metrics = run_metrics(record)
-    found = {
-        "cost": metrics.adjusted_cost,
-        "violation_node_h": metrics.violation_node_h,
-        "worst_excess_pu": metrics.worst_excess_pu,
-        "overloaded_h": metrics.overloaded_h,
-    }
+def belief_error(record: Record) -> dict[str, float]:
+    """How far the voltages that the controller believes in are from the true ones."""
+    found: dict[str, float] = {}
     if record.steps["belief_voltage_pu"].notna().all():
         error = record.vector("belief_voltage_pu") - record.vector("measured_voltage_pu")
         deviation = record.vector("belief_voltage_std_pu")
@@ -72,19 +61,12 @@ def row(record: Record) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    """Run three ways per planner and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenario", default="ieee123")
-    parser.add_argument("--planner", nargs="*", default=["tangent", "lindistflow"])
-    parser.add_argument("--steps", type=int, default=None)
-    parser.add_argument("--out", type=Path, default=None)
-    options = parser.parse_args()
-    study = open_study(find_scenario(options.scenario), steps=options.steps)
-    control = study.scenario.control.model_copy(update={"forecast": "persistence"})
+def cases(study: Study, planners: list[str]) -> list[LoopCase]:
+    """Three ways of sensing per planner."""
+    control = study.scenario.control.model_copy(update={"forecast": ForecastConfig(type="persistence")})
     poor = poor_sensing(study)
-    rows: dict[str, dict[str, float]] = {}
-    for planner in options.planner:
+    found: list[LoopCase] = []
+    for planner in planners:
         # A lossless model needs a small cost of reactive power, or it circulates.
         changed = {"type": planner, "reactive_cost_per_kvarh": 0.0 if planner == "tangent" else 0.002}
         chosen = control.model_copy(update={"planner": control.planner.model_copy(update=changed)})
@@ -95,10 +77,35 @@ def main() -> None:
         ):
             changes = {"control": chosen, "sensing": SensingConfig.model_validate(sensing)}
             case = replace(study, scenario=study.scenario.model_copy(update=changes))
-            rows[f"{planner}: {name}"] = row(run(case))
-            print(f"{planner}: {name}", json.dumps(rows[f"{planner}: {name}"]), flush=True)
+            found.append(loop_case(f"{planner}: {name}", case, "benchmarks.sensing:belief_error"))
+    return found
+
+
+def main() -> None:
+    """Run all cases that are missing and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenario", default="ieee123")
+    parser.add_argument("--planner", nargs="*", default=["tangent", "lindistflow"])
+    parser.add_argument("--steps", type=int, default=None)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--rows", type=Path, default=Path("runs/sensing"), help="where rows are kept")
+    options = parser.parse_args()
+    study = open_study(find_scenario(options.scenario), steps=options.steps)
+    rows = run_loops(cases(study, options.planner), options.rows)
+    figures = {key: {**key_figures(row), **row.figures} for key, row in rows.items()}
+    print(json.dumps(figures, indent=1))
     if options.out is not None:
-        options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+def key_figures(row: LoopRow) -> dict[str, float]:
+    """Cost and violations of a run."""
+    return {
+        "cost": row.run["adjusted_cost"],
+        "violation_node_h": row.run["violation_node_h"],
+        "worst_excess_pu": row.run["worst_excess_pu"],
+        "overloaded_h": row.run["overloaded_h"],
+    }
 
 
 if __name__ == "__main__":

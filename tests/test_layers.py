@@ -17,8 +17,8 @@ def test_imports_point_down_and_engines_stay_in_their_folders(monkeypatch):
 
 
 STUDIES_OF_NAMED_FORMULATIONS = {
-    "cosim/studies/reference.py",
-    "cosim/studies/complementarity.py",
+    "cosim/experiments/reference.py",
+    "cosim/experiments/complementarity.py",
     "cosim/report/gap/tables.py",
 }
 """They set formulations beside each other whose names are the question."""

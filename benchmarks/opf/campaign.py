@@ -12,9 +12,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,10 +23,11 @@ from rich.console import Console
 from benchmarks.opf.campaign_figures import write_figures
 from benchmarks.opf.campaign_summary import write_summary
 from benchmarks.opf.cases import CaseSpec
+from benchmarks.opf.experiment import OPF_ROWS
 from benchmarks.opf.row_spec import RowSpec
 from cosim.commands.console import bar
+from cosim.experiments.executor import ROWS, Budget
 
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 LINDISTFLOW = tuple(
     ("lindistflow", solver) for solver in ("clarabel", "highs", "tuned-highs", "tuned-piqp")
 )
@@ -75,8 +73,8 @@ FEEDERS = (
     ),
     Planned("8500-Node/Master-unbal.dss", ((100, 24),)),
 )
-GROWING, GROWING_SITES, GROWING_SEED = (300, 1000, 3000, 10_000), 40, 7
-"""Buses of synthetic feeders that differ in nothing else, the sites on them, and their seed."""
+GROWING, GROWING_SITES = (300, 1000, 3000, 10_000), 40
+"""Buses of synthetic feeders that differ in nothing else, and the sites on them."""
 
 
 def all_rows(feeders: Path | None, grown: Path, steps: int) -> Iterator[RowSpec]:
@@ -103,88 +101,8 @@ def all_rows(feeders: Path | None, grown: Path, steps: int) -> Iterator[RowSpec]
 
 
 def grown_feeder(folder: Path, buses: int) -> Path:
-    """Master of a synthetic feeder without devices: see :func:`grow`."""
+    """Master of a synthetic feeder without devices: see :mod:`benchmarks.opf.experiment`."""
     return folder / f"synthetic{buses}" / "master.dss"
-
-
-def grow(master: Path) -> None:
-    """Write a synthetic feeder that a row needs, if it is not there; an interrupted one never is."""
-    home = master.parent
-    if not home.name.startswith("synthetic") or home.is_dir():
-        return
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=home.parent) as unfinished:
-        words = ["feeder", "synthetic", "--buses", home.name.removeprefix("synthetic")]
-        words += ["--seed", str(GROWING_SEED), "--pv-share", "0", "--storage-share", "0"]
-        there = Path(unfinished) / home.name
-        made: list[str | Path] = [Path(sys.executable).with_name("cosim"), *words, "--out", str(there)]
-        subprocess.run(made, check=True, capture_output=True)
-        there.rename(home)
-
-
-def read_rows(path: Path) -> list[dict[str, object]]:
-    """Rows of a file; the last one of each key counts."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = {row["key"]: row for row in map(json.loads, filter(None, lines))}
-    return list(rows.values())
-
-
-def run_row(spec: RowSpec, seconds: float) -> dict[str, object]:
-    """Measure a row in a process of its own; a row that dies or takes too long is an error."""
-    with tempfile.TemporaryDirectory(prefix="opf-row-") as folder:
-        file = Path(folder) / "row.json"
-        error = ""
-        try:
-            done = subprocess.run(
-                [*command(spec), "--json", str(file)],
-                env={**os.environ, **ONE_THREAD},
-                capture_output=True,
-                text=True,
-                timeout=seconds,
-                check=False,
-            )
-            if not file.is_file():
-                error = (
-                    f"exit code {done.returncode}: {(done.stderr.strip() or 'no message').splitlines()[-1]}"
-                )
-        except subprocess.TimeoutExpired:
-            error = f"stopped after {seconds:g} s"
-        if error:
-            return failed(spec, error)
-        row: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
-        return row
-
-
-def failed(spec: RowSpec, error: str) -> dict[str, object]:
-    """What stands in the file for a row that gave none."""
-    return {"key": spec.key, **spec.identity(), "error": error}
-
-
-def command(spec: RowSpec) -> list[str]:
-    """The command of a row."""
-    case = spec.case
-    words = [sys.executable, "-m", "benchmarks.opf", "--feeder", case.feeder, "--der", str(case.der)]
-    words += ["--periods", str(case.periods), "--steps", str(case.steps), "--seed", str(case.seed)]
-    return [*words, "--planner", spec.planner, "--solver", spec.solver, "--noise", str(spec.noise)]
-
-
-def run_missing(missing: list[RowSpec], rows: Path, seconds: float) -> int:
-    """Run rows and append each as soon as it is there; returns how many failed."""
-    wrong = 0
-    rows.parent.mkdir(parents=True, exist_ok=True)
-    with bar("rows") as progress:
-        task = progress.add_task("", total=len(missing))
-        for spec in missing:
-            progress.update(task, description=spec.key)
-            grow(Path(spec.case.feeder))
-            row = run_row(spec, seconds)
-            wrong += bool(row["error"])
-            with rows.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            progress.advance(task)
-    return wrong
 
 
 def parser() -> argparse.ArgumentParser:
@@ -208,8 +126,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run what is missing, then write summary and figures."""
     given = parser().parse_args()
-    rows = given.out / "rows.jsonl"
-    have = {row["key"] for row in read_rows(rows)}
+    have = OPF_ROWS.rows(given.out) if (given.out / ROWS).is_file() else {}
     grown = given.grown or Path(tempfile.gettempdir()) / "cosim-grown-feeders"
     every = all_rows(given.feeders, grown, given.steps)
     wanted = [spec for spec in every if given.only in spec.key]
@@ -218,15 +135,24 @@ def main() -> int:
     if given.dry_run:
         console.print("\n".join([spec.key for spec in missing] or ["nothing is missing"]))
         return 0
-    wrong = 0 if given.summary_only else run_missing(missing, rows, given.timeout)
-    found = read_rows(rows)
+    new: dict[str, dict[str, object]] = {}
+    if not given.summary_only:
+        with bar("rows") as progress:
+            task = progress.add_task("", total=len(missing))
+            new = OPF_ROWS.campaign(
+                missing,
+                given.out,
+                Budget(given.timeout),
+                lambda done, _total, key: progress.update(task, completed=done, description=key),
+            )
+    found = list({**have, **new}.values())
     if not found:
-        console.print(f"{rows} has no rows; run without --summary-only")
+        console.print(f"{given.out} has no rows; run without --summary-only")
         return 1
     write_summary(found, given.out / "summary.md")
     write_figures(found, given.out)
-    new = 0 if given.summary_only else len(missing)
-    console.print(f"{len(found)} rows in {rows}; {wrong} of {new} new ones failed")
+    wrong = sum(bool(row["error"]) for row in new.values())
+    console.print(f"{len(found)} rows in {given.out / ROWS}; {wrong} of {len(new)} new ones failed")
     return 1 if wrong else 0
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from benchmarks.opf.planned import PlannedDay
 from benchmarks.opf.realised import Realised, realise_held, realise_live
 
 EXACT_PU = 1e-6
 """A planner on exact flows must meet OpenDSS at its own taps to this."""
-MB = 1024.0
 
 
 def judged(day: PlannedDay) -> dict[str, object]:
@@ -29,12 +26,3 @@ def judged(day: PlannedDay) -> dict[str, object]:
         "live": live.figures(),
         "held": held.figures(),
     }
-
-
-def peak_mb() -> float:
-    """Largest resident memory of this process so far; 0 where the system does not say."""
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return 0.0
-    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
-    return next((float(parts[1]) / MB for parts in lines if parts and parts[0] == "VmHWM:"), 0.0)

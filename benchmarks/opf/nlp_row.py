@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.opf.judged import EXACT_PU, judged, peak_mb
+from benchmarks.opf.judged import EXACT_PU, judged
 from benchmarks.opf.nlp import ExactProgram, Solution, losses_kw, voltage_pu
 from benchmarks.opf.nlp_network import Day, idle_switching, measured_switching, read_day
 from benchmarks.opf.planned import PlannedDay, as_long_as_plan, certificate, plan_from
@@ -16,6 +16,7 @@ from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import first_plan
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
+from cosim.experiments.executor import peak_mb
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected

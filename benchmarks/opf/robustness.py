@@ -27,10 +27,10 @@ from benchmarks.opf.cases import CaseSpec, build_case
 from benchmarks.opf.planned import as_long_as_plan
 from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import planned_day
+from cosim.experiments.open_loop import open_day
 from cosim.model.state import Plan
 from cosim.run.policy import make_planner
 from cosim.run.study import Study
-from cosim.studies.open_loop import open_day
 
 EXACT_PU = 1e-6
 PUBLISHED = ("13Bus/IEEE13Nodeckt.dss", "34Bus/ieee34Mod1.dss", "37Bus/ieee37.dss", "8500-Node/Master.dss")

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.opf.cases import Case, CaseSpec, build_case
-from benchmarks.opf.judged import EXACT_PU, judged, peak_mb
+from benchmarks.opf.judged import EXACT_PU, judged
 from benchmarks.opf.planners import SINGLE, check_solver, maker, scenario_solver
 from benchmarks.opf.rolling import NO_PLAN, StepTime, roll
 from benchmarks.opf.row_spec import RowSpec
 from cosim.errors import CosimError
+from cosim.experiments.executor import peak_mb
 
 SMALL_CASE = CaseSpec("ieee13", 2, steps=1)
 """Planned once before anything is measured: libraries are then loaded and kernels compiled."""

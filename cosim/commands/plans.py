@@ -12,12 +12,12 @@ from rich.table import Table
 
 from cosim import plugins
 from cosim.commands.console import FAILED, err, out
+from cosim.experiments.open_loop import OpenLoopPlan, plan_day, read_plan
+from cosim.experiments.replay import Replay, replay
 from cosim.model.state import NoPlan
 from cosim.report.replay.page import write_replay_page
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import OpenLoopPlan, plan_day, read_plan
-from cosim.studies.replay import Replay, replay
 
 PlannerOption = Annotated[
     str | None,

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.commands.console import FAILED, bar, err, out
+from cosim.experiments.complementarity import Outcome, complementarity_outcomes
+from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
+from cosim.experiments.reference import Line, reference_lines, worst
 from cosim.report.gap.report import write_gap_report
 from cosim.run.shipped import shipped
-from cosim.studies.campaign import cases_of, load_campaign, read_rows, run_campaign
-from cosim.studies.complementarity import Outcome, complementarity_outcomes
-from cosim.studies.reference import Line, reference_lines, worst
 
 OUTCOME_COLUMNS = (
     ("price", "price"),

@@ -9,6 +9,11 @@ import plotly.graph_objects as go
 
 from cosim.devices.registry import by_kind, by_network_kind
 from cosim.devices.storage import StorageRating
+from cosim.experiments.lead_errors import planned_stored_kwh
+from cosim.experiments.metrics import (
+    CUT_TOLERANCE_KW,
+    stored_kwh,
+)
 from cosim.model.arrays import FloatArray
 from cosim.report.figure_parts import (
     held,
@@ -19,11 +24,6 @@ from cosim.report.figure_parts import (
     some_plans,
     step_edges,
     time_axis,
-)
-from cosim.report.lead_errors import planned_stored_kwh
-from cosim.report.metrics import (
-    CUT_TOLERANCE_KW,
-    stored_kwh,
 )
 from cosim.report.style import (
     BASELINE,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from cosim.devices.kind import DeviceHistory, DeviceKind, Figure
+from cosim.devices.kind import Figure
 from cosim.devices.registry import by_kind, by_network_kind
+from cosim.experiments.device_history import history
 from cosim.run.record import Record
 
 
@@ -51,17 +50,3 @@ def _operations(record: Record, baseline: Record | None) -> Iterator[KindFigure]
         column = kind.columns["operations"]
         before = None if baseline is None else float(baseline.vector(column).sum())
         yield KindFigure(kind.plural, kind.operations, "", float(record.vector(column).sum()), before)
-
-
-def history(record: Record, kind: DeviceKind) -> DeviceHistory:
-    """What the devices of a kind did."""
-    columns = kind.columns
-    stored = record.vector(columns["stored_kwh"])
-    first = record.vector(f"measured_{columns['stored_kwh']}")[:1]
-    return DeviceHistory(
-        step_h=record.step_h,
-        time_s=record.steps["time_s"].to_numpy(dtype=np.float64),
-        kw=record.vector(columns["kw"]),
-        stored_kwh=np.concatenate([first, stored]),
-        available_kw=record.vector(columns["available_kw"]),
-    )

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 
 from cosim.devices.registry import by_kind
 from cosim.devices.storage import StorageRating
+from cosim.experiments.metrics import voltage_limits
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.site import Site
-from cosim.report.metrics import voltage_limits
 from cosim.report.style import INK, SUN, THEME
 from cosim.run.record import Record
 

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from cosim.experiments.lead_errors import LeadError, planned_periods
+from cosim.experiments.metrics import (
+    column,
+    violation_hours,
+    voltage_limits,
+)
 from cosim.report.figure_parts import (
     clock_ms,
     held,
@@ -23,12 +29,6 @@ from cosim.report.figure_parts import (
     time_axis,
 )
 from cosim.report.key_figures import MINUS
-from cosim.report.lead_errors import LeadError, planned_periods
-from cosim.report.metrics import (
-    column,
-    violation_hours,
-    voltage_limits,
-)
 from cosim.report.style import (
     BASELINE,
     LIMIT,

@@ -10,11 +10,11 @@ from typing import Any
 
 from cosim.devices.registry import counted
 from cosim.errors import RecordError
+from cosim.experiments.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
 from cosim.report import device_charts, figures
 from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
 from cosim.report.key_figures import NO_BREAK, key_figure_rows
-from cosim.report.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
 from cosim.report.page import Banner, Listing, Panel, banner_card, header, list_card, panel_card, whole_page
 from cosim.run.record import Record, read_record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cosim.report.metrics import Report, RunMetrics
+from cosim.experiments.metrics import Report, RunMetrics
 
 Better = Literal["lower", "higher", "neither"]
 ABSENT = "\N{EN DASH}"

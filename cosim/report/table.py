@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
+from cosim.experiments.metrics import Report
 from cosim.report.key_figures import key_figure_rows
-from cosim.report.metrics import Report
 
 COLOURS = {"better": "green", "worse": "red", "same": ""}
 

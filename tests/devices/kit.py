@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import yaml
 
+from cosim.experiments.open_loop import open_day, plan_day
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.run.policy import make_planner
 from cosim.run.shipped import shipped
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import open_day, plan_day
-from cosim.studies.replay import replay
 from tests.conftest import small_scenario
 
 PRICE = [0.10, 0.08, 0.30, 0.35, 0.12, 0.09]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from cosim.errors import FormulationRefused, SolverUnsuited
+from cosim.experiments.open_loop import OpenLoopPlan, open_day, plan_day, plan_with
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, copper_plate, lindistflow
 from cosim.run.policy import make_planner, planner_options
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import OpenLoopPlan, open_day, plan_day, plan_with
-from cosim.studies.replay import replay
 from tests.conftest import a_feeder, a_storage, shipped_master
 
 ALL = ("lindistflow", "branch_flow_soc", "branch_flow_nl", "copper_plate")

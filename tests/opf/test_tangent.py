@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from cosim.errors import FormulationRefused, MeshedFeeder, SolverUnsuited
+from cosim.experiments.open_loop import Day, open_day, plan_day
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.tangent import active_limits
 from cosim.opf.tangent.planner import TangentPlanner
 from cosim.run.policy import make_planner
 from cosim.run.shipped import shipped
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import Day, open_day, plan_day
-from cosim.studies.replay import replay
 from tests.conftest import published_feeder
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from cosim.errors import RecordError
+from cosim.experiments.gap_case import GapCase, GapRow, Penetration, run_case, stopped
 from cosim.report.gap.charts import OTHERS, STYLES
 from cosim.report.gap.figures import draw
 from cosim.report.gap.report import write_gap_report
@@ -19,7 +20,6 @@ from cosim.report.gap.sheets import GAP_FLOOR_PERCENT, sheets
 from cosim.report.gap.tables import ORDER, gap_table, in_order, reach_table, summary_table
 from cosim.report.gap.text import cases_listing, compact, markdown, reach_listing
 from cosim.report.key_figures import ABSENT
-from cosim.studies.gap_case import GapCase, GapRow, Penetration, run_case, stopped
 
 COMMON = {
     "anchor": "none", "terminal": {"type": "hard"}, "inverter": "cone", "pv_curtail": False,

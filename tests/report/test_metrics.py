@@ -20,12 +20,7 @@ from rich.console import Console
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
 from cosim.errors import RecordError
-from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
-from cosim.model.timegrid import TimeGrid
-from cosim.report.feeder_map import FRAME_BUDGET, FRAMES, frame_steps, worst_step
-from cosim.report.html import banner, write_report
-from cosim.report.key_figures import key_figure_rows
-from cosim.report.metrics import (
+from cosim.experiments.metrics import (
     control_metrics,
     cut_setpoints,
     measure_report,
@@ -33,6 +28,11 @@ from cosim.report.metrics import (
     run_metrics,
     same_steps,
 )
+from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
+from cosim.model.timegrid import TimeGrid
+from cosim.report.feeder_map import FRAME_BUDGET, FRAMES, frame_steps, worst_step
+from cosim.report.html import banner, write_report
+from cosim.report.key_figures import key_figure_rows
 from cosim.report.table import key_figures
 from cosim.run.json_values import json_converter
 from cosim.run.record import Record

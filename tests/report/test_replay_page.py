@@ -9,13 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cosim.experiments.open_loop import plan_day
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.report.replay.figures import BRANCHES_SHOWN
 from cosim.report.replay.page import verdict, write_replay_page
 from cosim.run.shipped import find_scenario
 from cosim.run.study import open_study
-from cosim.studies.open_loop import plan_day
-from cosim.studies.replay import replay
 
 
 def replayed(planner):

@@ -11,6 +11,7 @@ from cosim import plugins
 from cosim.control.idle import IdleController
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
 from cosim.errors import ScenarioError
+from cosim.experiments.open_loop import open_day
 from cosim.opf.tangent.planner import TangentOptions
 from cosim.plugins import Declaration, UnknownPlugin, WrongDeclaration, declared
 from cosim.run.assembly import Assembly
@@ -18,7 +19,6 @@ from cosim.run.check import check_study
 from cosim.run.policy import make_planner, needs_of_study
 from cosim.run.scenario import PlannerConfig, Scenario
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import open_day
 from tests import controllers
 from tests.conftest import ROOT, small_scenario
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from cosim.errors import RecordError
+from cosim.experiments.gap_case import GapRow
 from cosim.report.gap.charts import Sheet
 from cosim.report.gap.sheets import sheets
 from cosim.report.gap.tables import gap_table, reach_table, summary_table
 from cosim.report.gap.text import cases_listing, markdown, reach_listing, summary_listings
 from cosim.report.page import Listing
-from cosim.studies.gap_case import GapRow
 
 
 def write_gap_report(rows: list[GapRow], folder: Path, title: str) -> None:

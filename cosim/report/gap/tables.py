@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 import numpy as np
 import pandas as pd
 
-from cosim.studies.gap_case import GapRow
+from cosim.experiments.gap_case import GapRow
 
 ORDER = (
     "copper_plate",

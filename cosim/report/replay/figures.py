@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from cosim.experiments.replay import Replay
 from cosim.model.arrays import FloatArray
 from cosim.report.figure_parts import HEIGHT
 from cosim.report.style import (
@@ -22,7 +23,6 @@ from cosim.report.style import (
     import_before_price,
 )
 from cosim.run.study import Study
-from cosim.studies.replay import Replay
 
 PLANNED = "#0b2f66"
 BRANCHES_SHOWN = 20

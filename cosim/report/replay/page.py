@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosim.devices.registry import counted
+from cosim.experiments.replay import Replay
 from cosim.report.key_figures import ABSENT, MINUS, KeyFigure
 from cosim.report.page import Banner, Listing, Panel, banner_card, header, list_card, panel_card, whole_page
 from cosim.report.replay import figures
 from cosim.run.study import Study
-from cosim.studies.replay import Replay
 
 VIOLATION_PU = 1e-6
 """A voltage this near its limit keeps it: plans may lie on a limit, and solvers stop at a tolerance."""

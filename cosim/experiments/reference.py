@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cosim.errors import ScenarioError
+from cosim.experiments.open_loop import OpenLoopPlan, plan_day
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.run.scenario import ObjectiveConfig, PlannerConfig, TerminalConfig
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
-from cosim.studies.open_loop import OpenLoopPlan, plan_day
-from cosim.studies.replay import replay
 
 SYSTEMS = ("ads10_1ph", "ieee123_1ph")
 

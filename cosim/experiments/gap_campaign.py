@@ -1,38 +1,24 @@
-"""A campaign of gap cases: what to run, one process each, kept case by case."""
+"""The campaign file of the optimality-gap study, and its cases."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
-import cattrs
 import yaml
 from pydantic import Field, PositiveFloat, ValidationError, model_validator
 
 from cosim import plugins
 from cosim.devices.kind import Config
-from cosim.errors import RecordError, ScenarioError
-from cosim.run.manifest import software_versions
+from cosim.errors import ScenarioError
+from cosim.experiments.executor import Budget, Progress
+from cosim.experiments.gap_case import OPTIMALITY_GAP, GapCase, GapRow, Penetration
 from cosim.run.scenario import PlannerConfig
 from cosim.run.shipped import shipped_feeders
-from cosim.studies.gap_case import GapCase, GapRow, Penetration, stopped
 
-ROWS = "rows.jsonl"
 SMALL_BUSES = 128
-STOPPED_BY_LIMIT = ("time limit", "memory limit")
-OUT_OF_MEMORY = ("MemoryError", "memory allocation", "bad_alloc", "Cannot allocate memory")
-"""How Python, Rust, C++ and the system say it."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with the number of finished cases, of all cases, and the case that runs."""
 
 
 class PenetrationConfig(Config):
@@ -184,114 +170,21 @@ def _network(name: str, folder: Path) -> str:
 
 
 def read_rows(folder: Path) -> list[GapRow]:
-    """Rows that are finished; a line cut short by a crash is left out.
+    """Rows that are finished.
 
     Raises:
         RecordError: the folder holds no campaign.
     """
-    path = folder / ROWS
-    if not path.is_file():
-        raise RecordError(f"{folder} holds no campaign ({ROWS} is missing)")
-    rows: dict[str, GapRow] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = cattrs.structure(json.loads(line), GapRow)
-        except (ValueError, cattrs.BaseValidationError):
-            continue
-        rows[row.key] = row
-    return list(rows.values())
+    return list(OPTIMALITY_GAP.rows(folder).values())
 
 
 def run_campaign(
     campaign: CampaignConfig, cases: list[GapCase], folder: Path, progress: Progress
 ) -> list[GapRow]:
-    """Run the cases that are not finished yet; each leaves its row at once.
-
-    A case runs in a process of its own, with one thread, so that its memory is its own, its seconds
-    compare, and its end is not ours. Where a formulation hits a limit, networks of that size or larger,
-    otherwise alike, are not tried. A row of an earlier run counts if the question is the same and it has
-    a plan, or met the same limit.
+    """Run the cases that are not finished yet, each in a process of its own.
 
     Returns:
         All rows, also of earlier runs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    versions = json.dumps(software_versions(), indent=2)
-    (folder / "versions.json").write_text(versions + "\n", encoding="utf-8")
-    _end_last_line(folder / ROWS)
-    done = {row.key: row for row in read_rows(folder)} if (folder / ROWS).is_file() else {}
-    for count, case in enumerate(cases):
-        progress(count, len(cases), case.key)
-        if _counts(done.get(case.key), case, campaign):
-            continue
-        smaller = _smaller_that_stopped(case, cases, done)
-        row = (
-            _in_own_process(case, campaign)
-            if smaller is None
-            else stopped(case, f"not tried: {smaller.buses} buses met the {smaller.status}")
-        )
-        done[row.key] = row
-        with (folder / ROWS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(cattrs.unstructure(row)) + "\n")
-    progress(len(cases), len(cases), "")
-    wanted = {case.key for case in cases}
-    return [row for key, row in done.items() if key in wanted]
-
-
-def _end_last_line(path: Path) -> None:
-    """A line that a crash cut short must not swallow the next one."""
-    if path.is_file() and not path.read_bytes().endswith(b"\n"):
-        with path.open("a", encoding="utf-8") as file:
-            file.write("\n")
-
-
-def _smaller_that_stopped(case: GapCase, cases: list[GapCase], done: dict[str, GapRow]) -> GapRow | None:
-    """A smaller or equal network, otherwise alike, on which the formulation met a limit."""
-    for other in cases:
-        row = done.get(other.key)
-        if row is None or not row.status.startswith(STOPPED_BY_LIMIT) or other.buses > case.buses:
-            continue
-        if replace(other, buses=case.buses, seed=case.seed) == case:
-            return row
-    return None
-
-
-def _in_own_process(case: GapCase, campaign: CampaignConfig) -> GapRow:
-    request = {**cattrs.unstructure(case), "memory_gib": campaign.memory_gib}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "row.json"
-        try:
-            ended = subprocess.run(
-                [sys.executable, "-m", "cosim.studies.gap_case", str(answer)],
-                input=json.dumps(request),
-                capture_output=True,
-                text=True,
-                timeout=campaign.seconds,
-                check=False,
-                env={**os.environ, **threads},
-            )
-        except subprocess.TimeoutExpired:
-            return stopped(case, _time_limit(campaign))
-        if ended.returncode == 0 and answer.is_file():
-            return cattrs.structure(json.loads(answer.read_text(encoding="utf-8")), GapRow)
-    if any(sign in ended.stderr for sign in OUT_OF_MEMORY):
-        return stopped(case, _memory_limit(campaign))
-    lines = [line for line in ended.stderr.strip().splitlines() if not line.startswith(" ")]
-    return stopped(case, f"failed: {lines[-1] if lines else f'exit code {ended.returncode}'}")
-
-
-def _time_limit(campaign: CampaignConfig) -> str:
-    return f"time limit of {campaign.seconds:g} s"
-
-
-def _memory_limit(campaign: CampaignConfig) -> str:
-    return f"memory limit of {campaign.memory_gib:g} GiB"
-
-
-def _counts(row: GapRow | None, case: GapCase, campaign: CampaignConfig) -> bool:
-    """Whether a row of an earlier run answers a case: the same question, and a plan or the same limit."""
-    if row is None or row.fingerprint != case.fingerprint:
-        return False
-    limits = (_time_limit(campaign), _memory_limit(campaign))
-    return row.claim is not None or row.status.endswith(limits)
+    budget = Budget(campaign.seconds, campaign.memory_gib)
+    return list(OPTIMALITY_GAP.campaign(cases, folder, budget, progress).values())

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from cosim.devices.registry import by_kind
+from cosim.experiments.lead_errors import LeadError, lead_errors
 from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.state import NOT_DELIVERED
 from cosim.model.voltage_band import outside_band_pu
-from cosim.report.lead_errors import LeadError, lead_errors
 from cosim.run.record import Record
 
 """Change of the ratio by one tap of a 32-step regulator with a range of 10 %."""

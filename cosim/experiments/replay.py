@@ -9,13 +9,13 @@ from dataclasses import replace as dc_replace
 import numpy as np
 
 from cosim.errors import ContractError
+from cosim.experiments.open_loop import OpenLoopPlan, study_of
 from cosim.feeder.plant import Feeder
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.state import StepResult
 from cosim.model.voltage_band import outside_band_pu
 from cosim.run.assembly import Assembly
 from cosim.run.study import Study
-from cosim.studies.open_loop import OpenLoopPlan, study_of
 
 
 @dataclass(frozen=True)

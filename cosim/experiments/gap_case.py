@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
-import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,9 @@ from typing import Any
 import cattrs
 
 from cosim.errors import CosimError, FeederError
+from cosim.experiments.executor import Budget, Experiment, peak_mb
+from cosim.experiments.open_loop import OpenLoopPlan, open_day, plan_with
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.networks.dss_text import write_model
 from cosim.networks.synthetic import synthetic_feeder
@@ -24,8 +26,6 @@ from cosim.run.policy import make_planner
 from cosim.run.scenario import Scenario
 from cosim.run.shipped import shipped
 from cosim.run.study import Study
-from cosim.studies.open_loop import OpenLoopPlan, open_day, plan_with
-from cosim.studies.replay import replay
 
 FIRST_DAY = datetime.fromisoformat("2024-06-21T00:00:00-07:00")
 SECOND_IF_FIRST_S = 200.0
@@ -259,7 +259,7 @@ def _run(case: GapCase, study: Study) -> GapRow:
         second_s=second_s,
         cpu_s=cpu_s,
         iterations=proof.iterations,
-        peak_mb=_peak_mb(),
+        peak_mb=peak_mb(),
     )
     return _replayed(row, plan, study)
 
@@ -280,27 +280,37 @@ def _replayed(row: GapRow, plan: OpenLoopPlan, study: Study) -> GapRow:
     )
 
 
-def _peak_mb() -> float:
-    """Highest memory of this process in MiB, without what the parent held at the fork."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return float(kib) / 1024.0
+STOPPED_BY_LIMIT = ("time limit", "memory limit")
 
 
-def main() -> None:
-    """A case as JSON on standard input, its row as JSON in the file that is the argument.
-
-    Not on standard output: solvers and the simulator write there too.
-    """
-    request = json.load(sys.stdin)
-    limit = int(request.pop("memory_gib") * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    row = run_case(cattrs.structure(request, GapCase))
-    Path(sys.argv[1]).write_text(json.dumps(cattrs.unstructure(row)), encoding="utf-8")
+def _counts(row: GapRow, case: GapCase, budget: Budget) -> bool:
+    """Whether a row of an earlier run answers a case: the same question, and a plan or the same limit."""
+    if row.fingerprint != case.fingerprint:
+        return False
+    return row.claim is not None or row.status.endswith((budget.out_of_time, budget.out_of_memory))
 
 
-if __name__ == "__main__":
-    main()
+def _hopeless(case: GapCase, done: Mapping[str, GapRow]) -> str:
+    """Whether a smaller or equal network, otherwise alike, met a limit with the same formulation."""
+    for row in done.values():
+        alike = (row.network, row.periods, row.penetration, row.band, row.formulation) == (
+            case.name,
+            case.periods,
+            case.penetration,
+            case.band,
+            case.formulation,
+        )
+        if alike and row.status.startswith(STOPPED_BY_LIMIT) and row.buses <= case.buses:
+            return f"not tried: {row.buses} buses met the {row.status}"
+    return ""
+
+
+OPTIMALITY_GAP: Experiment[GapCase, GapRow] = Experiment(
+    door="cosim.experiments.gap_case:OPTIMALITY_GAP",
+    case=GapCase,
+    row=GapRow,
+    run=run_case,
+    failed=stopped,
+    counts=_counts,
+    hopeless=_hopeless,
+)

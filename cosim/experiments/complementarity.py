@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from cosim.errors import CosimError
+from cosim.experiments.open_loop import plan_day
+from cosim.experiments.reference import study_of_system
+from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.run.study import Study
-from cosim.studies.open_loop import plan_day
-from cosim.studies.reference import study_of_system
-from cosim.studies.replay import replay
 
 NOON_PRICE_PER_KWH = -0.10
 NOON_COLUMN = "price_negative_noon_per_kwh"

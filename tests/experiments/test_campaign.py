@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from cosim.errors import ScenarioError
+from cosim.experiments.executor import ROWS
+from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
+from cosim.experiments.gap_case import run_case
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.run.shipped import shipped
-from cosim.studies.campaign import ROWS, cases_of, load_campaign, read_rows, run_campaign
-from cosim.studies.gap_case import run_case
 
 SHIPPED = shipped("configs") / "studies" / "optimality_gap.yaml"
 
