@@ -25,8 +25,9 @@ from cosim.report.table import key_figures
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study
 from cosim.run.doctor import checks
-from cosim.run.execute import Finished, execute, execute_baseline
+from cosim.run.execute import Finished, execute, execute_baseline, resume
 from cosim.run.inspect import inspect_feeder
+from cosim.run.manifest import read_manifest
 from cosim.run.record import last_step
 from cosim.run.repeat import is_record, open_recorded
 from cosim.run.scenario import Scenario
@@ -107,6 +108,42 @@ def run(
     report = write_report(target)
     out.print(key_figures(report))
     out.print(f"{finished.wall_s:.1f} s over {over}. Report: {escape(str(target / 'report.html'))}")
+
+
+@app.command("resume")
+def resume_run(
+    folder: Annotated[Path, typer.Argument(help="folder of a run that was cut short", metavar="RUN")],
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
+) -> None:
+    """Carry on a run that was interrupted, killed or failed; the record is that of one run without a break.
+
+    The plant repeats the finished steps and must find what is on record. The controller goes on with the
+    state it had; one without `state()` and `restore()` repeats its steps too.
+    """
+    _log(verbose=verbose)
+    if not is_record(folder):
+        raise ScenarioError(str(folder), ["has no manifest.json: it is no run; see cosim run --help"])
+    study = open_recorded(folder)
+    if read_manifest(folder)["status"] == "complete":
+        out.print(f"{escape(str(folder))} is complete; there is nothing to carry on")
+    else:
+        opened = _checked(study)
+        with bar("steps") as progress:
+            task = progress.add_task(f"{study.scenario.name}, resumed", total=study.grid.steps)
+            resume(
+                folder,
+                progress=lambda done: progress.update(task, completed=done),
+                opened=opened,
+                told=lambda sentence: err.print(escape(sentence)),
+            )
+    if study.scenario.baseline and study.commanded and not _is_complete(folder / "baseline"):
+        _baseline(study, folder)
+    out.print(key_figures(write_report(folder)))
+    out.print(f"Report: {escape(str(folder / 'report.html'))}")
+
+
+def _is_complete(folder: Path) -> bool:
+    return is_record(folder) and read_manifest(folder)["status"] == "complete"
 
 
 @app.command()
@@ -206,7 +243,9 @@ def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> 
             )
     except (CosimError, KeyboardInterrupt):
         if last_step(target) is not None:
-            err.print(f"Finished steps are kept; see them with: cosim report {escape(str(target))}")
+            name = escape(str(target))
+            err.print(f"Finished steps are kept; see them with: cosim report {name}")
+            err.print(f"Go on with: cosim resume {name}")
         raise
 
 

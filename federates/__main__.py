@@ -59,18 +59,26 @@ def _run(options: argparse.Namespace, address: Address) -> None:
         study = Study.from_json(Path(options.study).read_text(encoding="utf-8"))
     else:
         study = open_study(Path(options.scenario), steps=options.steps)
+    folder = _folder(options)
     if options.role == "feeder":
         from federates.feeder import run_feeder
 
-        run_feeder(study, address)
+        run_feeder(study, address, folder)
     elif options.role == "controller":
         from federates.controller import run_controller
 
-        run_controller(study, address)
+        run_controller(study, address, folder)
     else:
         from federates.recorder import run_recorder
 
-        run_recorder(study, address, Path(options.out))
+        run_recorder(study, address, folder)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """The run's folder: as given, or that of the launcher's copy of the study."""
+    if options.out is not None:
+        return Path(options.out)
+    return Path() if options.study is None else Path(options.study).parent
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", help="scenario file (all but the broker)")
     parser.add_argument("--study", help="frozen study that the launcher wrote, instead of --scenario")
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
-    parser.add_argument("--out", help="folder of the record (recorder)")
+    parser.add_argument("--out", help="folder of the run; default that of --study")
     parser.add_argument("--federates", type=int, default=3, help="broker: how many it waits for")
     parser.add_argument("--parent", type=int, help="process to die with")
     return parser

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from cosim.errors import ContractError
+from cosim.run.checkpoint import Checkpoints
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.policy import make_controller
+from cosim.run.resume import take_over
 from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 from federates.codec import (
@@ -23,8 +26,14 @@ from federates.codec import (
 from federates.session import DECIDE_S, Address, Session, say
 
 
-def run_controller(study: Study, address: Address) -> None:
-    """Join, learn the site from the feeder, and answer every measurement."""
+def run_controller(study: Study, address: Address, folder: Path) -> None:
+    """Join, learn the site from the feeder, and answer every measurement.
+
+    Args:
+        study: what is run.
+        address: of the broker.
+        folder: gets states of the controller, to carry on from.
+    """
     grid, names = study.grid, study.scenario.federate
     controller_name, feeder = names("controller"), names("feeder")
     with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
@@ -39,7 +48,9 @@ def run_controller(study: Study, address: Address) -> None:
         controller = make_controller(study, knowledge)
         controller = behind_sensors(controller, study.scenario.sensing, knowledge)
         controller.start(site)
-        for step in range(grid.steps):
+        take_over(controller, study, folder)
+        states = Checkpoints(folder)
+        for step in range(study.resumes_at or 0, grid.steps):
             session.advance(grid.second(step) + DECIDE_S)
             measurement = decode_measurement(session.receive(feeder, of_step=step))
             if measurement.step != step:
@@ -49,3 +60,4 @@ def run_controller(study: Study, address: Address) -> None:
             say({"step": step, "doing": "plan"})
             decision = replace(controller.step(measurement), owner=controller_name)
             session.publish(encode_decision(decision))
+            states.offer(step, controller)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cosim.run.assembly import Assembly
 from cosim.run.knowledge import knowledge_to_text
+from cosim.run.resume import repeat_steps
 from cosim.run.study import Study
 from federates.codec import (
     KNOWLEDGE,
@@ -20,8 +23,13 @@ from federates.codec import (
 from federates.session import ACT_S, Address, Session, kept, say
 
 
-def run_feeder(study: Study, address: Address) -> None:
+def run_feeder(study: Study, address: Address, folder: Path) -> None:
     """Join, publish the site, and go through all steps of the reference loop.
+
+    Args:
+        study: what is run.
+        address: of the broker.
+        folder: of the record; read where a run is carried on.
 
     No step is committed before the one before it is on disk. The recorder says so by a command: a
     subscription would make feeder and recorder wait for each other's time, and HELICS 3.6.1 spends a
@@ -37,14 +45,17 @@ def run_feeder(study: Study, address: Address) -> None:
         session.initialize()
         knowledge = knowledge_to_text(assembly.knowledge)
         session.publish({SITE.name: site_to_text(site), KNOWLEDGE.name: knowledge})
+        first = study.resumes_at or 0
+        say({"step": first, "doing": "repeat"})
+        repeat_steps(plant, study, folder)
         session.execute()
-        for step in range(site.grid.steps):
+        for step in range(first, site.grid.steps):
             time_s = float(site.grid.second(step))
             if step:
                 session.advance(time_s)
             say({"step": step, "doing": "measure"})
             session.publish(encode_measurement(plant.measure(step)))
-            if step:  # asked for only now, while the controller computes
+            if step > first:  # asked for only now, while the controller computes
                 session.await_told(kept(step - 1))
             say({"step": step, "doing": "decide"})
             session.advance(time_s + ACT_S)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
+from cosim.run.resume import earlier_record
 from cosim.run.study import Study
 from federates.codec import (
     SITE,
@@ -36,9 +37,9 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         sizes = Sizes.of(site)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.expects(controller, decision_quantities(sizes))
-        writer = RecordWriter(folder, site)
+        writer = RecordWriter(folder, site, earlier_record(study, folder))
         try:
-            for step in range(grid.steps):
+            for step in range(study.resumes_at or 0, grid.steps):
                 session.advance(grid.second(step) + KEEP_S)
                 seen = session.receive(feeder, of_step=step)
                 decision = decode_decision(session.receive(controller, of_step=step))

@@ -20,6 +20,12 @@ class IdleController:
         """Receive the facts of the site."""
         self._site = site
 
+    def state(self) -> None:
+        """See :class:`cosim.model.roles.Resumable`: it has none."""
+
+    def restore(self, state: None) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+
     def step(self, measurement: Measurement) -> Decision:
         """Decide to do nothing."""
         if self._site is None:

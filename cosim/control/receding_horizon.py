@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any, cast
 
 from cosim.errors import ContractError
-from cosim.model.roles import Forecaster, Planner
+from cosim.model.roles import Forecaster, Planner, Resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, NoPlan, Plan, Setpoints, Source
 from cosim.model.timegrid import Horizon
@@ -49,6 +50,23 @@ class RecedingHorizonController:
     def start(self, site: Site) -> None:
         """Receive the facts of the site."""
         self._site = site
+
+    @property
+    def resumable(self) -> bool:
+        """Whether forecaster and planner can both be carried on."""
+        return isinstance(self._forecaster, Resumable) and isinstance(self._planner, Resumable)
+
+    def state(self) -> tuple[Any, Any, Plan | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        forecaster, planner = cast("Resumable", self._forecaster), cast("Resumable", self._planner)
+        return forecaster.state(), planner.state(), self._latest
+
+    def restore(self, state: tuple[Any, Any, Plan | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        forecaster, planner = cast("Resumable", self._forecaster), cast("Resumable", self._planner)
+        forecaster.restore(state[0])
+        planner.restore(state[1])
+        self._latest = state[2]
 
     def step(self, measurement: Measurement) -> Decision:
         """Plan if it is time to, and take the set-points of the moment the decision acts."""

@@ -24,6 +24,12 @@ class PerfectForecaster:
     def __init__(self, site: Site, exogenous: Exogenous) -> None:
         self._site, self._exogenous = site, exogenous
 
+    def state(self) -> None:
+        """See :class:`cosim.model.roles.Resumable`: it has none."""
+
+    def restore(self, state: None) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+
     def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
         """Means of the true series over the periods."""
         kw, kvar, offered, price = [], [], [], []

@@ -27,6 +27,14 @@ class PersistenceForecaster:
         self._step_s = site.grid.step_s
         self._history: list[Measurement] = []
 
+    def state(self) -> list[Measurement]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return list(self._history)
+
+    def restore(self, state: list[Measurement]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._history = state
+
     def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
         """Means over the periods of what was measured a day earlier, or of the present."""
         self._history.append(measurement)

@@ -1,8 +1,8 @@
-"""The roles in a closed loop: plant, forecaster, planner, controller."""
+"""The roles in a closed loop: plant, forecaster, planner, controller; and carrying them on later."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
@@ -57,3 +57,27 @@ class Controller(Protocol):
     def step(self, measurement: Measurement) -> Decision:
         """Decide on one measurement."""
         ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A controller, planner or forecaster whose run can be carried on in another process.
+
+    ``restore(state())`` on a fresh object, after ``start``, must lead to the same decisions to the last
+    bit. A state consists of plain values, arrays, lists, tuples, dictionaries and the dataclasses of this
+    project; it is written to disk after every step. Whoever has no such methods is resumed by repeating
+    all its steps.
+    """
+
+    def state(self) -> Any:
+        """All that later decisions depend on; None where that is nothing."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Take over what :meth:`state` gave."""
+        ...
+
+
+def is_resumable(role: object) -> bool:
+    """Whether a role can be carried on; one made of others says so itself, by ``resumable``."""
+    return isinstance(role, Resumable) and bool(getattr(role, "resumable", True))

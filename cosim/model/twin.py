@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
@@ -99,6 +99,14 @@ class Twin(Protocol):
     @property
     def nodes(self) -> tuple[str, ...]:
         """Names behind ``voltage_pu``."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it found at its first flows and keeps, see :class:`cosim.model.roles.Resumable`."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
         ...
 
     def set_forecast(self, measurement: Measurement, demand_kva: ComplexArray) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
 
 from cosim import plugins
 from cosim.run.assembly import Assembly
+from cosim.run.checkpoint import Checkpoints
 from cosim.run.loop import StepRecord, run_loop
-from cosim.run.manifest import provenance_of, write_manifest
-from cosim.run.record import RecordWriter, prepare_folder
+from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
+from cosim.run.record import RecordWriter, in_use, prepare_folder
+from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
 from cosim.run.study import Study
 
 Progress = Callable[[int], None]
@@ -48,16 +50,22 @@ class Finished:
 def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
-        controller = assembly.controller
-        writer = RecordWriter(folder, assembly.site)
+        controller, plant = assembly.controller, assembly.plant
+        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder))
+        states = Checkpoints(folder)
 
         def keep(record: StepRecord) -> None:
             writer.keep(record)
+            states.offer(record.measurement.step, controller)
             progress(record.measurement.step + 1)
 
         try:
-            owner = study.scenario.federate("controller")
-            run_loop(assembly.plant, controller, keep, owner=owner)
+            if study.resumes_at:
+                controller.start(plant.site)
+                repeat_steps(plant, study, folder)
+                take_over(controller, study, folder)
+            owner, first = study.scenario.federate("controller"), study.resumes_at or 0
+            run_loop(plant, controller, keep, owner=owner, first_step=first)
         finally:
             writer.close()
 
@@ -83,7 +91,47 @@ def execute(
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
-    prepare_folder(folder, overwrite=overwrite)
+    with in_use(folder):
+        prepare_folder(folder, overwrite=overwrite)
+        return _run(runner, study, folder, provenance, progress, opened)
+
+
+def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable[[str], None]) -> Finished:
+    """Carry on a run that was cut short, with the driver it ran with.
+
+    Args:
+        folder: of its record.
+        progress: told the number of finished steps.
+        opened: the recorded study, opened.
+        told: hears in a sentence what is repeated.
+
+    Raises:
+        RecordError: the run cannot be carried on, or repeated steps differ from the record.
+    """
+    manifest = read_manifest(folder)
+    over, study = str(manifest["over"]), opened.study
+    runner = cast("Runner", plugins.load("cosim.runners", over))
+    with in_use(folder):
+        beginning = beginning_of(folder, opened.controller)
+        told(beginning.sentence)
+        resumed = replace(study, resumes_at=beginning.resumes_at)
+        this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
+        earlier = [*manifest.get("resumed", []), this]
+        provenance = provenance_of(study, over=over).with_facts(study=manifest["study"], resumed=earlier)
+        # The plant of the check has not begun, its controller may have: the run opens its own.
+        opened.__exit__()
+        Checkpoints(folder).drop_after(beginning.resumes_at - 1)
+        return _run(runner, resumed, folder, provenance, progress, None)
+
+
+def _run(
+    runner: Runner,
+    study: Study,
+    folder: Path,
+    provenance: Provenance,
+    progress: Progress,
+    opened: Assembly | None,
+) -> Finished:
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:

@@ -74,6 +74,7 @@ def run_loop(
     keep: Callable[[StepRecord], None],
     *,
     owner: str = "controller",
+    first_step: int = 0,
 ) -> None:
     """Run all steps in one process.
 
@@ -81,9 +82,12 @@ def run_loop(
         plant, controller: the two roles.
         keep: receives each finished step, in order.
         owner: name of the federate that the controller stands for.
+        first_step: to begin with. After step 0 the plant has gone through the steps before it, and the
+            controller has been started and has its state.
     """
-    controller.start(plant.site)
-    for step in range(plant.site.grid.steps):
+    if not first_step:
+        controller.start(plant.site)
+    for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)
         decision = replace(controller.step(measurement), owner=owner)
         keep(StepRecord(measurement, decision, plant.act(decision, step=step)))

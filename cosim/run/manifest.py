@@ -10,7 +10,7 @@ import json
 import platform
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import yaml
 
+from cosim.errors import ScenarioError
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step, write_text
 from cosim.run.scenario import Scenario
@@ -105,6 +106,10 @@ class Provenance:
     scenario_text: str
     facts: dict[str, Any]
 
+    def with_facts(self, **facts: Any) -> Provenance:
+        """The same with other facts."""
+        return replace(self, facts=self.facts | facts)
+
 
 def provenance_of(study: Study, *, over: str) -> Provenance:
     """Effective scenario, versions, seeds and hashes of a study.
@@ -185,3 +190,21 @@ def write_manifest(
         **provenance.facts,
     }
     write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a record.
+
+    Raises:
+        ScenarioError: it cannot be read, or does not tell the study.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(str(path), [f"cannot be read: {error}"]) from error
+    if not isinstance(manifest, dict) or "study" not in manifest:
+        raise ScenarioError(
+            str(path), ["does not tell the study: an earlier release wrote it; run the scenario itself"]
+        )
+    return manifest

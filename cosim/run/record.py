@@ -15,7 +15,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
+from cosim.run.same_steps import must_be_same
 
 STEPS_PER_PART = 96
 PLANS = "plans"
@@ -52,18 +56,28 @@ class RecordWriter:
     Args:
         folder: the run's folder; it exists already.
         site: written once, as ``site.json``.
+        earlier: of an interrupted run that is carried on: steps that are made again must be the same.
     """
 
-    def __init__(self, folder: Path, site: Site) -> None:
+    def __init__(self, folder: Path, site: Site, earlier: Record | None = None) -> None:
         self._folder = folder / "steps"
         self._folder.mkdir(exist_ok=True)
         self._site = site
         self._recent: list[pa.Table] = []
+        self._earlier = None if earlier is None else earlier.steps.set_index("step", drop=False)
         write_text(folder / "site.json", json_converter().dumps(site))
 
     def keep(self, record: StepRecord) -> None:
-        """Write one step."""
+        """Write one step.
+
+        Raises:
+            RecordError: the step is on record already, and was another one.
+        """
         row = step_row(record, self._site)
+        if self._earlier is not None and record.measurement.step in self._earlier.index:
+            recorded = self._earlier.loc[record.measurement.step].to_dict()
+            must_be_same(row, recorded, record.measurement.step, "the run")
+            return
         if record.decision.plan is not None:
             self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu)
         table = pa.Table.from_pylist([row], schema=_schema(row))
@@ -294,23 +308,41 @@ def write_text(path: Path, text: str) -> None:
 
 # --- the folder -----------------------------------------------------------------------------------
 
+LOCK = ".lock"
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that no other run writes to it; a killed process lets go of it.
+
+    Raises:
+        RecordError: another run is writing to it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder} is a file; choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecordError(f"another run is writing to {folder}; choose another --out") from error
+        yield
+
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:
-    """Create a run's folder.
+    """Empty a run's folder, which is held by :func:`in_use`.
 
     Raises:
         RecordError: it holds files already and may not be overwritten.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RecordError(f"{folder} is a file; choose another --out")
-    if folder.exists() and any(folder.iterdir()):
+    if any(path.name != LOCK for path in folder.iterdir()):
         if not overwrite:
             raise RecordError(f"{folder} is not empty; choose another --out or add --overwrite")
         if not (folder / "manifest.json").is_file():
             raise RecordError(f"{folder} is not a run (no manifest.json); it is not overwritten")
         for path in sorted(folder.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+            if path.name != LOCK:
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def last_step(folder: Path) -> int | None:
@@ -359,6 +391,20 @@ class Record:
         return self.site.grid.step_h
 
 
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """A table of steps for pandas.
+
+    Where the HELICS library was loaded before pyarrow, pyarrow (26.0) crashes when it makes a time zone.
+    """
+    at = table.schema.get_field_index("timestamp")
+    if at >= 0:
+        table = table.set_column(at, "timestamp", table.column(at).cast(pa.int64()))
+    frame: pd.DataFrame = table.to_pandas()
+    if at >= 0:
+        frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="us", utc=True)
+    return frame
+
+
 def read_record(folder: Path) -> Record:
     """Read a run's folder.
 
@@ -372,7 +418,7 @@ def read_record(folder: Path) -> Record:
     if not files or not site_path.is_file():
         raise RecordError(f"{folder} holds no finished step")
     table = pa.concat_tables([pq.read_table(path) for path in files])
-    steps = table.to_pandas().drop_duplicates("step").sort_values("step").reset_index(drop=True)
+    steps = _to_pandas(table).drop_duplicates("step").sort_values("step").reset_index(drop=True)
     site = json_converter().loads(site_path.read_text(encoding="utf-8"), Site)
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
     return Record(folder, manifest, site, steps)

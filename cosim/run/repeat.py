@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cosim.errors import ScenarioError
-from cosim.run.manifest import MANIFEST, SCENARIO, software_versions
+from cosim.run.manifest import MANIFEST, SCENARIO, read_manifest, software_versions
 from cosim.run.scenario_file import load_scenario
 from cosim.run.sources import Hashes, feeder_hashes, hash_of
 from cosim.run.study import Study
@@ -32,7 +30,7 @@ def open_recorded(folder: Path) -> Study:
         ScenarioError: the record does not hold its study, or a file it was made of is gone or has
             changed; every one is named.
     """
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     sha256, origin = manifest["sha256"], manifest["study"]
     home, master = Path(origin["folder"]), Path(origin["master"])
     problems = [
@@ -47,19 +45,6 @@ def open_recorded(folder: Path) -> Study:
     _warn_of_versions(folder, manifest["versions"])
     path = folder / SCENARIO
     return Study(path, load_scenario(path), master, home=home)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ScenarioError(str(path), [f"cannot be read: {error}"]) from error
-    if not isinstance(manifest, dict) or "study" not in manifest:
-        raise ScenarioError(
-            str(path), ["does not tell the study: an earlier release wrote it; run the scenario itself"]
-        )
-    return manifest
 
 
 def _changes(what: str, folder: Path, recorded: Hashes) -> Iterator[str]:

@@ -26,6 +26,8 @@ class Study:
         master: the OpenDSS master file.
         port: of the HELICS broker; None lets the launcher find a free one.
         home: where relative paths start, if not beside the scenario file.
+        resumes_at: of a run that was cut short: the first step that the controller decides anew; None for
+            a run that begins.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Study:
     master: Path
     port: int | None = None
     home: Path | None = None
+    resumes_at: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -74,6 +77,7 @@ class Study:
                 "home": str(self.folder.resolve()),
                 "master": str(self.master),
                 "scenario": self.scenario.model_dump(mode="json", by_alias=True),
+                "resumes_at": self.resumes_at,
             }
         )
 
@@ -82,7 +86,8 @@ class Study:
         """The study that :meth:`to_json` wrote."""
         data = json.loads(text)
         scenario = Scenario.model_validate(data["scenario"])
-        return cls(Path(data["path"]), scenario, Path(data["master"]), home=Path(data["home"]))
+        path, master, home = (Path(data[name]) for name in ("path", "master", "home"))
+        return cls(path, scenario, master, home=home, resumes_at=data.get("resumes_at"))
 
     @property
     def commanded(self) -> bool:

@@ -113,6 +113,14 @@ class Sensors:
         """Whether the controller sees the true state."""
         return not self._models
 
+    def state(self) -> tuple[dict[int, Measurement], dict[str, FloatArray]]:
+        """What was measured and first reported, see :class:`cosim.model.roles.Resumable`."""
+        return dict(self._history), dict(self._first)
+
+    def restore(self, state: tuple[dict[int, Measurement], dict[str, FloatArray]]) -> None:
+        """Take over what :meth:`state` gave."""
+        self._history, self._first = state
+
     def sense(self, truth: Measurement) -> Sensed:
         """What the sensors report at the start of a step. Steps come in order."""
         self._history[truth.step] = truth

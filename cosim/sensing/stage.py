@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from cosim.model.roles import Controller
+from cosim.model.roles import Controller, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Belief, Decision, Measurement
 from cosim.sensing.estimator import TwinEstimator, believed
@@ -37,6 +37,21 @@ class SensingController:
         """Pass the facts of the site on."""
         self._nominal = {"demand_kw": site.load_kw, "demand_kvar": site.load_kvar}
         self._inner.start(site)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the controller behind the sensors can be carried on."""
+        return is_resumable(self._inner)
+
+    def state(self) -> tuple[Any, Any, Measurement | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return cast("Resumable", self._inner).state(), self._sensors.state(), self._known
+
+    def restore(self, state: tuple[Any, Any, Measurement | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        cast("Resumable", self._inner).restore(state[0])
+        self._sensors.restore(state[1])
+        self._known = state[2]
 
     def step(self, measurement: Measurement) -> Decision:
         """Sense, estimate, and let the controller decide on that."""

@@ -10,6 +10,7 @@ any time and in any order. :meth:`FeederTwin.set_forecast` comes before a new fl
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,21 @@ class FeederTwin:
     def nodes(self) -> tuple[str, ...]:
         """Names behind ``voltage_pu``."""
         return self._names
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`cosim.model.twin.Twin`."""
+        return {
+            "sketch": self._sketch,
+            "curvature": self._curvature,
+            "measured": self._equilibrium.measured if self._measured else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See :class:`cosim.model.twin.Twin`."""
+        self._sketch, self._curvature = state["sketch"], state["curvature"]
+        self._measured = state["measured"] is not None
+        if self._measured:
+            self._equilibrium.measured = state["measured"]
 
     # --- flows ------------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -11,7 +14,7 @@ from cosim.run.assembly import Assembly
 from cosim.run.execute import execute
 from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
-from cosim.run.record import RecordWriter, prepare_folder, read_record
+from cosim.run.record import RecordWriter, in_use, prepare_folder, read_record
 from cosim.run.study import open_study
 
 
@@ -46,8 +49,9 @@ def test_an_earlier_run_is_not_overwritten_by_accident(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(RecordError, match="is not empty; choose another --out or add --overwrite"):
         prepare_folder(tmp_path, overwrite=False)
-    prepare_folder(tmp_path, overwrite=True)
-    assert not any(tmp_path.iterdir())
+    with in_use(tmp_path):
+        prepare_folder(tmp_path, overwrite=True)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
@@ -55,6 +59,20 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
     with pytest.raises(RecordError, match=r"is not a run \(no manifest.json\)"):
         prepare_folder(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_record_can_be_read_where_helics_was_loaded_first(scenario_file, tmp_path):
+    """Pitfall: pyarrow makes a time zone and crashes if the HELICS library was loaded before it."""
+    study = open_study(scenario_file(), steps=1)
+    execute(study, tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None)
+    lines = (
+        "import helics, sys, pathlib",
+        "from cosim.run.record import read_record",
+        "print(read_record(pathlib.Path(sys.argv[1])).steps.timestamp[0].isoformat())",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout.strip()) == (0, "2024-06-21T12:00:00+00:00"), ended.stderr
 
 
 def test_the_site_survives_json_to_the_last_bit(scenario_file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -160,6 +161,20 @@ class ActiveLimits:
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.rows)
+
+    def state(self) -> dict[str, Any]:
+        """All that later plans depend on, see :class:`cosim.model.roles.Resumable`."""
+        return {
+            "rows": list(self.rows),
+            "hopeless": [mask.copy() for mask in self._hopeless],
+            "voltage_pu": self._voltage_pu,
+            "controls": self._controls,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.rows, self._hopeless = state["rows"], state["hopeless"]
+        self._voltage_pu, self._controls = state["voltage_pu"], state["controls"]
 
     def move(self, origin: IntArray) -> None:
         """Give every period the rows that one of the present periods has, shape (period,)."""

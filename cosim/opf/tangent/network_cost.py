@@ -45,6 +45,14 @@ class NetworkCost(FlowCost):
         self._twin = twin
         self._worth, self._regulated = np.zeros((0, len(horizon))), np.zeros((0, len(horizon)))
 
+    def state(self) -> tuple[FloatArray, FloatArray]:
+        """What taps give back, see :class:`cosim.model.roles.Resumable`."""
+        return self._worth, self._regulated
+
+    def restore(self, state: tuple[FloatArray, FloatArray]) -> None:
+        """Take over what :meth:`state` gave."""
+        self._worth, self._regulated = state
+
     def promised(
         self, flow: TwinFlow, slopes: Slopes, tangent: Tangent, p_kw: FloatArray, q_kvar: FloatArray
     ) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -98,6 +98,24 @@ class TangentPlanner:
     def program_size(self) -> ProgramSize | None:
         """Of the last quadratic program; None before the first plan."""
         return self._search.program_size
+
+    def state(self) -> dict[str, Any]:
+        """All that later plans depend on, see :class:`cosim.model.roles.Resumable`."""
+        return {
+            "twin": self._twin.state(),
+            "limits": self._limits_in_force.state(),
+            "cost": self._cost.state(),
+            "warm": self._search.warm if isinstance(self._search.warm, Warm) else None,
+            "plans": (self._earlier, self._last, self._planned, self._foreseen, self._foreseen_s),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self._twin.restore(state["twin"])
+        self._limits_in_force.restore(state["limits"])
+        self._cost.restore(state["cost"])
+        self._search.warm = state["warm"]
+        self._earlier, self._last, self._planned, self._foreseen, self._foreseen_s = state["plans"]
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""

@@ -1,0 +1,133 @@
+"""Carry on a run that was cut short: the same record as without the interruption, to the last bit.
+
+The plant repeats the recorded decisions from step 0, without the controller, and must give the recorded
+results; a power flow takes a small part of the time of a plan. The controller takes over its state after
+the last step that both the record and a checkpoint hold. A controller that has no state to give repeats
+its steps as well, and they must be those on record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cosim.devices.registry import by_kind, by_network_kind
+from cosim.errors import RecordError
+from cosim.model.roles import Controller, Resumable, is_resumable
+from cosim.model.site import Site
+from cosim.model.state import Decision, Setpoints, Source
+from cosim.run.checkpoint import Checkpoints
+from cosim.run.loop import PlantRole, StepRecord
+from cosim.run.record import Record, read_record, step_row
+from cosim.run.same_steps import must_be_same
+from cosim.run.study import Study
+
+OF_CONTROLLER = ("plan_", "belief_")
+"""Columns that the plant does not repeat begin with these."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What is there of a run that was cut short.
+
+    Attributes:
+        steps: finished steps on record.
+        resumes_at: first step that the controller decides anew; 0 where it has no state.
+    """
+
+    steps: int
+    resumes_at: int
+
+    @property
+    def sentence(self) -> str:
+        """What is repeated, in words."""
+        if not self.steps:
+            return "no step is on record; the run begins anew"
+        if self.resumes_at:
+            return (
+                f"{self.steps} steps are on record; the plant repeats {self.resumes_at} of them, then the "
+                f"controller goes on at step {self.resumes_at}"
+            )
+        return (
+            f"{self.steps} steps are on record; controller, planner or forecaster has no state to go on "
+            "with, so all of them are repeated and compared"
+        )
+
+
+def beginning_of(folder: Path, controller: object) -> Beginning:
+    """How far a run came, and from where its controller can go on.
+
+    Args:
+        folder: of the run.
+        controller: made for the study, to see whether it has a state.
+
+    Raises:
+        RecordError: a step between the first and the last is missing.
+    """
+    try:
+        record = read_record(folder)
+    except RecordError:
+        return Beginning(0, 0)
+    steps = record.steps["step"].to_numpy()
+    gap = np.flatnonzero(steps != np.arange(len(steps)))
+    if gap.size:
+        raise RecordError(f"{folder}: step {int(gap[0])} is missing in the record; run the scenario again")
+    last = Checkpoints(folder).latest(len(steps) - 1) if is_resumable(controller) else None
+    return Beginning(len(steps), 0 if last is None else last + 1)
+
+
+def repeat_steps(plant: PlantRole, study: Study, folder: Path) -> None:
+    """Bring a plant to the step at which a study resumes.
+
+    Raises:
+        RecordError: the plant gives other results than the record: a file or a package has changed.
+    """
+    if not study.resumes_at:
+        return
+    record = read_record(folder)
+    for step in range(study.resumes_at):
+        measurement = plant.measure(step)
+        decision = recorded_decision(record, plant.site, step)
+        made = step_row(StepRecord(measurement, decision, plant.act(decision, step=step)), plant.site)
+        repeated = {name: value for name, value in made.items() if not name.startswith(OF_CONTROLLER)}
+        must_be_same(repeated, record.steps.iloc[step].to_dict(), step, "the plant")
+
+
+def take_over(controller: Controller, study: Study, folder: Path) -> None:
+    """Give a controller that was started the state with which a study resumes."""
+    if study.resumes_at:
+        resumable: Resumable = controller  # type: ignore[assignment]
+        resumable.restore(Checkpoints(folder).read(study.resumes_at - 1))
+
+
+def recorded_decision(record: Record, site: Site, step: int) -> Decision:
+    """The decision of a step, without its plan."""
+    row = record.steps.iloc[step]
+    p_kw, q_kvar = np.zeros(len(site.devices)), np.zeros(len(site.devices))
+    for kind, place, _ in by_kind(site.devices):
+        p_kw[place] = row[f"decided_{kind.columns['setpoint_kw']}"]
+        q_kvar[place] = row[f"decided_{kind.columns['setpoint_kvar']}"]
+    position = np.full(len(site.network_devices), np.nan)
+    for network_kind, place, _ in by_network_kind(site.network_devices):
+        position[place] = row[f"decided_{network_kind.columns['position']}"]
+    return Decision(
+        step=step,
+        issued_at_s=float(row["issued_at_s"]),
+        setpoints=Setpoints(p_kw, q_kvar, position),
+        source=Source(row["source"]),
+        reason=row["reason"],
+        plan=None,
+        owner=row["owner"],
+    )
+
+
+def earlier_record(study: Study, folder: Path) -> Record | None:
+    """The steps on record of a run that is carried on; None for one that begins, or has none."""
+    if study.resumes_at is None:
+        return None
+    try:
+        return read_record(folder)
+    except RecordError:
+        return None

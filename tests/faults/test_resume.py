@@ -1,0 +1,190 @@
+"""A run that was cut short is carried on: the record is that of one run without a break."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cosim.errors import RecordError
+from cosim.run.assembly import Assembly
+from cosim.run.checkpoint import Checkpoints
+from cosim.run.execute import execute, resume
+from cosim.run.manifest import read_manifest
+from cosim.run.record import in_use, read_record
+from cosim.run.repeat import open_recorded
+from cosim.run.same_steps import CLOCKED, same
+from cosim.run.study import open_study
+from tests.faults.test_faults import federates_of, finish, start, wait_for_step
+
+STEPS = 8
+NETWORK = [{"kind": "capacitor_bank", "name": "c", "capacitor": "c675"}]
+FLEXIBLE = [
+    {"kind": "shiftable_load", "name": "s", "bus": "671", "share": 0.3, "comfort_cost_per_kwh": 0.01}
+]
+SENSING = {
+    "voltage": {"noise": 0.01},
+    "demand": {"noise": 0.05, "every_s": 1800, "delay_s": 900},
+    "estimator": "twin_wls",
+    "seed": 5,
+}
+
+
+def scenario(scenario_file, planner: str = "tangent", **changes) -> Path:
+    time = {"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS}
+    control = {"horizon_s": 3600, "forecast": "persistence", "planner": {"type": planner}}
+    return scenario_file(time=time, control=control, baseline=False, **changes)
+
+
+class Stopped(Exception):
+    """Raised in the middle of a run by a test."""
+
+
+def run_until(path: Path, folder: Path, last_step: int, over: str = "local") -> None:
+    """Run, and fail once a step is on record."""
+
+    def fail(done: int) -> None:
+        if done > last_step:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        execute(open_study(path), folder, over=over, overwrite=False, progress=fail)
+    assert read_manifest(folder)["status"] == "aborted"
+
+
+def resumed(folder: Path) -> str:
+    """Carry a run on; what was told."""
+    told: list[str] = []
+    study = open_recorded(folder)
+    resume(folder, progress=lambda _done: None, opened=Assembly(study), told=told.append)
+    return told[0]
+
+
+def assert_same_record(folder: Path, whole: Path) -> None:
+    one, other = read_record(folder), read_record(whole)
+    assert list(one.steps.columns) == list(other.steps.columns)
+    assert list(one.steps.step) == list(range(STEPS))
+    for name in set(one.steps.columns) - CLOCKED:
+        for step, (a, b) in enumerate(zip(one.steps[name], other.steps[name], strict=True)):
+            assert same(a, b), f"{name} of step {step}"
+
+
+def whole_run(path: Path, folder: Path) -> Path:
+    execute(open_study(path), folder, over="local", overwrite=False, progress=lambda _done: None)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("planner", "changes", "at"),
+    [
+        ("tangent", {"devices": [*NETWORK, *FLEXIBLE]}, 4),
+        ("tangent", {"sensing": SENSING, "feedback": {"delay_s": 1800}}, 4),
+        ("lindistflow", {}, 0),
+    ],
+)
+def test_a_failed_run_goes_on_to_the_same_record(scenario_file, tmp_path, planner, changes, at):
+    path = scenario(scenario_file, planner, **changes)
+    whole = whole_run(path, tmp_path / "whole")
+    run_until(path, tmp_path / "run", 3)
+    # Writing states is skipped while it would take too large a share; not so in this test.
+    text = resumed(tmp_path / "run")
+    assert "steps are on record" in text
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest["status"] == "complete"
+    (again,) = manifest["resumed"]
+    assert again["finished_steps"] == 4
+    if not at:
+        assert again["at_step"] == 0
+        assert "no state to go on with" in text
+    assert_same_record(tmp_path / "run", whole)
+
+
+def test_states_are_written_after_every_step_that_allows_it(scenario_file, tmp_path):
+    run_until(scenario(scenario_file), tmp_path / "run", 5)
+    states = Checkpoints(tmp_path / "run")
+    last = states.latest(5)
+    assert last is not None
+    assert states.read(last)[2] is not None, "the plan in force belongs to the state"
+
+
+@pytest.mark.parametrize("victim", ["controller", "feeder", "all"])
+def test_a_run_over_helics_that_was_killed_goes_on(scenario_file, tmp_path, victim):
+    path = scenario(scenario_file)
+    whole = whole_run(path, tmp_path / "whole")
+    process = start(path, tmp_path / "run")
+    wait_for_step(tmp_path / "run", 3)
+    members = federates_of(process)
+    if victim == "all":
+        process.send_signal(signal.SIGKILL)
+    for role, member in members.items():
+        if victim in {role, "all"} and member.is_running():
+            os.kill(member.pid, signal.SIGKILL)
+    finish(process)
+    assert read_manifest(tmp_path / "run")["status"] == ("running" if victim == "all" else "aborted")
+    resumed(tmp_path / "run")
+    assert_same_record(tmp_path / "run", whole)
+
+
+def test_a_damaged_state_gives_way_to_an_earlier_one(scenario_file, tmp_path):
+    path = scenario(scenario_file)
+    whole = whole_run(path, tmp_path / "whole")
+    run_until(path, tmp_path / "run", 5)
+    states = sorted((tmp_path / "run" / "checkpoint").glob("*.state"))
+    states[-1].write_bytes(states[-1].read_bytes()[:-7])
+    resumed(tmp_path / "run")
+    assert_same_record(tmp_path / "run", whole)
+
+
+def test_a_record_that_the_plant_does_not_repeat_is_refused(scenario_file, tmp_path):
+    path = scenario(scenario_file)
+    run_until(path, tmp_path / "run", 5)
+    record = read_record(tmp_path / "run")
+    table = record.steps
+    table.at[0, "import_kw"] += 1.0
+    for old in (tmp_path / "run" / "steps").iterdir():
+        old.unlink()
+    table.to_parquet(tmp_path / "run" / "steps" / "part-0000000.parquet")
+    with pytest.raises(RecordError, match="does not repeat step 0 of the record: import_kw is"):
+        resumed(tmp_path / "run")
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(scenario_file, tmp_path):
+    run_until(scenario(scenario_file), tmp_path / "run", 2)
+    with in_use(tmp_path / "run"), pytest.raises(RecordError, match="another run is writing to"):
+        resumed(tmp_path / "run")
+
+
+class Hostile:
+    def __reduce__(self):
+        return os.system, ("echo executed > hostile.txt",)
+
+
+@pytest.mark.parametrize("state", [Hostile(), np.random.default_rng, execute])
+def test_reading_a_state_executes_nothing(tmp_path, state, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    states = Checkpoints(tmp_path)
+    states.keep(3, {"inner": [1.0, state]})
+    with pytest.raises(RecordError, match="is no part of a state"):
+        states.read(3)
+    assert not (tmp_path / "hostile.txt").exists()
+
+
+def test_plain_values_and_arrays_survive(tmp_path):
+    states = Checkpoints(tmp_path)
+    values = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "b": (1, "x", None, 2 + 3j),
+        "c": {frozenset({1, 2}): True},
+    }
+    for step in range(5):
+        states.keep(step, values)
+    assert len(list((tmp_path / "checkpoint").iterdir())) == 3
+    back = states.read(4)
+    assert np.array_equal(back.pop("a"), values["a"])
+    assert pickle.dumps(back) == pickle.dumps({key: values[key] for key in "bc"})
+    assert states.latest(3) == 3
+    assert states.latest(1) is None
