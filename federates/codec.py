@@ -104,6 +104,7 @@ def measurement_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("import_kvar", "double", "kvar"),
         Quantity("losses_kw", "double", "kW"),
         Quantity("peak_import_kw", "double", "kW"),
+        Quantity("source_ratio", "double", "ratio"),
     )
 
 

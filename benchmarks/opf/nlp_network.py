@@ -134,6 +134,7 @@ def _read(feeder: Feeder) -> TwinData:
         feeder.watched,
         loads=site.loads,
         devices=[name_in_circuit(item, element_of(device_kind(item.kind))) for item in site.devices],
+        moved=feeder.regulated_windings,
     )
 
 

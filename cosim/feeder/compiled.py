@@ -64,6 +64,7 @@ class FeederModel:
             for device in element.find(engine)
         )
         self.is_found = frozenset(self.found).__contains__
+        self.sources = engine.source_pu()
         find_bases(engine)
         self._ready_controls(discover=discover)
         engine.solve(controls=True)
@@ -89,6 +90,11 @@ class FeederModel:
         if silenced:
             why = "set-points rule" if self.commanded else "they act on no device of the master"
             log.warning("%s switched off: %s", ", ".join(silenced), why)
+
+    @property
+    def source_pu(self) -> float:
+        """Per unit voltage of the first source, as the master says."""
+        return next(iter(self.sources.values()))
 
     def circuit(self) -> Circuit:
         """The circuit at the present solution."""

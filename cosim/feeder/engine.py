@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,23 @@ class Engine:
         size = math.isqrt(values.size)
         # The engine stores by column.
         return values.reshape(size, size).T, np.asarray(element.NodeRef(), dtype=np.int64) - 1
+
+    def source_pu(self) -> dict[str, float]:
+        """Per unit voltage of every enabled voltage source, behind its impedance."""
+        sources = self.dss.Vsources
+        found: dict[str, float] = {}
+        index = sources.First()
+        while index:
+            found[str(sources.Name()).lower()] = float(sources.PU())
+            index = sources.Next()
+        return found
+
+    def set_source_pu(self, per_unit: Mapping[str, float]) -> None:
+        """Set the per unit voltage of sources."""
+        sources = self.dss.Vsources
+        for name, value in per_unit.items():
+            sources.Name(name)
+            sources.PU(value)
 
     def regulated_windings(self) -> dict[str, int]:
         """Transformers with a regulator control, and the winding it moves."""

@@ -85,6 +85,7 @@ class Feeder:
         must_have_right_bases(model.base_problems)
         self._add_devices()
         self._open_batches()
+        self._source_ratio = 1.0
         count = len(self._devices)
         self._available_kw = np.zeros(count)
         self._stored_kwh = np.array([device.first_stored_kwh for device in self._devices])
@@ -135,6 +136,7 @@ class Feeder:
                 "commit every step once, in order"
             )
         demand_kw, demand_kvar, irradiance, price = self._exogenous.value_at(step)
+        self._write_source(step)
         self._write_loads(demand_kw, demand_kvar)
         self._expose(irradiance, demand_kw)
         self._engine.solve(controls=False)
@@ -159,6 +161,7 @@ class Feeder:
             losses_kw=losses,
             peak_import_kw=self._peak_import_kw,
             position=self._switchgear.positions(),
+            source_ratio=self._source_ratio,
         )
 
     def apply(self, setpoints: Setpoints) -> Applied:
@@ -331,6 +334,7 @@ class Feeder:
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
         demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
+        self._write_source(0)
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)
         self._expose(irradiance, demand_kw)
@@ -395,9 +399,16 @@ class Feeder:
             )
         except MeshedFeeder as error:
             return None, str(error)
-        return network, ""
+        # The model is that of the master's source voltage, whatever it is at the reading.
+        return replace(network, source_pu=network.source_pu / self._source_ratio), ""
 
     # --- writing ---------------------------------------------------------------------------------
+
+    def _write_source(self, step: int) -> None:
+        ratio = self._exogenous.mean_source_ratio(step, step + 1)
+        if ratio != self._source_ratio:
+            self._engine.set_source_pu({name: pu * ratio for name, pu in self._model.sources.items()})
+            self._source_ratio = ratio
 
     def _write_loads(self, kw: FloatArray, kvar: FloatArray) -> None:
         self._load_kw[self._load_at] = kw / self._load_multiplier

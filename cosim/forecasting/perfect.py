@@ -32,7 +32,7 @@ class PerfectForecaster:
 
     def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
         """Means of the true series over the periods."""
-        kw, kvar, offered, price = [], [], [], []
+        kw, kvar, offered, price, source = [], [], [], [], []
         for start_s, length_s in zip(horizon.starts_s, horizon.period_s, strict=True):
             first = measurement.step + int(start_s) // self._exogenous.step_s
             last = first + length_s // self._exogenous.step_s
@@ -42,10 +42,12 @@ class PerfectForecaster:
             kvar.append(demand_kvar)
             offered.append([device.available_kw(irradiance, demand_kw) for device in self._site.devices])
             price.append(self._exogenous.mean_price(first, last))
+            source.append(self._exogenous.mean_source_ratio(first, last))
         return Forecast(
             horizon=horizon,
             demand_kw=np.array(kw),
             demand_kvar=np.array(kvar),
             available_kw=np.array(offered, dtype=np.float64).reshape(len(horizon), -1),
             price_per_kwh=np.array(price),
+            source_ratio=np.array(source),
         )

@@ -41,7 +41,7 @@ class PersistenceForecaster:
         day = DAY_S // self._step_s
         del self._history[: -day - 1]
         oldest = measurement.step - len(self._history) + 1
-        kw, kvar, offered, price = [], [], [], []
+        kw, kvar, offered, price, source = [], [], [], [], []
         for start_s, length_s in zip(horizon.starts_s, horizon.period_s, strict=True):
             first = measurement.step + int(start_s) // self._step_s
             believed = [
@@ -52,7 +52,9 @@ class PersistenceForecaster:
             kvar.append(np.mean([m.demand_kvar for m in believed], axis=0))
             offered.append(np.mean([m.available_kw for m in believed], axis=0))
             price.append(np.mean([m.price_per_kwh for m in believed]))
-        return Forecast(horizon, np.array(kw), np.array(kvar), np.array(offered), np.array(price))
+            source.append(np.mean([m.source_ratio for m in believed]))
+        parts = (np.array(part) for part in (kw, kvar, offered, price, source))
+        return Forecast(horizon, *parts)
 
     def _believed(self, step: int, now: int, oldest: int, day: int) -> Measurement:
         if step <= now or day == 0:

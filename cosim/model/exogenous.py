@@ -1,4 +1,4 @@
-"""What the world does to the feeder: demand, sun and price at every step."""
+"""What the world does to the feeder: demand, sun, price and source voltage at every step."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Exogenous:
         profile_of: which profile each load follows, shape (load,).
         irradiance: kW/m², shape (step,).
         price_per_kwh: shape (step,).
+        source_ratio: voltage of the sources over what the master says, shape (step,); None: always 1.
     """
 
     step_s: int
@@ -32,6 +33,7 @@ class Exogenous:
     profile_of: IntArray
     irradiance: FloatArray
     price_per_kwh: FloatArray
+    source_ratio: FloatArray | None = None
 
     @property
     def steps(self) -> int:
@@ -57,6 +59,11 @@ class Exogenous:
         """Mean price over steps ``first .. last - 1`` per kWh."""
         self._check(first, last)
         return float(self.price_per_kwh[first:last].mean())
+
+    def mean_source_ratio(self, first: int, last: int) -> float:
+        """Mean voltage of the sources over steps ``first .. last - 1``, over what the master says."""
+        self._check(first, last)
+        return 1.0 if self.source_ratio is None else float(self.source_ratio[first:last].mean())
 
     def _check(self, first: int, last: int) -> None:
         if not 0 <= first < last <= self.steps:

@@ -42,6 +42,7 @@ class Measurement:
         import_kw, import_kvar, losses_kw: of the whole feeder.
         peak_import_kw: highest import of any step of the run so far, 0 before the first.
         position: per network device.
+        source_ratio: voltage of the sources over what the master says.
     """
 
     step: int
@@ -61,6 +62,7 @@ class Measurement:
     losses_kw: float
     peak_import_kw: float
     position: FloatArray = field(default_factory=_none)
+    source_ratio: float = 1.0
 
 
 @dataclass(frozen=True)

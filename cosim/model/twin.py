@@ -109,8 +109,16 @@ class Twin(Protocol):
         """Take over what :meth:`state` gave."""
         ...
 
-    def set_forecast(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
-        """Take what is measured now and the forecast demand at rated voltage, shape (period, load)."""
+    def set_forecast(
+        self, measurement: Measurement, demand_kva: ComplexArray, source_ratio: FloatArray | None = None
+    ) -> None:
+        """Take what is measured now, and what is forecast.
+
+        Args:
+            measurement: taps, capacitors and source voltage of now.
+            demand_kva: at rated voltage, shape (period, load).
+            source_ratio: voltage of the source over what the master says, shape (period,); None: as now.
+        """
         ...
 
     def at_rest(self, periods: int) -> TwinFlow:

@@ -144,18 +144,22 @@ class BalancedTree:
         """What arrives at each node without losses, shape (node,)."""
         return np.asarray(self._flows.solve(np.asarray(consumption_kva, dtype=np.complex128)).real)
 
-    def flow(self, constant_kva: ComplexArray, per_squared_kva: ComplexArray) -> BranchFlow:
+    def flow(
+        self, constant_kva: ComplexArray, per_squared_kva: ComplexArray, source_ratio: FloatArray
+    ) -> BranchFlow:
         """Exact power flow by repeated sweeps.
 
         Args:
             constant_kva: consumption at each node, shape (node, period).
             per_squared_kva: consumption per squared voltage, shape (node, period).
+            source_ratio: voltage of the source over what the master says, shape (period,).
 
         Raises:
             FeederError: the sweeps do not converge: the feeder cannot carry this.
         """
         z = self.z[:, None]
-        squared = np.repeat(self._voltages.solve(self._source2)[:, None], constant_kva.shape[1], axis=1)
+        source2 = self._source2[:, None] * source_ratio**2
+        squared = self._voltages.solve(np.ascontiguousarray(source2))
         lost = np.zeros_like(constant_kva)
         for _ in range(SWEEPS):
             consumption = constant_kva + per_squared_kva * squared
@@ -163,7 +167,7 @@ class BalancedTree:
             flow = self._flows.solve(np.ascontiguousarray(consumption + self.children @ lost))
             current = np.abs(flow) ** 2 / squared
             drop = 2.0 * (np.conj(z) * flow).real + np.abs(z) ** 2 * current
-            after = self._voltages.solve(np.ascontiguousarray(self._source2[:, None] - drop))
+            after = self._voltages.solve(np.ascontiguousarray(source2 - drop))
             lost = z * current
             moved = float(np.max(np.abs(after - squared), initial=0.0))
             squared = after

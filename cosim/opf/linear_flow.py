@@ -66,11 +66,13 @@ class Anchor:
         squared_pu: per node.
         import_kva: of the feeder's head.
         start_squared_pu: where predictions start from: the measurement itself, per node.
+        source_ratio: voltage of the source over what the master says, at the measurement.
     """
 
     squared_pu: FloatArray
     import_kva: complex
     start_squared_pu: FloatArray
+    source_ratio: float = 1.0
 
 
 class LinearFlow:
@@ -132,22 +134,29 @@ class LinearFlow:
         demand = self._node_demand(
             squared[:, None], measurement.demand_kw[:, None], measurement.demand_kvar[:, None]
         )
-        flow = self._solve(demand - der_kva[:, None], squared[:, None])
+        ratio = measurement.source_ratio
+        flow = self._solve(demand - der_kva[:, None], squared[:, None], np.array([ratio]))
         return Anchor(
             squared - flow.squared_pu[:, 0],
             complex(measurement.import_kw, measurement.import_kvar) - complex(flow.import_kva[0]),
             squared,
+            ratio,
         )
 
-    def unanchored(self, taps: FloatArray) -> Anchor:
-        """No correction: the equations as they stand, at the given tap ratios."""
+    def unanchored(self, taps: FloatArray, source_ratio: float = 1.0) -> Anchor:
+        """No correction: the equations as they stand, at the given tap ratios and source voltage."""
         self.set_taps(taps)
         size = self.network.size
-        start: FloatArray = np.asarray(self._voltages.solve(self._head))
-        return Anchor(np.zeros(size), 0j, start)
+        start: FloatArray = np.asarray(self._voltages.solve(self._head * source_ratio**2))
+        return Anchor(np.zeros(size), 0j, start, source_ratio)
 
     def predict(
-        self, anchor: Anchor, demand_kw: FloatArray, demand_kvar: FloatArray, der_kva: ComplexArray
+        self,
+        anchor: Anchor,
+        demand_kw: FloatArray,
+        demand_kvar: FloatArray,
+        der_kva: ComplexArray,
+        source_ratio: FloatArray | None = None,
     ) -> Flow:
         """Anchored prediction.
 
@@ -155,12 +164,15 @@ class LinearFlow:
             anchor: from :meth:`anchor`.
             demand_kw, demand_kvar: at rated voltage, shape (load, period).
             der_kva: injection at each node, shape (node, period).
+            source_ratio: voltage of the source over what the master says, shape (period,); None: that of
+                the anchor.
         """
         periods = demand_kw.shape[1]
+        ratio = np.full(periods, anchor.source_ratio) if source_ratio is None else source_ratio
         squared = np.repeat(anchor.start_squared_pu[:, None], periods, axis=1)
         for _ in range(ZIP_PASSES):
             demand = self._node_demand(squared, demand_kw, demand_kvar)
-            lossless = self._solve(demand - der_kva, squared)
+            lossless = self._solve(demand - der_kva, squared, ratio)
             squared = lossless.squared_pu + anchor.squared_pu[:, None]
         return Flow(squared, lossless.flow_kva, lossless.import_kva + anchor.import_kva, lossless.losses_kw)
 
@@ -177,10 +189,10 @@ class LinearFlow:
         shunt = 1j * network.shunt_kvar[:, None] * squared_pu
         return np.asarray(self.load_share @ (kw + 1j * kvar) - shunt)
 
-    def _solve(self, consumption: ComplexArray, squared_pu: FloatArray) -> Flow:
+    def _solve(self, consumption: ComplexArray, squared_pu: FloatArray, source_ratio: FloatArray) -> Flow:
         flow: ComplexArray = np.asarray(self._flows.solve(np.ascontiguousarray(consumption)))
         drop = 2.0 * (self.drop @ np.conj(flow)).real
-        squared = self._voltages.solve(np.ascontiguousarray(self._head[:, None] - drop))
+        squared = self._voltages.solve(np.ascontiguousarray(self._head[:, None] * source_ratio**2 - drop))
         # |I|^2 Z of every branch, from the flows: the import must pay for them.
         lost = (flow * (self.drop @ np.conj(flow)) / np.maximum(squared_pu, 0.25)).sum(axis=0)
         head = flow[self.network.head].sum(axis=0)

@@ -16,6 +16,9 @@ from cosim.run.study import Study
 
 Problems = list[str]
 
+SOURCE_RANGE_PU = (0.7, 1.3)
+"""Outside these a source voltage is a mistake in the data."""
+
 
 def compile_feeder(study: Study) -> FeederModel:
     """Compile the master file with the scenario's overrides."""
@@ -49,10 +52,29 @@ def build_exogenous(
     load = _load(study, model, steps, problems)
     if irradiance is not None and (irradiance < 0).any():
         problems.append(f"inputs.irradiance: {irradiance.min():g} kW/m² is negative")
+    source_ratio = _source_ratio(study, model, steps, problems)
     if load is None or irradiance is None or price is None or problems:
         return None
     kw, kvar, profile, profile_of = load
-    return Exogenous(study.grid.step_s, kw, kvar, profile, profile_of, irradiance, price)
+    return Exogenous(study.grid.step_s, kw, kvar, profile, profile_of, irradiance, price, source_ratio)
+
+
+def _source_ratio(study: Study, model: FeederModel, steps: int, problems: Problems) -> FloatArray | None:
+    """Voltage of the sources over what the master says; None where the scenario does not give it."""
+    config, place = study.scenario.inputs.source_pu, ("inputs", "source_pu")
+    if config is None:
+        return None
+    values = _column(study, place, config, steps, problems)
+    if values is None:
+        return None
+    low, high = SOURCE_RANGE_PU
+    strange = np.flatnonzero((values < low) | (values > high))
+    if strange.size:
+        problems.append(
+            f"{line_of(study.path, place)}inputs.source_pu: {values[strange[0]]:g} pu at step "
+            f"{int(strange[0])} is outside {low:g} .. {high:g} pu"
+        )
+    return np.asarray(values / model.source_pu)
 
 
 def _column(

@@ -122,6 +122,7 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "time_s": measured.time_s,
         "timestamp": site.grid.timestamp(measured.step),
         "price_per_kwh": measured.price_per_kwh,
+        "source_ratio": measured.source_ratio,
         "demand_kw": float(measured.demand_kw.sum()),
         "demand_kvar": float(measured.demand_kvar.sum()),
         "measured_import_kw": measured.import_kw,

@@ -119,11 +119,15 @@ class LoadInput(Config):
 
 
 class InputsConfig(Config):
-    """What the world does: demand, sun, price."""
+    """What the world does: demand, sun, price, source voltage."""
 
     load: LoadInput = Field(LoadInput(multiplier=ColumnConfig(constant=1.0)))
     irradiance: ColumnConfig = Field(ColumnConfig(constant=0.0), description="kW/m²")
     price: ColumnConfig = Field(ColumnConfig(constant=0.1), description="currency per kWh")
+    source_pu: ColumnConfig | None = Field(
+        None,
+        description="voltage of the source in per unit; several move alike; default as the master says",
+    )
     resample: Resample = Field("refuse", description="what may be done where rows are not steps")
 
 

@@ -80,6 +80,7 @@ class ControlEquilibrium:
     Attributes:
         measured: state of the controls now.
         demand_kva: forecast demand at rated voltage, shape (period, load).
+        source_ratio: forecast voltage of the source, shape (period,).
     """
 
     def __init__(self, solver: FlowSolver, controls: Controls) -> None:
@@ -87,6 +88,7 @@ class ControlEquilibrium:
         self._sensed = solver.place[controls.nodes]
         self.measured = controls.present
         self.demand_kva: ComplexArray = np.zeros((0, 0), dtype=np.complex128)
+        self.source_ratio: FloatArray = np.ones(0)
         self._inverses: dict[ControlState, ComplexArray] = {}
 
     def solve(
@@ -94,7 +96,12 @@ class ControlEquilibrium:
     ) -> NodeVoltages:
         """Flows with the controls held in some states."""
         return self._solver.solve(
-            self.demand_kva, device_kva, self.switching(states), tolerance=tolerance, start=start
+            self.demand_kva,
+            device_kva,
+            self.switching(states),
+            source_ratio=self.source_ratio,
+            tolerance=tolerance,
+            start=start,
         )
 
     def solve_period(
@@ -106,6 +113,7 @@ class ControlEquilibrium:
             self.demand_kva[one],
             device_kva[one],
             self.switching((state,)),
+            source_ratio=self.source_ratio[one],
             tolerance=SETTLING_TOLERANCE_PU,
             start=start,
         )

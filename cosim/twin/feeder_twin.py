@@ -86,9 +86,13 @@ class FeederTwin:
 
     # --- flows ------------------------------------------------------------------------------------
 
-    def set_forecast(self, measurement: Measurement, demand_kva: ComplexArray) -> None:
+    def set_forecast(
+        self, measurement: Measurement, demand_kva: ComplexArray, source_ratio: FloatArray | None = None
+    ) -> None:
         """See :class:`cosim.model.twin.Twin`."""
+        now = np.full(len(demand_kva), measurement.source_ratio)
         self._equilibrium.demand_kva = demand_kva
+        self._equilibrium.source_ratio = now if source_ratio is None else source_ratio
         if self._stale and self._measured:
             return
         self._measured = True

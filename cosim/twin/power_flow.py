@@ -47,6 +47,7 @@ class NodeVoltages:
     Attributes:
         parts: real parts, then imaginary parts, volt, shape (node + 1, 2 period); the last row is ground.
         switching: tap and capacitor states of the periods.
+        source_ratio: voltage of the source over what the master says, shape (period,).
         watt, var: consumption of every leg at rated voltage, devices behind the loads, shape (leg, period).
         converged: which periods have a solution, shape (period,).
         iterations: of the fixed point.
@@ -54,6 +55,7 @@ class NodeVoltages:
 
     parts: FloatArray
     switching: Switching
+    source_ratio: FloatArray
     watt: FloatArray
     var: FloatArray
     converged: BoolArray
@@ -69,7 +71,13 @@ class NodeVoltages:
         parts = self.parts[:, np.concatenate([period, self.periods + period])]
         watt, var = self.watt[:, period], self.var[:, period]
         return NodeVoltages(
-            parts, self.switching.at(period), watt, var, self.converged[period], self.iterations
+            parts,
+            self.switching.at(period),
+            self.source_ratio[period],
+            watt,
+            var,
+            self.converged[period],
+            self.iterations,
         )
 
     def complex(self, rows: IntArray) -> ComplexArray:
@@ -144,6 +152,7 @@ class FlowSolver:
         device_kva: ComplexArray,
         switching: Switching,
         *,
+        source_ratio: FloatArray,
         tolerance: float,
         start: NodeVoltages | None = None,
     ) -> NodeVoltages:
@@ -152,6 +161,7 @@ class FlowSolver:
         Args:
             demand_kva, device_kva: see :meth:`consumption`.
             switching: tap and capacitor states of the periods.
+            source_ratio: voltage of the source over what the master says, shape (period,).
             tolerance: largest change of a voltage in the last iteration, per unit.
             start: voltages to start from; those of the reading by default.
         """
@@ -162,7 +172,7 @@ class FlowSolver:
             if start is None
             else start.parts.copy()
         )
-        source = as_parts(np.repeat(self._source[:, None], periods, axis=1))
+        source = as_parts(self._source[:, None] * source_ratio)
         change, before = np.full(periods, np.inf), v
         iterations, rate, weight = 0, 0.0, 1.0
         for iterations in range(1, MOST_ITERATIONS + 1):
@@ -180,14 +190,16 @@ class FlowSolver:
                 break
             if iterations == PLAIN_PASSES:
                 rate = min(GROWING * float(change.max()) / slowest, 0.8)
-        return NodeVoltages(v, switching, watt, var, change <= max(10.0 * tolerance, 1e-6), iterations)
+        converged = change <= max(10.0 * tolerance, 1e-6)
+        return NodeVoltages(v, switching, source_ratio, watt, var, converged, iterations)
 
     def at_reading(self, switching: Switching) -> NodeVoltages:
         """Voltages of the reading with no power drawn yet, as a start; taps and capacitors as given."""
         periods = len(switching.of_period)
         none = np.zeros((len(self._legs.a), periods))
         v = as_parts(np.repeat(self._start[:, None], periods, axis=1))
-        return NodeVoltages(v, switching, none, none, np.ones(periods, dtype=bool), 0)
+        at_rest = np.ones(periods)
+        return NodeVoltages(v, switching, at_rest, none, none, np.ones(periods, dtype=bool), 0)
 
     def import_kva(self, volts: NodeVoltages) -> ComplexArray:
         """Complex power from the source, shape (period,)."""
@@ -197,7 +209,7 @@ class FlowSolver:
     def _head(self, volts: NodeVoltages) -> tuple[ComplexArray, ComplexArray]:
         source = self._data.source
         v = volts.complex(self.place[source.nodes])
-        return v, source.current[:, None] - source.admittance @ v
+        return v, source.current[:, None] * volts.source_ratio - source.admittance @ v
 
     def load_power(self, volts: NodeVoltages) -> ComplexArray:
         """Power in VA that each load leg really draws, shape (leg, period)."""

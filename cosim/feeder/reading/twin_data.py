@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -54,6 +54,7 @@ def read_twin_data(
     *,
     loads: Sequence[str],
     devices: Sequence[str],
+    moved: Collection[str],
 ) -> TwinData:
     """Read the circuit the engine holds.
 
@@ -62,6 +63,7 @@ def read_twin_data(
         watched: the voltages that have limits.
         loads: names in the site's order.
         devices: ``class.name``, in the site's order.
+        moved: transformers whose taps move.
 
     Raises:
         FeederError: an element the twin has no law for; it is named.
@@ -103,7 +105,7 @@ def read_twin_data(
             np.array([w.b if w.b >= 0 else ground for w in watched], dtype=np.int64),
             np.array([w.base_kv * 1e3 for w in watched]),
         ),
-        ampacity=_read_ampacity(engine, ground),
+        ampacity=_read_ampacity(engine, ground, moved),
     )
 
 
@@ -272,13 +274,13 @@ def _read_source(engine: Engine) -> Source:
     return Source(at, own, np.asarray(own @ engine.voltages()[at] - into))
 
 
-def _read_ampacity(engine: Engine, size: int) -> Ampacity:
+def _read_ampacity(engine: Engine, size: int, moved: Collection[str]) -> Ampacity:
     """Conductors of lines and of the first winding of transformers that have a rated current.
 
-    Regulated transformers are left out: their admittance, and so the row, changes with the tap.
+    Transformers whose taps move are left out: their admittance, and so the row, changes with the tap.
     """
     dss = engine.dss
-    regulated = {f"transformer.{name}" for name in engine.regulated_windings()}
+    regulated = {f"transformer.{name}" for name in moved}
     names: list[str] = []
     entries: tuple[list[int], list[int], list[complex]] = ([], [], [])
     amps: list[float] = []

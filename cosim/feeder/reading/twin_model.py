@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,8 +49,12 @@ def read_twin_model(
         engine,
         watched,
         loads=site.loads,
+        moved=moved[0],
         devices=[name_in_circuit(device, element_of(device_kind(device.kind))) for device in site.devices],
     )
+    # The model is that of the master's source voltage, whatever it is at the reading.
+    source = replace(data.source, current=data.source.current / measurement.source_ratio)
+    data = replace(data, source=source)
     exact = TwinModel(data, read_controls(engine, data.node_names, *moved))
     _must_agree(exact.open(), measurement)
     if error == ModelError():

@@ -141,7 +141,9 @@ class BranchFlowNetwork(EmptyBlock):
                 (np.ones(len(inner)), (inner, tree.parent[inner])), shape=(tree.size, tree.size)
             )
             upstream = cp.multiply(self._ratio, pick @ self._squared)
-        source = np.repeat(tree.source2[:, None], len(self._horizon), axis=1)
+        self._source_ratio2 = cp.Parameter((1, len(self._horizon)), nonneg=True)
+        self._source_ratio2.value = np.ones((1, len(self._horizon)))
+        source = tree.source2[:, None] @ self._source_ratio2
         self.constraints.append(
             self._squared
             == source
@@ -198,6 +200,8 @@ class BranchFlowNetwork(EmptyBlock):
         if self._ratio is not None:
             tree.set_taps(measurement.tap)
             self._ratio.value = np.repeat(tree.ratio[:, None], len(self._horizon), axis=1)
+        self._source_ratio = forecast.source_ratio_from(measurement.source_ratio)
+        self._source_ratio2.value = self._source_ratio[None, :] ** 2
         constant, self._per_squared = tree.demand(forecast.demand_kw.T, forecast.demand_kvar.T)
         self._constant = constant
         sunny = constant - self._source_share @ forecast.available_kw.T[self._split :]
@@ -211,7 +215,7 @@ class BranchFlowNetwork(EmptyBlock):
     def _start(self, resting_kva: ComplexArray) -> BranchFlow:
         """Where a nonlinear solver starts: the flow with batteries at rest, flat if there is none."""
         try:
-            return self.tree.flow(resting_kva, self._per_squared)
+            return self.tree.flow(resting_kva, self._per_squared, self._source_ratio)
         except FeederError:
             nothing = np.zeros(resting_kva.shape)
             no_flow = nothing.astype(np.complex128)
@@ -232,7 +236,7 @@ class BranchFlowNetwork(EmptyBlock):
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """The exact flow under a plan, which also replaces the values of the program's variables."""
         injected = self._energy_share @ energy_kva + self._source_share @ source_kva
-        flow = self.tree.flow(self._constant - injected, self._per_squared)
+        flow = self.tree.flow(self._constant - injected, self._per_squared, self._source_ratio)
         self._adopt(flow)
         return Expected(flow.import_kva, flow.losses_kw, np.sqrt(flow.squared_pu))
 

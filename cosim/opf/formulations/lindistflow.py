@@ -184,16 +184,18 @@ class LinDistFlowNetwork(EmptyBlock):
             measured = self._der_kva(device_kva[: self._split], device_kva[self._split :])
             self._anchor = self._flow.anchor(measurement, measured)
         else:
-            self._anchor = self._flow.unanchored(measurement.tap)
+            self._anchor = self._flow.unanchored(measurement.tap, measurement.source_ratio)
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
+        self._source = forecast.source_ratio_from(measurement.source_ratio)
         sunny = self.source_share @ forecast.available_kw.T[self._split :].astype(np.complex128)
-        base = self._flow.predict(self._anchor, *self._demand, sunny)
+        base = self._flow.predict(self._anchor, *self._demand, sunny, self._source)
         self._set_base(base, forecast.price_per_kwh)
         return np.asarray(base.import_kva.real)
 
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
-        flow = self._flow.predict(self._anchor, *self._demand, self._der_kva(energy_kva, source_kva))
+        injected = self._der_kva(energy_kva, source_kva)
+        flow = self._flow.predict(self._anchor, *self._demand, injected, self._source)
         return Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
 
     def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:

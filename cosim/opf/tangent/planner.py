@@ -134,7 +134,11 @@ class TangentPlanner:
             soon_again,
             None if most_s is None else started + most_s,
         )
-        self._twin.set_forecast(measurement, forecast.demand_kw + 1j * forecast.demand_kvar)
+        self._twin.set_forecast(
+            measurement,
+            forecast.demand_kw + 1j * forecast.demand_kvar,
+            forecast.source_ratio_from(measurement.source_ratio),
+        )
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
         devices = self._devices(measurement, forecast)
         point = self._start(measurement, forecast, devices, course)
