@@ -30,7 +30,7 @@ from cosim.run.inspect import inspect_feeder
 from cosim.run.manifest import read_manifest
 from cosim.run.record import last_step
 from cosim.run.repeat import is_record, open_recorded
-from cosim.run.scenario import Scenario
+from cosim.run.schema import scenario_schema
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import Study, open_study
 
@@ -194,7 +194,7 @@ def doctor() -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON schema of scenario files, for editors (YAML language servers read it)."""
-    sys.stdout.write(json.dumps(Scenario.model_json_schema(by_alias=True), indent=2) + "\n")
+    sys.stdout.write(json.dumps(scenario_schema(), indent=2) + "\n")
 
 
 # --- parts of a command ---------------------------------------------------------------------------

@@ -147,7 +147,9 @@ def test_one_period_alone_flows_as_among_others() -> None:
     for period in range(PERIODS):
         one = slice(period, period + 1)
         state = settling.switching((settling.measured,))
-        alone = solver.solve(settling.demand_kva[one], power[one], state, tolerance=1e-11)
+        alone = solver.solve(
+            settling.demand_kva[one], power[one], state, source_ratio=np.ones(1), tolerance=1e-11
+        )
         apart = alone.parts - among.parts[:, [period, PERIODS + period]]
         assert np.abs(apart[:-1] * solver._scale[:, None]).max() < 1e-9
 

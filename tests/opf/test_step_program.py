@@ -10,10 +10,10 @@ from cosim.opf.structured_qp import solve as chosen
 from cosim.opf.structured_qp.certificate import no_plan
 from cosim.opf.structured_qp.sparse_route import solve_clarabel, solve_piqp
 from cosim.opf.structured_qp.step_program import (
-    Batteries,
+    EnergyDevices,
     Peak,
-    PvSystems,
     SoftRows,
+    SourceDevices,
     StepAnswer,
     StepProgram,
     Tangent,
@@ -37,7 +37,7 @@ def random_program(
     sun = np.maximum(np.sin((hour - 6.0) / 12.0 * np.pi), 0.0)
     available = np.outer(sun, panel)
     every, capacity = np.ones((T, B)), 4.0 * rate
-    fleet = Batteries(
+    fleet = EnergyDevices(
         charge_max_kw=every * rate,
         discharge_max_kw=every * rate,
         reactive_max_kvar=every * rate,
@@ -56,7 +56,7 @@ def random_program(
         end_kwh=0.5 * capacity,
         end_price=np.full(B, 0.2),
     )
-    solar = PvSystems(
+    solar = SourceDevices(
         available_kw=available,
         curtail_max_kw=available.copy(),
         reactive_max_kvar=np.ones((T, K)) * panel,
@@ -112,8 +112,8 @@ def assert_same(one: StepAnswer, other: StepAnswer) -> None:
     assert max(one.primal_residual, other.primal_residual) < 1e-6
 
 
-def changed(program: StepProgram, **batteries: object) -> StepProgram:
-    return replace(program, batteries=replace(program.batteries, **batteries))
+def changed(program: StepProgram, **energy: object) -> StepProgram:
+    return replace(program, energy=replace(program.energy, **energy))
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -178,7 +178,7 @@ def test_the_price_of_a_row_is_the_cost_of_its_limit():
 
 def test_a_window_out_of_reach_is_infeasible_by_name_and_amount():
     program = random_program(1)
-    far = changed(program, least_kwh=program.batteries.least_kwh + 10.0 * program.batteries.most_kwh)
+    far = changed(program, least_kwh=program.energy.least_kwh + 10.0 * program.energy.most_kwh)
     for answer in (chosen.solve(far), solve_piqp(far), solve_clarabel(far), solve_structured(far)):
         assert answer.status == "infeasible"
         assert "misses its energy window in period 0" in answer.message
@@ -190,8 +190,8 @@ def test_a_target_out_of_reach_is_infeasible():
     answer = chosen.solve(
         changed(
             program,
-            drain_kwh=0.0 * program.batteries.drain_kwh,
-            end_kwh=program.batteries.most_kwh[-1] * 2.0,
+            drain_kwh=0.0 * program.energy.drain_kwh,
+            end_kwh=program.energy.most_kwh[-1] * 2.0,
         )
     )
     assert answer.status == "infeasible"
@@ -200,9 +200,9 @@ def test_a_target_out_of_reach_is_infeasible():
 
 def test_a_rounding_outside_the_window_is_forgiven():
     program = random_program(2, end="value")
-    full = program.batteries.most_kwh[0] * (1.0 + 1e-10)
-    still = np.zeros_like(program.batteries.drain_kwh)
-    unable = program.batteries.discharge_max_kw.copy()
+    full = program.energy.most_kwh[0] * (1.0 + 1e-10)
+    still = np.zeros_like(program.energy.drain_kwh)
+    unable = program.energy.discharge_max_kw.copy()
     unable[:2] = 0.0
     program = changed(program, start_kwh=full, drain_kwh=still, discharge_max_kw=unable)
     answer = solve_structured(program)
@@ -213,12 +213,14 @@ def test_a_rounding_outside_the_window_is_forgiven():
 def test_fixed_variables_stay_at_zero():
     program = random_program(4, batteries=4)
     some = np.arange(program.period_count)[:, None] % 2 == np.arange(4) % 2
-    fixed = program.batteries.reactive_max_kvar * some
+    fixed = program.energy.reactive_max_kvar * some
     program = changed(program, reactive_max_kvar=fixed, absorb_max_kvar=fixed)
     program = replace(
         program,
-        pvs=replace(
-            program.pvs, curtail_max_kw=0.0 * program.pvs.available_kw, polygon=np.zeros(3, dtype=bool)
+        sources=replace(
+            program.sources,
+            curtail_max_kw=0.0 * program.sources.available_kw,
+            polygon=np.zeros(3, dtype=bool),
         ),
     )
     answer = solve_structured(program)
@@ -231,7 +233,7 @@ def test_devices_of_very_different_size_live_together():
     program = random_program(6, batteries=4)
     scale = np.array([1e-3, 1.0, 1e3, 1.0])
     sized = {
-        name: getattr(program.batteries, name) * scale
+        name: getattr(program.energy, name) * scale
         for name in (
             "charge_max_kw",
             "discharge_max_kw",
@@ -316,9 +318,7 @@ def test_auto_records_which_route_ran():
 
 
 def test_a_program_with_a_wrong_shape_is_refused():
-    with pytest.raises(
-        ContractError, match=r"batteries.charge_max_kw .* shape \(8, 2\), expected \(8, 3\)"
-    ):
+    with pytest.raises(ContractError, match=r"energy.charge_max_kw .* shape \(8, 2\), expected \(8, 3\)"):
         changed(random_program(1), charge_max_kw=np.ones((8, 2)))
 
 

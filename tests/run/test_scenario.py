@@ -12,6 +12,7 @@ from cosim.errors import ScenarioError
 from cosim.run.check import check_study
 from cosim.run.scenario import Scenario
 from cosim.run.scenario_file import load_scenario
+from cosim.run.schema import scenario_schema
 from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import open_study
 from tests.conftest import shipped_master, small_scenario
@@ -143,3 +144,15 @@ def test_a_table_of_loads_must_name_them_all(tmp_path, scenario_file):
     problems = problems_of(scenario_file(inputs={"load": {"table_kw": "loads.csv"}}))
     assert any("no load is called nobody" in problem for problem in problems)
     assert any("loads have no column" in problem for problem in problems)
+
+
+def test_the_schema_knows_the_options_of_plugins():
+    definitions = scenario_schema()["$defs"]
+    rules = {
+        rule["if"]["properties"]["type"]["const"]: rule["then"]["properties"]["options"]
+        for rule in definitions["PlannerConfig"]["allOf"]
+    }
+    assert rules["tangent"]["properties"]["iteration_limit"]["default"] == 16
+    assert rules["lindistflow"]["additionalProperties"] is False
+    forecast = next(form for form in definitions["ForecastConfig"]["anyOf"] if "allOf" in form)
+    assert {rule["if"]["properties"]["type"]["const"] for rule in forecast["allOf"]} >= {"perfect"}

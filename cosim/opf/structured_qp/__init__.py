@@ -1,1 +1,1 @@
-"""One convex quadratic program over batteries and PV systems, and the routes that solve it."""
+"""One convex quadratic program over devices with energy and sources, and the routes that solve it."""

@@ -47,7 +47,7 @@ def no_plan(
     program: StepProgram, solver: str, status: Status, message: str, *, iterations: int = 0
 ) -> StepAnswer:
     """Answer without a plan: arrays of zeros, so that shapes can be relied on."""
-    T, B, K, J = program.period_count, program.battery_count, program.pv_count, program.device_count
+    T, B, K, J = program.period_count, program.energy_count, program.source_count, program.device_count
     return StepAnswer(
         charge_kw=np.zeros((T, B)),
         discharge_kw=np.zeros((T, B)),
@@ -72,7 +72,7 @@ def no_plan(
 
 def judged(program: StepProgram, blocks: DeviceBlocks, reach: Reach, raw: RawAnswer) -> StepAnswer:
     """The answer with objective, violations and gap, energies and slacks following from the powers."""
-    B = program.battery_count
+    B = program.energy_count
     z = np.clip(raw.z, 0.0, blocks.upper)
     p, q = blocks.base_kw - z[:, :, 0] + z[:, :, 1], z[:, :, 2] - z[:, :, 3]
     stored = stored_energy(program, blocks, z)
@@ -108,9 +108,9 @@ def judged(program: StepProgram, blocks: DeviceBlocks, reach: Reach, raw: RawAns
 
 def stored_energy(program: StepProgram, blocks: DeviceBlocks, z: FloatArray) -> FloatArray:
     """Energy at the end of each period that follows from the powers, shape (T, B) in kWh."""
-    B = program.battery_count
-    steps: FloatArray = (blocks.gain * z[:, :B, :2]).sum(axis=2) - program.batteries.drain_kwh
-    return program.batteries.start_kwh + np.cumsum(steps, axis=0)
+    B = program.energy_count
+    steps: FloatArray = (blocks.gain * z[:, :B, :2]).sum(axis=2) - program.energy.drain_kwh
+    return program.energy.start_kwh + np.cumsum(steps, axis=0)
 
 
 def row_loads(program: StepProgram, p: FloatArray, q: FloatArray) -> FloatArray:
@@ -145,7 +145,7 @@ def _objective(
     peak: float,
 ) -> float:
     """The objective of the module's head."""
-    tangent, batteries = program.tangent, program.batteries
+    tangent, energy = program.tangent, program.energy
     dp, dq = p - tangent.centre_p_kw, q - tangent.centre_q_kvar
     modes = dp @ tangent.mode_p.T + dq @ tangent.mode_q.T
     total = (blocks.cost * z).sum() + (tangent.gradient_p * p).sum() + (tangent.gradient_q * q).sum()
@@ -156,10 +156,10 @@ def _objective(
     total += (program.rows.price * slack).sum()
     if program.peak is not None:
         total += program.peak.price * peak
-    if batteries.end == "value":
-        total -= (batteries.end_price * stored[-1]).sum()
-    if batteries.end == "soft":
-        total += (batteries.end_price * np.abs(stored[-1] - batteries.end_kwh)).sum()
+    if energy.end == "value":
+        total -= (energy.end_price * stored[-1]).sum()
+    if energy.end == "soft":
+        total += (energy.end_price * np.abs(stored[-1] - energy.end_kwh)).sum()
     return float(total)
 
 
@@ -180,8 +180,8 @@ def _violation(
         (stored - reach.most_kwh) / reach.capacity_kwh,
         (reach.least_kwh - stored) / reach.capacity_kwh,
     ]
-    if program.batteries.end == "fixed":
-        found.append(np.abs(stored[-1] - program.batteries.end_kwh) / reach.capacity_kwh)
+    if program.energy.end == "fixed":
+        found.append(np.abs(stored[-1] - program.energy.end_kwh) / reach.capacity_kwh)
     return max(float(part.max(initial=0.0)) for part in found)
 
 
@@ -200,7 +200,7 @@ def lower_bound(
         p, q: where the quadratic part is linearised, shape (T, J).
         given: multipliers; they are moved into their ranges first.
     """
-    tangent, rows, B = program.tangent, program.rows, program.battery_count
+    tangent, rows, B = program.tangent, program.rows, program.energy_count
     price, constant = _row_prices(program, given)
     dp, dq = p - tangent.centre_p_kw, q - tangent.centre_q_kvar
     modes = (dp @ tangent.mode_p.T + dq @ tangent.mode_q.T) * tangent.mode_weight[:, None]
@@ -242,18 +242,16 @@ def _row_prices(program: StepProgram, given: Multipliers) -> tuple[FloatArray, f
 
 def _energy_bound(program: StepProgram, reach: Reach, given: Multipliers) -> float:
     """Least value of what the multipliers make of the stored energies within their windows."""
-    batteries = program.batteries
-    if not program.battery_count:
+    energy = program.energy
+    if not program.energy_count:
         return 0.0
     slope = given.energy.copy()
     slope[:-1] -= given.energy[1:]
-    constant = float(
-        (given.energy * batteries.drain_kwh).sum() - (given.energy[0] * batteries.start_kwh).sum()
-    )
-    if batteries.end == "value":
-        slope[-1] -= batteries.end_price
-    if batteries.end == "soft":
-        end = np.clip(given.end, -batteries.end_price, batteries.end_price)
+    constant = float((given.energy * energy.drain_kwh).sum() - (given.energy[0] * energy.start_kwh).sum())
+    if energy.end == "value":
+        slope[-1] -= energy.end_price
+    if energy.end == "soft":
+        end = np.clip(given.end, -energy.end_price, energy.end_price)
         slope[-1] += end
-        constant -= float((end * batteries.end_kwh).sum())
+        constant -= float((end * energy.end_kwh).sum())
     return constant + float(np.minimum(slope * reach.least_kwh, slope * reach.most_kwh).sum())

@@ -50,22 +50,22 @@ class DeviceBlocks:
 
 def device_blocks(program: StepProgram) -> DeviceBlocks:
     """Blocks of a program."""
-    batteries, pvs = program.batteries, program.pvs
-    T, B, J = program.period_count, program.battery_count, program.device_count
+    energy, sources = program.energy, program.sources
+    T, B, J = program.period_count, program.energy_count, program.device_count
     upper, cost = np.zeros((T, J, 4)), np.zeros((T, J, 4))
-    upper[:, :B, 0], upper[:, :B, 1] = batteries.charge_max_kw, batteries.discharge_max_kw
-    upper[:, :B, 2], upper[:, :B, 3] = batteries.reactive_max_kvar, batteries.absorb_max_kvar
-    upper[:, B:, 0] = pvs.curtail_max_kw
-    upper[:, B:, 2], upper[:, B:, 3] = pvs.reactive_max_kvar, pvs.absorb_max_kvar
-    cost[:, :B, 0], cost[:, :B, 1] = batteries.charge_cost, batteries.discharge_cost
-    cost[:, :B, 2:] = batteries.reactive_cost[:, :, None]
-    cost[:, B:, 0] = pvs.curtail_cost
-    cost[:, B:, 2:] = pvs.reactive_cost[:, :, None]
+    upper[:, :B, 0], upper[:, :B, 1] = energy.charge_max_kw, energy.discharge_max_kw
+    upper[:, :B, 2], upper[:, :B, 3] = energy.reactive_max_kvar, energy.absorb_max_kvar
+    upper[:, B:, 0] = sources.curtail_max_kw
+    upper[:, B:, 2], upper[:, B:, 3] = sources.reactive_max_kvar, sources.absorb_max_kvar
+    cost[:, :B, 0], cost[:, :B, 1] = energy.charge_cost, energy.discharge_cost
+    cost[:, :B, 2:] = energy.reactive_cost[:, :, None]
+    cost[:, B:, 0] = sources.curtail_cost
+    cost[:, B:, 2:] = sources.reactive_cost[:, :, None]
     base = np.zeros((T, J))
-    base[:, B:] = pvs.available_kw
-    rating = np.concatenate([batteries.rating_kva, pvs.rating_kva])
+    base[:, B:] = sources.available_kw
+    rating = np.concatenate([energy.rating_kva, sources.rating_kva])
     upper[upper <= NEGLIGIBLE * rating[None, :, None]] = 0.0
     hours = program.hours[:, None]
-    gain = np.stack([hours * batteries.charge_efficiency, -hours / batteries.discharge_efficiency], axis=2)
-    polygon = np.concatenate([np.ones(B, dtype=bool), pvs.polygon])
+    gain = np.stack([hours * energy.charge_efficiency, -hours / energy.discharge_efficiency], axis=2)
+    polygon = np.concatenate([np.ones(B, dtype=bool), sources.polygon])
     return DeviceBlocks(upper, cost, base, rating, polygon, gain)

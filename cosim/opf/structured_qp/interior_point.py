@@ -43,7 +43,7 @@ class InteriorPoint:
 
     def __init__(self, scaled: ScaledProgram) -> None:
         program = scaled.program
-        T, B, J = program.period_count, program.battery_count, program.device_count
+        T, B, J = program.period_count, program.energy_count, program.device_count
         n, N = T * J, len(scaled.coupling.matrix)
         self.scaled, self.pairs = scaled, Pairs(scaled)
         self.z, self.stored, self.energy, self.end = (
@@ -134,11 +134,11 @@ class InteriorPoint:
 
     def _assess_balances(self) -> float:
         """Residuals of balances and stored energies; sum of |gradient residual| times window."""
-        scaled, pairs, batteries = self.scaled, self.pairs, self.scaled.program.batteries
+        scaled, pairs, energy = self.scaled, self.pairs, self.scaled.program.energy
         T, B = self.stored.shape
         z = self.z.reshape(T, len(self.z) // T, 4)[:, :B, :2]
-        before = np.concatenate([batteries.start_kwh[None], self.stored[:-1]])
-        self.balance = self.stored - before - (scaled.gain * z).sum(axis=2) + batteries.drain_kwh
+        before = np.concatenate([energy.start_kwh[None], self.stored[:-1]])
+        self.balance = self.stored - before - (scaled.gain * z).sum(axis=2) + energy.drain_kwh
         self.primal_residual = float((np.abs(self.balance) / scaled.capacity).max(initial=0.0))
         self.balance_cost = float(np.abs(self.energy * self.balance).sum())
         after = np.concatenate([self.energy[1:], np.zeros((1, B))])
@@ -290,7 +290,7 @@ class InteriorPoint:
 
     def _end_gap(self, push: FloatArray) -> FloatArray:
         """What the parts above and below a soft target want to move, less what they must."""
-        pairs, target = self.pairs, self.scaled.program.batteries.end_kwh
+        pairs, target = self.pairs, self.scaled.program.energy.end_kwh
         over, under = pairs.x[pairs.over], pairs.x[pairs.under]
         wish = self.over_ratio * push[pairs.over] - over - self.under_ratio * push[pairs.under] + under
         gap: FloatArray = wish - (self.stored[-1] - over + under - target)

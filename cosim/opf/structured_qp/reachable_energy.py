@@ -1,4 +1,4 @@
-"""Which stored energies the batteries can reach at all, before any solver runs.
+"""Which stored energies the devices can reach at all, before any solver runs.
 
 Rows are soft, so a program is infeasible only where a battery cannot keep its windows, or where a PV
 system cannot be curtailed into its polygon. Both are seen device by device.
@@ -40,7 +40,7 @@ def energy_steps(program: StepProgram, blocks: DeviceBlocks) -> tuple[FloatArray
     Within the polygon the most is stored without discharge and the most is given with as much
     charge as the rating leaves, because charge and discharge together lose energy.
     """
-    B = program.battery_count
+    B = program.energy_count
     charge, discharge = blocks.upper[:, :B, 0], blocks.upper[:, :B, 1]
     rating = blocks.rating_kva[:B]
     most = blocks.gain[:, :, 0] * np.minimum(charge, rating)
@@ -57,10 +57,10 @@ def prepared(program: StepProgram) -> tuple[DeviceBlocks, Reach]:
     """
     blocks = device_blocks(program)
     reach = reachable(program, blocks)
-    if reach.problem or not program.battery_count:
+    if reach.problem or not program.energy_count:
         return blocks, reach
-    B, drain = program.battery_count, program.batteries.drain_kwh
-    start = program.batteries.start_kwh[None]
+    B, drain = program.energy_count, program.energy.drain_kwh
+    start = program.energy.start_kwh[None]
     low_before = np.concatenate([start, reach.least_kwh[:-1]])
     high_before = np.concatenate([start, reach.most_kwh[:-1]])
     tiny = ROUNDING * reach.capacity_kwh
@@ -78,20 +78,20 @@ def prepared(program: StepProgram) -> tuple[DeviceBlocks, Reach]:
 
 def reachable(program: StepProgram, blocks: DeviceBlocks) -> Reach:
     """Windows that can be kept, or the reason why there are none."""
-    batteries, T = program.batteries, program.period_count
+    energy, T = program.energy, program.period_count
     low_step, high_step = energy_steps(program, blocks)
-    low_step, high_step = low_step - batteries.drain_kwh, high_step - batteries.drain_kwh
-    least, most = batteries.least_kwh.copy(), batteries.most_kwh.copy()
-    capacity = np.maximum(most.max(axis=0, initial=0.0), np.abs(batteries.start_kwh))
-    capacity = np.maximum(capacity, blocks.rating_kva[: program.battery_count] * 1e-3)
+    low_step, high_step = low_step - energy.drain_kwh, high_step - energy.drain_kwh
+    least, most = energy.least_kwh.copy(), energy.most_kwh.copy()
+    capacity = np.maximum(most.max(axis=0, initial=0.0), np.abs(energy.start_kwh))
+    capacity = np.maximum(capacity, blocks.rating_kva[: program.energy_count] * 1e-3)
     tiny = ROUNDING * capacity
-    low = high = batteries.start_kwh
+    low = high = energy.start_kwh
     for t in range(T):
         low, high = low + low_step[t], high + high_step[t]
         missing = np.maximum(np.maximum(low - most[t], least[t] - high), least[t] - most[t])
         if (missing > tiny).any():
             b = int(np.argmax(missing / capacity))
-            problem = f"battery {b} misses its energy window in period {t} by {missing[b]:.6g} kWh"
+            problem = f"device {b} misses its energy window in period {t} by {missing[b]:.6g} kWh"
             return Reach(least, most, capacity, problem)
         # A window missed by a rounding is moved to what is reached.
         low, high = (
@@ -101,8 +101,8 @@ def reachable(program: StepProgram, blocks: DeviceBlocks) -> Reach:
         high = np.maximum(low, high)
         least[t], most[t] = low, high
     problem = _end_problem(program, low, high, capacity) or _pv_problem(program, blocks)
-    if batteries.end == "fixed" and T:
-        least[-1] = most[-1] = np.clip(batteries.end_kwh, low, high)
+    if energy.end == "fixed" and T:
+        least[-1] = most[-1] = np.clip(energy.end_kwh, low, high)
     for t in range(T - 1, 0, -1):
         least[t - 1] = np.minimum(np.maximum(least[t - 1], least[t] - high_step[t]), most[t - 1])
         most[t - 1] = np.maximum(np.minimum(most[t - 1], most[t] - low_step[t]), least[t - 1])
@@ -111,22 +111,22 @@ def reachable(program: StepProgram, blocks: DeviceBlocks) -> Reach:
 
 def _end_problem(program: StepProgram, low: FloatArray, high: FloatArray, capacity: FloatArray) -> str:
     """Why a fixed target cannot be met, else empty."""
-    if program.batteries.end != "fixed" or not program.battery_count:
+    if program.energy.end != "fixed" or not program.energy_count:
         return ""
-    target = program.batteries.end_kwh
+    target = program.energy.end_kwh
     missing = np.maximum(low - target, target - high)
     b = int(np.argmax(missing / capacity))
     if missing[b] <= ROUNDING * capacity[b]:
         return ""
-    return f"battery {b} misses its target of {target[b]:.6g} kWh by {missing[b]:.6g} kWh"
+    return f"device {b} misses its target of {target[b]:.6g} kWh by {missing[b]:.6g} kWh"
 
 
 def _pv_problem(program: StepProgram, blocks: DeviceBlocks) -> str:
     """Why a polygon cannot be kept, else empty."""
     over = np.where(blocks.polygon, blocks.p_least_kw - blocks.rating_kva, -np.inf)[
-        :, program.battery_count :
+        :, program.energy_count :
     ]
     if not over.size or over.max() <= ROUNDING * blocks.rating_kva.max():
         return ""
     t, k = np.unravel_index(int(np.argmax(over)), over.shape)
-    return f"PV system {k} exceeds its rating in period {t} by {over[t, k]:.6g} kW and may not be curtailed"
+    return f"source {k} exceeds its rating in period {t} by {over[t, k]:.6g} kW and may not be curtailed"

@@ -109,7 +109,7 @@ class ScaledProgram:
 
 def scaled_program(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> ScaledProgram:
     """Flat and scaled arrays of a program."""
-    tangent, batteries = program.tangent, program.batteries
+    tangent, energy = program.tangent, program.energy
     n = program.period_count * program.device_count
     unit = max(
         float(np.abs(tangent.gradient_p).max(initial=0.0)), float(np.abs(blocks.cost).max(initial=0.0))
@@ -117,8 +117,8 @@ def scaled_program(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> 
     unit = unit if unit > 0.0 else 1.0
     least, most = reach.least_kwh, reach.most_kwh
     end_slope = np.zeros_like(least)
-    if batteries.end == "value":
-        end_slope[-1:] = -batteries.end_price / unit
+    if energy.end == "value":
+        end_slope[-1:] = -energy.end_price / unit
     upper = blocks.upper.reshape(n, 4)
     peak = program.peak
     return ScaledProgram(
@@ -135,12 +135,12 @@ def scaled_program(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> 
         gain=blocks.gain,
         capacity=reach.capacity_kwh,
         # A target without a price would have no interior.
-        end_price=np.maximum(batteries.end_price / unit, NEGLIGIBLE),
+        end_price=np.maximum(energy.end_price / unit, NEGLIGIBLE),
         least=least,
         most=most,
         stored_fixed=most - least <= NEGLIGIBLE * reach.capacity_kwh,
         end_slope=end_slope,
-        soft=batteries.end == "soft" and program.battery_count > 0,
+        soft=energy.end == "soft" and program.energy_count > 0,
         faces=_faces(program, blocks),
         coupling=_coupling(program, unit),
         peak_price=0.0 if peak is None else peak.price / unit,

@@ -76,10 +76,10 @@ class _Columns:
 
 def assembled(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> SparseProgram:
     """Sparse matrices of a program."""
-    T, B, J, R = program.period_count, program.battery_count, program.device_count, program.row_count
+    T, B, J, R = program.period_count, program.energy_count, program.device_count, program.row_count
     modes = len(program.tangent.mode_p)
     free = np.flatnonzero(blocks.upper.ravel() > 0.0)
-    ends = 2 * B if program.batteries.end == "soft" else 0
+    ends = 2 * B if program.energy.end == "soft" else 0
     start = np.cumsum([len(free), T * B, R, ends, T * modes, 0 if program.peak is None else 1])
     at = _Columns(*(int(place) for place in start))
     # Maps from the free variables to p - base and q of every block.
@@ -101,10 +101,10 @@ def assembled(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> Spars
     c = to_p.T @ offset.ravel() + to_q.T @ offset_q.ravel()
     c[: at.stored] += blocks.cost.ravel()[free]
     c[at.slack : at.end] = np.where(program.rows.of_peak, 0.0, program.rows.price)
-    if program.batteries.end == "soft":
-        c[at.end : at.mode] = np.tile(program.batteries.end_price, 2)
-    if program.batteries.end == "value" and B:
-        c[at.slack - B : at.slack] -= program.batteries.end_price
+    if program.energy.end == "soft":
+        c[at.end : at.mode] = np.tile(program.energy.end_price, 2)
+    if program.energy.end == "value" and B:
+        c[at.slack - B : at.slack] -= program.energy.end_price
     if program.peak is not None:
         c[at.peak] = program.peak.price
     A, b, soft_start = _equalities(program, blocks, at, free, to_p, to_q)
@@ -117,8 +117,8 @@ def _equalities(
     program: StepProgram, blocks: DeviceBlocks, at: _Columns, free: IntArray, to_p: Matrix, to_q: Matrix
 ) -> tuple[Matrix, FloatArray, int]:
     """Energy balances, soft targets and modes."""
-    T, B, J = program.period_count, program.battery_count, program.device_count
-    tangent, batteries = program.tangent, program.batteries
+    T, B, J = program.period_count, program.energy_count, program.device_count
+    tangent, energy = program.tangent, program.energy
     gain = np.zeros((T, J, 4))
     gain[:, :B, :2] = blocks.gain
     t, j = np.divmod(free // 4, J) if J else (free, free)
@@ -129,14 +129,14 @@ def _equalities(
     stored = sp.eye(T * B, at.count, k=at.stored) - sp.eye(T * B, T * B, k=-B) @ sp.eye(
         T * B, at.count, k=at.stored
     )
-    start = -batteries.drain_kwh
-    start[:1] += batteries.start_kwh
+    start = -energy.drain_kwh
+    start[:1] += energy.start_kwh
     parts: list[Matrix] = [balance + stored]
     sides = [start.ravel()]
-    if batteries.end == "soft" and B:
+    if energy.end == "soft" and B:
         last = sp.eye(B, at.count, k=at.slack - B)
         parts.append(last - sp.eye(B, at.count, k=at.end) + sp.eye(B, at.count, k=at.end + B))
-        sides.append(batteries.end_kwh)
+        sides.append(energy.end_kwh)
     if len(tangent.mode_p):
         every = sp.eye(T)
         own = sp.kron(every, tangent.mode_p) @ to_p + sp.kron(every, tangent.mode_q) @ to_q
@@ -313,13 +313,13 @@ def _answer(
     """The solver's vectors in the program's shapes."""
     if point.status == "failed":
         return no_plan(program, solver, "failed", point.message)
-    T, B, J = program.period_count, program.battery_count, program.device_count
+    T, B, J = program.period_count, program.energy_count, program.device_count
     z = np.zeros(T * J * 4)
     z[data.free] = point.x[: len(data.free)]
     face = np.zeros(T * J * FACES)
     face[data.face_place] = point.z[: data.row_start]
     end = np.zeros(B)
-    if program.batteries.end == "soft":
+    if program.energy.end == "soft":
         end = point.y[data.soft_start : data.soft_start + B]
     given = Multipliers(
         row=point.z[data.row_start :],

@@ -62,7 +62,7 @@ def inner_path(
     """
     T = program.period_count
     low, high = energy_steps(program, blocks)
-    drain, start = program.batteries.drain_kwh, program.batteries.start_kwh
+    drain, start = program.energy.drain_kwh, program.energy.start_kwh
     low, high = INNER * np.minimum(low, 0.0) + np.maximum(low, 0.0) - drain, INNER * high - drain
     lower, upper = least.copy(), most.copy()
     for t in range(T - 1, 0, -1):
@@ -86,12 +86,12 @@ def inner_path(
 
 def inner_powers(program: StepProgram, blocks: DeviceBlocks, stored: FloatArray) -> FloatArray:
     """Variables strictly inside bounds and polygons that follow the energies, shape (T, J, 4)."""
-    batteries, B = program.batteries, program.battery_count
+    energy, B = program.energy, program.energy_count
     upper, rating = blocks.upper, blocks.rating_kva
     z = 0.25 * np.minimum(upper, rating[None, :, None])
     z[:, :, :2] = 0.0
-    before = np.concatenate([batteries.start_kwh[None], stored[:-1]])
-    needed = stored - before + batteries.drain_kwh
+    before = np.concatenate([energy.start_kwh[None], stored[:-1]])
+    needed = stored - before + energy.drain_kwh
     top = np.minimum(upper[:, :B, :2], rating[None, :B, None])
     # A little of both, so that neither starts at its bound.
     least = 0.15 * top
@@ -156,13 +156,13 @@ def start(point: InteriorPoint, blocks: DeviceBlocks, warm: Warm | None = None) 
 def _start_energy_prices(point: InteriorPoint) -> None:
     """Multipliers of the balances: stored energy is worth its average price, or what its end says."""
     scaled, program = point.scaled, point.scaled.program
-    B = program.battery_count
+    B = program.energy_count
     price = -(scaled.gradient[:, :B] / program.hours[:, None]).mean(axis=0)
-    if program.batteries.end == "free":
+    if program.energy.end == "free":
         price = np.zeros(B)
-    elif program.batteries.end == "value":
-        price = program.batteries.end_price / scaled.unit
-    elif program.batteries.end == "soft":
+    elif program.energy.end == "value":
+        price = program.energy.end_price / scaled.unit
+    elif program.energy.end == "soft":
         price = np.clip(price, -0.7 * scaled.end_price, 0.7 * scaled.end_price)
         point.end = -price
     point.energy = np.tile(price, (program.period_count, 1))
@@ -190,7 +190,7 @@ def _start_ends(point: InteriorPoint, mean: float) -> None:
     scaled, pairs = point.scaled, point.pairs
     if not scaled.soft:
         return
-    apart = point.stored[-1] - scaled.program.batteries.end_kwh
+    apart = point.stored[-1] - scaled.program.energy.end_kwh
     spare = mean / scaled.end_price
     pairs.x[pairs.over], pairs.x[pairs.under] = (
         spare + np.maximum(apart, 0.0),

@@ -1,9 +1,10 @@
 """The quadratic program of one tangent step, and its answer.
 
-Devices are ordered batteries first, then PV systems: J = B + K. Positive power flows into the network.
+Devices with energy come first (batteries, flexible loads, vehicles), then sources (PV): J = B + K.
+Positive power flows into the network.
 
-    battery  p = d - c,          q = u - v,   s_t = s_(t-1) + h_t (eta_c c - d / eta_d) - drain
-    PV       p = available - x,  q = u - v
+    energy   p = d - c,          q = u - v,   s_t = s_(t-1) + h_t (eta_c c - d / eta_d) - drain
+    source   p = available - x,  q = u - v
     polygon  cos(a_m) p + sin(a_m) q <= rating cos(pi / 16),   a_m = (2 m + 1) pi / 16,  m = 0 .. 15
     row      a_p p_t + a_q q_t - sigma <= limit,  sigma >= 0;  a row of the peak has the peak for sigma
     minimise costs of c, d, x, u, v, sigma, s_T and the peak
@@ -35,8 +36,8 @@ Status = Literal["optimal", "almost", "infeasible", "failed"]
 
 
 @dataclass(frozen=True)
-class Batteries:
-    """Batteries of one program; T periods, B batteries.
+class EnergyDevices:
+    """EnergyDevices of one program; T periods, B energy.
 
     Attributes:
         charge_max_kw, discharge_max_kw: shape (T, B), at least 0; 0 fixes the variable.
@@ -75,8 +76,8 @@ class Batteries:
 
 
 @dataclass(frozen=True)
-class PvSystems:
-    """PV systems of one program; T periods, K systems.
+class SourceDevices:
+    """Devices without energy of one program; T periods, K devices.
 
     Attributes:
         available_kw: shape (T, K), at least 0.
@@ -171,7 +172,7 @@ class StepProgram:
 
     Attributes:
         hours: length of each period, shape (T,).
-        batteries, pvs, tangent, rows: see there.
+        energy, sources, tangent, rows: see there.
         peak: None: no row may be of the peak.
 
     Raises:
@@ -179,8 +180,8 @@ class StepProgram:
     """
 
     hours: FloatArray
-    batteries: Batteries
-    pvs: PvSystems
+    energy: EnergyDevices
+    sources: SourceDevices
     tangent: Tangent
     rows: SoftRows
     peak: Peak | None = None
@@ -207,19 +208,19 @@ class StepProgram:
         return len(self.hours)
 
     @property
-    def battery_count(self) -> int:
-        """Number of batteries, B."""
-        return len(self.batteries.rating_kva)
+    def energy_count(self) -> int:
+        """Number of devices with energy, B."""
+        return len(self.energy.rating_kva)
 
     @property
-    def pv_count(self) -> int:
-        """Number of PV systems, K."""
-        return len(self.pvs.rating_kva)
+    def source_count(self) -> int:
+        """Number of sources, K."""
+        return len(self.sources.rating_kva)
 
     @property
     def device_count(self) -> int:
         """Number of devices, J = B + K."""
-        return self.battery_count + self.pv_count
+        return self.energy_count + self.source_count
 
     @property
     def row_count(self) -> int:
@@ -229,8 +230,8 @@ class StepProgram:
     @property
     def size(self) -> ProgramSize:
         """Variables and rows as written in the module, fixed variables included."""
-        T, B, K, R = self.period_count, self.battery_count, self.pv_count, self.row_count
-        of_peak, polygons = int(self.rows.of_peak.sum()), int(self.pvs.polygon.sum())
+        T, B, K, R = self.period_count, self.energy_count, self.source_count, self.row_count
+        of_peak, polygons = int(self.rows.of_peak.sum()), int(self.sources.polygon.sum())
         slack_and_peak = R - of_peak + (self.peak is not None)
         return ProgramSize(
             variables=T * (5 * B + 3 * K) + slack_and_peak,
@@ -327,10 +328,10 @@ def _expected_shapes(
     program: StepProgram,
 ) -> Sequence[tuple[str, FloatArray | IntArray | BoolArray, tuple[int, ...]]]:
     """Name, array and shape of everything in a program."""
-    T, B, K, R = program.period_count, program.battery_count, program.pv_count, program.row_count
+    T, B, K, R = program.period_count, program.energy_count, program.source_count, program.row_count
     J, modes = B + K, len(program.tangent.mode_p)
     own = {
-        "batteries": (
+        "energy": (
             (T, B),
             {
                 "rating_kva",
@@ -342,7 +343,7 @@ def _expected_shapes(
             },
             (B,),
         ),
-        "pvs": ((T, K), {"rating_kva", "polygon"}, (K,)),
+        "sources": ((T, K), {"rating_kva", "polygon"}, (K,)),
         "tangent": ((T, J), {"mode_p", "mode_q"}, (modes, J)),
         "rows": ((R,), {"p", "q"}, (R, J)),
     }
@@ -360,20 +361,20 @@ def _expected_shapes(
 
 def _least_values(program: StepProgram) -> Sequence[tuple[str, float]]:
     """Name and smallest value of everything that must not be negative."""
-    batteries, pvs, tangent = program.batteries, program.pvs, program.tangent
+    energy, sources, tangent = program.energy, program.sources, program.tangent
     arrays = {
-        "charge_max_kw": batteries.charge_max_kw,
-        "discharge_max_kw": batteries.discharge_max_kw,
-        "reactive_max_kvar of batteries": batteries.reactive_max_kvar,
-        "absorb_max_kvar of batteries": batteries.absorb_max_kvar,
-        "available_kw": pvs.available_kw,
-        "curtail_max_kw": pvs.curtail_max_kw,
-        "reactive_max_kvar of PV systems": pvs.reactive_max_kvar,
-        "absorb_max_kvar of PV systems": pvs.absorb_max_kvar,
+        "charge_max_kw": energy.charge_max_kw,
+        "discharge_max_kw": energy.discharge_max_kw,
+        "reactive_max_kvar of devices with energy": energy.reactive_max_kvar,
+        "absorb_max_kvar of devices with energy": energy.absorb_max_kvar,
+        "available_kw": sources.available_kw,
+        "curtail_max_kw": sources.curtail_max_kw,
+        "reactive_max_kvar of sources": sources.reactive_max_kvar,
+        "absorb_max_kvar of sources": sources.absorb_max_kvar,
         "damping": tangent.damping,
         "mode_weight": tangent.mode_weight,
         "price of rows": program.rows.price[~program.rows.of_peak],
     }
-    if batteries.end == "soft":
-        arrays["end_price"] = batteries.end_price
+    if energy.end == "soft":
+        arrays["end_price"] = energy.end_price
     return [(name, float(values.min(initial=0.0))) for name, values in arrays.items()]

@@ -15,7 +15,7 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle, reactive_limits
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.options import PlannerOptions
-from cosim.opf.structured_qp.step_program import Batteries, EndRule, PvSystems, StepAnswer
+from cosim.opf.structured_qp.step_program import EndRule, EnergyDevices, SourceDevices, StepAnswer
 
 AT_REST = 1e-7
 """A battery below this part of its rating rests."""
@@ -32,9 +32,9 @@ class Dispatch:
     """A plan in the devices' own variables, all shapes (period, device).
 
     Attributes:
-        charge_kw, discharge_kw: of batteries.
+        charge_kw, discharge_kw: of energy.
         curtailed_kw: of PV systems.
-        reactive_kvar: of all devices, batteries first.
+        reactive_kvar: of all devices, those with energy first.
         available_kw: of PV systems, before curtailment.
     """
 
@@ -100,7 +100,7 @@ class DeviceDispatch:
 
     def devices(
         self, measurement: Measurement, available_kw: FloatArray, earlier: Plan | None
-    ) -> tuple[Batteries, PvSystems]:
+    ) -> tuple[EnergyDevices, SourceDevices]:
         """What a program may do with the devices.
 
         Args:
@@ -113,7 +113,7 @@ class DeviceDispatch:
         )
         return self._energy_devices(energy), self._source_devices(sources)
 
-    def _energy_devices(self, bounds: EnergyBounds | None) -> Batteries:
+    def _energy_devices(self, bounds: EnergyBounds | None) -> EnergyDevices:
         options, hours = self._options, self._horizon.hours[:, None]
         count = len(self.model.energy)
         full = np.ones((len(self._horizon), count))
@@ -133,7 +133,7 @@ class DeviceDispatch:
             # The rule holds for all or for none; windows without width say the same for some.
             end, least, most = "free", least.copy(), most.copy()
             least[-1, bounds.ends] = most[-1, bounds.ends] = self._target_kwh[bounds.ends]
-        return Batteries(
+        return EnergyDevices(
             charge_max_kw=np.where(no_take, 0.0, bounds.take_max_kw),
             discharge_max_kw=np.where(no_give, 0.0, bounds.give_max_kw),
             reactive_max_kvar=full * injected * offered,
@@ -153,7 +153,7 @@ class DeviceDispatch:
             end_price=np.where(bounds.ends, options.terminal.per_kwh, 0.0),
         )
 
-    def _source_devices(self, bounds: SourceBounds | None) -> PvSystems:
+    def _source_devices(self, bounds: SourceBounds | None) -> SourceDevices:
         options, hours = self._options, self._horizon.hours[:, None]
         none = np.zeros((len(self._horizon), 0))
         if bounds is None:
@@ -165,7 +165,7 @@ class DeviceDispatch:
         # Where active power is data the circle is an interval.
         free = np.where(bounds.curtails, np.inf, room)
         offered = np.where(bounds.reactive, 1.0, 0.0)
-        return PvSystems(
+        return SourceDevices(
             available_kw=available,
             curtail_max_kw=bounds.curtail_max_kw,
             reactive_max_kvar=full * np.minimum(free, injected) * offered,
@@ -178,25 +178,25 @@ class DeviceDispatch:
 
     # --- what a dispatch costs and does ---------------------------------------------------------------
 
-    def cost(self, dispatch: Dispatch, batteries: Batteries, pvs: PvSystems) -> float:
+    def cost(self, dispatch: Dispatch, energy: EnergyDevices, sources: SourceDevices) -> float:
         """Cost of the devices' own terms, currency."""
-        reactive = np.concatenate([batteries.reactive_cost, pvs.reactive_cost], axis=1)
-        cost = (batteries.charge_cost * dispatch.charge_kw).sum()
-        cost += (batteries.discharge_cost * dispatch.discharge_kw).sum()
-        cost += (pvs.curtail_cost * dispatch.curtailed_kw).sum()
+        reactive = np.concatenate([energy.reactive_cost, sources.reactive_cost], axis=1)
+        cost = (energy.charge_cost * dispatch.charge_kw).sum()
+        cost += (energy.discharge_cost * dispatch.discharge_kw).sum()
+        cost += (sources.curtail_cost * dispatch.curtailed_kw).sum()
         cost += (reactive * np.abs(dispatch.reactive_kvar)).sum()
         terminal = self._options.terminal
         if terminal.kind in {"value", "soft"} and self.model.energy:
-            apart = self._final_kwh(dispatch, batteries) - self._target_kwh
-            apart = apart[batteries.end_price > 0.0]
+            apart = self._final_kwh(dispatch, energy) - self._target_kwh
+            apart = apart[energy.end_price > 0.0]
             cost += terminal.per_kwh * (np.abs(apart).sum() if terminal.kind == "soft" else -apart.sum())
         return float(cost)
 
-    def _final_kwh(self, dispatch: Dispatch, batteries: Batteries) -> FloatArray:
+    def _final_kwh(self, dispatch: Dispatch, energy: EnergyDevices) -> FloatArray:
         hours = self._horizon.hours[:, None]
-        into = batteries.charge_efficiency * dispatch.charge_kw
-        out = dispatch.discharge_kw / batteries.discharge_efficiency
-        return np.asarray(batteries.start_kwh + (hours * (into - out) - batteries.drain_kwh).sum(axis=0))
+        into = energy.charge_efficiency * dispatch.charge_kw
+        out = dispatch.discharge_kw / energy.discharge_efficiency
+        return np.asarray(energy.start_kwh + (hours * (into - out) - energy.drain_kwh).sum(axis=0))
 
     def injection_kva(self, dispatch: Dispatch) -> ComplexArray:
         """What the devices inject; a battery at rest draws its idling loss, shape (period, device)."""

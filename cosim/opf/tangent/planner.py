@@ -172,7 +172,7 @@ class TangentPlanner:
     ) -> Iterate:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         self._inherit(measurement.time_s, forecast)
-        available_kw = devices.pvs.available_kw
+        available_kw = devices.sources.available_kw
         if self._last is not None and self._earlier is not None and self._planned is not None:
             passed_s = measurement.time_s - self._earlier.time_s
             origin = matching_periods(forecast, self._planned, passed_s)

@@ -120,7 +120,7 @@ class Search:
         """
         began = time.perf_counter()
         flow = self._twin.flow(self._dispatcher.injection_kva(dispatch), start, held=held)
-        cost = self._dispatcher.cost(dispatch, devices.batteries, devices.pvs) + self._cost.of(flow)
+        cost = self._dispatcher.cost(dispatch, devices.energy, devices.sources) + self._cost.of(flow)
         given_back = self._cost.given_back(flow) if held else 0.0
         course.parts_s["flows"] += time.perf_counter() - began
         return Iterate(dispatch, flow, cost, given_back)
@@ -258,7 +258,7 @@ class Search:
         rows, peak = self._cost.rows(point.flow, slopes)
         course.parts_s["slopes"] += time.perf_counter() - began
         program = StepProgram(
-            self._horizon.hours, devices.batteries, devices.pvs, tangent, limits.joined(rows), peak
+            self._horizon.hours, devices.energy, devices.sources, tangent, limits.joined(rows), peak
         )
         return _TangentStep(program, slopes, scale)
 
@@ -308,7 +308,7 @@ class Search:
             course: counts the time.
             must_improve: whether the point is a plan itself, which a worse one must not replace.
         """
-        wanted = Dispatch.of(answer, devices.pvs.available_kw)
+        wanted = Dispatch.of(answer, devices.sources.available_kw)
         best: _Step | None = None
         for part in (1.0, 0.5, 0.25):
             dispatch = wanted if part == 1.0 else point.dispatch.towards(wanted, part)
@@ -343,9 +343,9 @@ class Search:
     def _promised(self, old: Iterate, tangent: _TangentStep, answer: StepAnswer) -> float:
         """What a program expects its answer to cost, limits of voltages and lines left out."""
         program = tangent.program
-        wanted = Dispatch.of(answer, program.pvs.available_kw)
+        wanted = Dispatch.of(answer, program.sources.available_kw)
         own = [
-            self._dispatcher.cost(dispatch, program.batteries, program.pvs)
+            self._dispatcher.cost(dispatch, program.energy, program.sources)
             for dispatch in (wanted, old.dispatch)
         ]
         change = self._cost.promised(old.flow, tangent.slopes, program.tangent, answer.p_kw, answer.q_kvar)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cosim.model.twin import TwinFlow
-from cosim.opf.structured_qp.step_program import Batteries, PvSystems
+from cosim.opf.structured_qp.step_program import EnergyDevices, SourceDevices
 from cosim.opf.tangent.device_dispatch import Dispatch
 
 End = Literal["optimal", "settled", "stopped"]
@@ -35,8 +35,8 @@ class Iterate:
 class Devices:
     """What the devices of a plan can do: see :class:`StepProgram`."""
 
-    batteries: Batteries
-    pvs: PvSystems
+    energy: EnergyDevices
+    sources: SourceDevices
 
 
 @dataclass
