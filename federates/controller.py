@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from cosim.errors import ContractError
 from cosim.run.checkpoint import Checkpoints
+from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.policy import make_controller
 from cosim.run.resume import take_over
@@ -58,6 +58,7 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
                     f"the feeder measured step {measurement.step} where the controller is at step {step}"
                 )
             say({"step": step, "doing": "plan"})
-            decision = replace(controller.step(measurement), owner=controller_name)
+            decided = controller.step(sealed(measurement))
+            decision = checked(decided, site, measurement, owner=controller_name)
             session.publish(encode_decision(decision))
             states.offer(step, controller)

@@ -7,11 +7,12 @@ from one to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cosim.model.roles import Controller, Plant
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, StepResult
+from cosim.run.contract import checked, sealed
 from cosim.run.feedback import Feedback, InForce, SetpointQueue
 
 
@@ -89,5 +90,6 @@ def run_loop(
         controller.start(plant.site)
     for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)
-        decision = replace(controller.step(measurement), owner=owner)
+        decided = controller.step(sealed(measurement))
+        decision = checked(decided, plant.site, measurement, owner=owner)
         keep(StepRecord(measurement, decision, plant.act(decision, step=step)))
