@@ -16,7 +16,7 @@ from benchmarks.opf.realised import realise_held
 from benchmarks.opf.rolling import first_plan
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
-from cosim.experiments.executor import peak_mb
+from cosim.experiments.memory import peak_mb
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected

@@ -23,7 +23,7 @@ from benchmarks.opf.nlp_network import FORECAST, idle_switching
 from benchmarks.opf.planned import PlannedDay, Switching, as_long_as_plan, certificate, plan_from
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
-from cosim.experiments.executor import peak_mb
+from cosim.experiments.memory import peak_mb
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site

@@ -17,7 +17,7 @@ from benchmarks.opf.planners import SINGLE, check_solver, maker, scenario_solver
 from benchmarks.opf.rolling import NO_PLAN, StepTime, roll
 from benchmarks.opf.row_spec import RowSpec
 from cosim.errors import CosimError
-from cosim.experiments.executor import peak_mb
+from cosim.experiments.memory import peak_mb
 
 SMALL_CASE = CaseSpec("ieee13", 2, steps=1)
 """Planned once before anything is measured: libraries are then loaded and kernels compiled."""

@@ -174,16 +174,6 @@ class Experiment(Generic[C, R]):
         return self.failed(case, f"failed: {lines[-1] if lines else f'exit code {ended.returncode}'}")
 
 
-def peak_mb() -> float:
-    """Highest memory of this process in MiB, without what the parent held at the fork."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return float(kib) / 1024.0
-
-
 def _end_last_line(path: Path) -> None:
     """A line that a crash cut short must not swallow the next one."""
     if path.is_file() and not path.read_bytes().endswith(b"\n"):

@@ -15,7 +15,8 @@ from typing import Any
 import cattrs
 
 from cosim.errors import CosimError, FeederError
-from cosim.experiments.executor import Budget, Experiment, peak_mb
+from cosim.experiments.executor import Budget, Experiment
+from cosim.experiments.memory import peak_mb
 from cosim.experiments.open_loop import OpenLoopPlan, open_day, plan_with
 from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan

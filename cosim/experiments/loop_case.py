@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import CosimError
-from cosim.experiments.executor import Budget, Experiment, peak_mb
+from cosim.experiments.executor import Budget, Experiment
+from cosim.experiments.memory import peak_mb
 from cosim.experiments.metrics import control_metrics, run_metrics
 from cosim.run.execute import execute
 from cosim.run.record import Record, read_record

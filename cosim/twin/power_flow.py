@@ -123,8 +123,6 @@ class FlowSolver:
         self._owner = [part.owner for part in legs]
         self._share = [part.share for part in legs]
         self._scale = 1.0 / data.base_v[self.factor.order]
-        self._source = np.zeros(data.size + 1, dtype=np.complex128)
-        self._source[self.place[data.source.nodes]] = data.source.current
         self._start = np.append(data.voltage[self.factor.order], 0.0)
 
     # --- flows ------------------------------------------------------------------------------------
@@ -172,7 +170,7 @@ class FlowSolver:
             if start is None
             else start.parts.copy()
         )
-        source = as_parts(self._source[:, None] * source_ratio)
+        source = self._source_parts(source_ratio)
         change, before = np.full(periods, np.inf), v
         iterations, rate, weight = 0, 0.0, 1.0
         for iterations in range(1, MOST_ITERATIONS + 1):
@@ -192,6 +190,15 @@ class FlowSolver:
                 rate = min(GROWING * float(change.max()) / slowest, 0.8)
         converged = change <= max(10.0 * tolerance, 1e-6)
         return NodeVoltages(v, switching, source_ratio, watt, var, converged, iterations)
+
+    def _source_parts(self, source_ratio: FloatArray) -> FloatArray:
+        """Current of the source in every period, in the layout of the kernels."""
+        periods, source = len(source_ratio), self._data.source
+        parts = np.zeros((len(self.place), 2 * periods))
+        current = source.current[:, None] * source_ratio
+        rows = self.place[source.nodes]
+        parts[rows, :periods], parts[rows, periods:] = current.real, current.imag
+        return parts
 
     def at_reading(self, switching: Switching) -> NodeVoltages:
         """Voltages of the reading with no power drawn yet, as a start; taps and capacitors as given."""
