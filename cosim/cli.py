@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sys
@@ -225,7 +226,15 @@ def _checked(study: Study) -> Assembly:
 def _fresh_folder(study: Study) -> Path:
     # Local time: it only names a folder that a person looks for.
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{study.scenario.name}-{stamp}"
+    for number in itertools.count(1):
+        folder = Path("runs") / f"{study.scenario.name}-{stamp}{'' if number == 1 else f'-{number}'}"
+        try:
+            # Created at once: another run may be started in the same second.
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError
 
 
 def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> Finished:

@@ -11,6 +11,7 @@
     ├── SolverMissing       the solver a scenario asks for is not installed
     ├── SolverUnsuited      the solver cannot solve this kind of program
     ├── FormulationRefused  a formulation does not cover this feeder or option
+    ├── ControllerError     a controller raised an exception, or did not answer in time
     ├── RecordError         a run directory cannot be read or must not be overwritten
     └── FederationError     a federate is gone, late, duplicated or could not start
 
@@ -79,6 +80,10 @@ class SolverUnsuited(CosimError):
 
 class FormulationRefused(CosimError):
     """A formulation does not cover this feeder; the message says what to use instead."""
+
+
+class ControllerError(CosimError):
+    """A controller raised an exception or did not answer in time; names the step."""
 
 
 class RecordError(CosimError):

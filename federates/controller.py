@@ -8,6 +8,7 @@ from cosim.errors import ContractError
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
+from cosim.run.loop import answer_of
 from cosim.run.policy import make_controller
 from cosim.run.resume import take_over
 from cosim.run.sensing_stage import behind_sensors
@@ -58,7 +59,7 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
                     f"the feeder measured step {measurement.step} where the controller is at step {step}"
                 )
             say({"step": step, "doing": "plan"})
-            decided = controller.step(sealed(measurement))
+            decided = answer_of(controller, sealed(measurement), controller_name)
             decision = checked(decided, site, measurement, owner=controller_name)
             session.publish(encode_decision(decision))
             states.offer(step, controller)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any, cast
 
 from cosim.errors import ContractError
+from cosim.model.forecast import Forecast
 from cosim.model.roles import Forecaster, Planner, Resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, NoPlan, Plan, Setpoints, Source
@@ -25,11 +27,16 @@ class Rhythm:
         interval_s: how often a plan is made; in between, the last one is followed.
         acts_after_s: time from a measurement to the moment its decision acts, from the scenario's
             feedback rule. The set-points are taken from the plan at that moment.
+        deadline_s: a plan that took longer is too late for its own step, which follows the plan before it;
+            None for no deadline.
+        stops_on_error: an exception of the planner ends the run; otherwise it counts as no plan.
     """
 
     horizon: Horizon
     interval_s: int
     acts_after_s: int = 0
+    deadline_s: float | None = None
+    stops_on_error: bool = False
 
 
 @needs()
@@ -75,23 +82,45 @@ class RecedingHorizonController:
         forecast = self._forecaster.forecast(measurement, self._rhythm.horizon)
         fresh: Plan | None = None
         failure = ""
+        in_force = self._latest
         if int(measurement.time_s) % self._rhythm.interval_s == 0:
-            outcome = self._planner.plan(measurement, forecast)
+            began = time.perf_counter()
+            outcome = self._plan(measurement, forecast)
+            seconds = time.perf_counter() - began
             if isinstance(outcome, NoPlan):
                 failure = outcome.reason
             else:
                 fresh = self._latest = outcome
-        decision = self._decide(self._site, measurement, fresh, failure)
+                if self._is_late(seconds):
+                    failure = f"the plan took {seconds:.3g} s, deadline {self._rhythm.deadline_s:g} s"
+                else:
+                    in_force = fresh
+        decision = self._decide(self._site, measurement, in_force, fresh, failure)
         self._report(decision)
         return decision
 
-    def _decide(self, site: Site, measurement: Measurement, fresh: Plan | None, failure: str) -> Decision:
+    def _plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
+        """A plan; an exception of the planner is no plan, unless the scenario wants it to end the run."""
+        try:
+            return self._planner.plan(measurement, forecast)
+        except Exception as error:
+            if self._rhythm.stops_on_error:
+                raise
+            log.exception("step=%d the planner failed", measurement.step)
+            return NoPlan("planner_error", f"the planner failed: {type(error).__name__}: {error}")
+
+    def _is_late(self, seconds: float) -> bool:
+        return self._rhythm.deadline_s is not None and seconds > self._rhythm.deadline_s
+
+    def _decide(
+        self, site: Site, measurement: Measurement, in_force: Plan | None, fresh: Plan | None, failure: str
+    ) -> Decision:
         acts_at_s = measurement.time_s + self._rhythm.acts_after_s
-        period = None if self._latest is None else self._latest.period_at(acts_at_s)
-        if self._latest is not None and period is not None:
+        period = None if in_force is None else in_force.period_at(acts_at_s)
+        if in_force is not None and period is not None:
             source = Source.EARLIER_PLAN if failure else Source.PLAN
-            reason = f"{failure}; following the plan of second {self._latest.time_s:.0f}" if failure else ""
-            setpoints = self._latest.setpoints(period)
+            reason = f"{failure}; following the plan of second {in_force.time_s:.0f}" if failure else ""
+            setpoints = in_force.setpoints(period)
         else:
             source = Source.FALLBACK
             reason = f"{failure or 'no plan reaches this moment'}; devices rest"

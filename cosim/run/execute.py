@@ -13,8 +13,10 @@ from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.loop import StepRecord, run_loop
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
+from cosim.run.patience import Patience
 from cosim.run.record import RecordWriter, in_use, prepare_folder
 from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
+from cosim.run.signals import polite_signals, reason_of, undisturbed
 from cosim.run.study import Study
 
 Progress = Callable[[int], None]
@@ -65,7 +67,8 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
                 repeat_steps(plant, study, folder)
                 take_over(controller, study, folder)
             owner, first = study.scenario.federate("controller"), study.resumes_at or 0
-            run_loop(plant, controller, keep, owner=owner, first_step=first)
+            patience = Patience(study.scenario.control.hang_limit_s)
+            run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
 
@@ -135,12 +138,15 @@ def _run(
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
-        runner(study, folder, progress, opened)
+        with polite_signals():
+            runner(study, folder, progress, opened)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
-        reason = str(error) or type(error).__name__
         wall_s = time.perf_counter() - started
-        write_manifest(folder, study, provenance, status="aborted", reason=reason, wall_s=wall_s)
+        with undisturbed():
+            write_manifest(
+                folder, study, provenance, status="aborted", reason=reason_of(error), wall_s=wall_s
+            )
         raise
     wall_s = time.perf_counter() - started
     write_manifest(folder, study, provenance, status="complete", wall_s=wall_s)

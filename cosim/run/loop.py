@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cosim.errors import ControllerError, CosimError
 from cosim.model.roles import Controller, Plant
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, StepResult
 from cosim.run.contract import checked, sealed
 from cosim.run.feedback import Feedback, InForce, SetpointQueue
+from cosim.run.patience import Patience
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,22 @@ class PlantRole:
         return Outcome(in_force, applied, self._feeder.commit())
 
 
+def answer_of(controller: Controller, measurement: Measurement, owner: str) -> object:
+    """What a controller answers.
+
+    Raises:
+        ControllerError: it raised; names the step, the type and the message.
+    """
+    try:
+        return controller.step(measurement)
+    except CosimError:
+        raise
+    except Exception as error:
+        raise ControllerError(
+            f"{owner} failed at step {measurement.step}: {type(error).__name__}: {error}"
+        ) from error
+
+
 def run_loop(
     plant: PlantRole,
     controller: Controller,
@@ -76,6 +94,7 @@ def run_loop(
     *,
     owner: str = "controller",
     first_step: int = 0,
+    patience: Patience | None = None,
 ) -> None:
     """Run all steps in one process.
 
@@ -85,11 +104,14 @@ def run_loop(
         owner: name of the federate that the controller stands for.
         first_step: to begin with. After step 0 the plant has gone through the steps before it, and the
             controller has been started and has its state.
+        patience: how long decisions may take; by default by the rule.
     """
+    patience = patience or Patience(None)
     if not first_step:
         controller.start(plant.site)
     for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)
-        decided = controller.step(sealed(measurement))
+        with patience.waiting(owner, step):
+            decided = answer_of(controller, sealed(measurement), owner)
         decision = checked(decided, plant.site, measurement, owner=owner)
         keep(StepRecord(measurement, decision, plant.act(decision, step=step)))

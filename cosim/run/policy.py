@@ -14,6 +14,9 @@ from cosim.run.knowledge import Knowledge
 from cosim.run.scenario import PlannerConfig, Scenario
 from cosim.run.study import Study
 
+SHARE_OF_DEADLINE = 0.8
+"""Of a decision's deadline that a solver may use; the rest is for what comes before and after."""
+
 
 def needs_of_study(study: Study) -> frozenset[Need]:
     """What the controller of a study, its planner and its forecaster want to know.
@@ -41,6 +44,8 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
             horizon=study.horizon,
             interval_s=study.scenario.control.interval_s or study.grid.step_s,
             acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
+            deadline_s=study.scenario.control.deadline_s,
+            stops_on_error=study.scenario.control.on_planner_error == "stop",
         )
         parts = (make_forecaster(study, knowledge), make_planner(study, knowledge), rhythm)
     return cast("Controller", _made(choice, *parts, **_known(choice, knowledge, "twin", "truth")))
@@ -114,5 +119,12 @@ def planner_options(scenario: Scenario) -> PlannerOptions:
         curtailment_cost_per_kwh=config.curtailment_cost_per_kwh,
         reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,
         solver=config.solver,
-        solver_seconds=config.solver_seconds,
+        solver_seconds=_solver_seconds(scenario),
     )
+
+
+def _solver_seconds(scenario: Scenario) -> float | None:
+    """Time of a solve: what the planner was given, and no more than a part of the deadline."""
+    own, deadline = scenario.control.planner.solver_seconds, scenario.control.deadline_s
+    most = None if deadline is None else SHARE_OF_DEADLINE * deadline
+    return min((seconds for seconds in (own, most) if seconds is not None), default=None)

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +41,8 @@ from cosim.model.state import Belief, Certificate, Plan
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
+
+log = logging.getLogger(__name__)
 
 STEPS_PER_PART = 96
 PLANS = "plans"
@@ -310,6 +314,9 @@ def write_text(path: Path, text: str) -> None:
 # --- the folder -----------------------------------------------------------------------------------
 
 LOCK = ".lock"
+OWN_FILES = ("manifest.json", "scenario.yaml", "site.json", "study.json", "metrics.json", "report.html")
+OWN = frozenset({LOCK, *OWN_FILES, "steps", "plans", "checkpoint", "baseline", "logs"})
+"""What a run writes into its folder; nothing else is ever deleted."""
 
 
 @contextmanager
@@ -341,16 +348,38 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
             raise RecordError(f"{folder} is not empty; choose another --out or add --overwrite")
         if not (folder / "manifest.json").is_file():
             raise RecordError(f"{folder} is not a run (no manifest.json); it is not overwritten")
-        for path in sorted(folder.rglob("*"), reverse=True):
-            if path.name != LOCK:
-                path.rmdir() if path.is_dir() else path.unlink()
+        foreign = sorted(path.name for path in folder.iterdir() if path.name not in OWN)
+        if foreign:
+            more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+            raise RecordError(
+                f"{folder} holds {', '.join(foreign[:3])}{more}, which no run has written; move that away, "
+                "or choose another --out"
+            )
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
 
 
 def last_step(folder: Path) -> int | None:
     """Last step on disk, None if there is none."""
-    files = sorted((folder / "steps").glob("*.parquet"))
-    steps = [int(pq.read_table(path, columns=["step"]).column("step")[-1].as_py()) for path in files]
-    return max(steps, default=None)
+    parts = _parts(folder, columns=["step"])
+    return max((int(part.column("step")[-1].as_py()) for part in parts), default=None)
+
+
+def _parts(folder: Path, columns: list[str] | None = None) -> list[pa.Table]:
+    """Tables of a run's steps; a damaged file is named in a warning and left out."""
+    found: list[pa.Table] = []
+    for path in sorted((folder / "steps").glob("*.parquet")):
+        try:
+            part = pq.read_table(path, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            log.warning("%s is damaged and left out: %s", path, error)
+            continue
+        if len(part):
+            found.append(part)
+    return found
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -415,10 +444,10 @@ def read_record(folder: Path) -> Record:
     manifest_path, site_path = folder / "manifest.json", folder / "site.json"
     if not manifest_path.is_file():
         raise RecordError(f"{folder} is no run: it has no manifest.json")
-    files = sorted((folder / "steps").glob("*.parquet"))
-    if not files or not site_path.is_file():
+    parts = _parts(folder)
+    if not parts or not site_path.is_file():
         raise RecordError(f"{folder} holds no finished step")
-    table = pa.concat_tables([pq.read_table(path) for path in files])
+    table = pa.concat_tables(parts)
     steps = _to_pandas(table).drop_duplicates("step").sort_values("step").reset_index(drop=True)
     site = json_converter().loads(site_path.read_text(encoding="utf-8"), Site)
     manifest = json.loads(manifest_path.read_text(encoding="utf-8"))

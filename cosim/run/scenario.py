@@ -261,6 +261,17 @@ class ControlConfig(Config):
     type: str = Field("receding_horizon", description="receding_horizon, idle, or module:Class")
     options: PluginOptions = Field({}, description="of this controller; it says which it takes")
     seed: NonNegativeInt = Field(0, description="of controller, planner and forecaster, if they take one")
+    deadline_s: PositiveFloat | None = Field(
+        None, description="a plan that takes longer is too late for its step, which follows the one before"
+    )
+    hang_limit_s: PositiveFloat | None = Field(
+        None,
+        description="the run ends if a decision takes longer; default 60 s, or ten times the slowest so "
+        "far (15 minutes for the first)",
+    )
+    on_planner_error: Literal["fall_back", "stop"] = Field(
+        "fall_back", description="what an exception of the planner does; it is logged and counted"
+    )
     horizon_s: PositiveInt = 21_600
     interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")

@@ -108,7 +108,7 @@ def test_an_exception_in_the_controller_ends_the_run(scenario_file, tmp_path):
     wait_for_step(out, 2)
     code, output, seconds = finish(process)
     assert code == 1
-    assert "controller died at step 3: RuntimeError: the solver met a number it did not like" in output
+    assert "controller failed at step 3: RuntimeError: the solver met a number it did not like" in output
     assert seconds < LIMIT_S
     record = read_record(out)
     assert list(record.steps.step) == [0, 1, 2]

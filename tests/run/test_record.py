@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from cosim.errors import RecordError
+from cosim.errors import ControllerError, RecordError
 from cosim.model.site import Site
 from cosim.run.assembly import Assembly
 from cosim.run.execute import execute
@@ -37,11 +37,13 @@ def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
 
 def test_a_failed_run_is_readable_and_says_so(scenario_file, tmp_path):
     path = scenario_file(control={"type": "tests.controllers:BrokenController"})
-    with pytest.raises(RuntimeError, match="number it did not like"):
+    with pytest.raises(ControllerError, match="number it did not like"):
         execute(open_study(path), tmp_path / "run", over="local", overwrite=False, progress=lambda _n: None)
     record = read_record(tmp_path / "run")
     assert record.manifest["status"] == "aborted"
-    assert record.manifest["reason"] == "the solver met a number it did not like"
+    assert record.manifest["reason"] == (
+        "controller failed at step 3: RuntimeError: the solver met a number it did not like"
+    )
     assert list(record.steps.step) == [0, 1, 2]
 
 

@@ -1,0 +1,64 @@
+"""Polite requests to end: Ctrl-C, SIGTERM, SIGHUP, SIGQUIT, all by one way out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from cosim.errors import CosimError
+
+POLITE = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to end; its text names the signal."""
+
+
+@contextmanager
+def polite_signals() -> Iterator[None]:
+    """Turn every polite signal into :class:`Interrupted`; only the main thread can."""
+    with _handlers(_interrupt):
+        yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore polite signals while the last words of a run are written, however often they come."""
+    with _handlers(signal.SIG_IGN):
+        yield
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run ended, for its manifest: the message, and the type where it is no error of this package."""
+    if isinstance(error, Interrupted):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by the user (SIGINT)"
+    if isinstance(error, CosimError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+@contextmanager
+def _handlers(handler: Any) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in POLITE}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    name = signal.Signals(number).name
+    who = "by the user " if number == signal.SIGINT else ""
+    raise Interrupted(f"interrupted {who}({name})")
