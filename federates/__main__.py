@@ -31,17 +31,27 @@ def main() -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s %(message)s", stream=sys.stderr
     )
     # Imported late, so that --help and a dying parent cost nothing.
-    from federates.session import Address, say
+    from federates.events import keep_to_oneself, say
+    from federates.session import Address
+
+    keep_to_oneself()
 
     address = Address(options.core, options.port, options.key)
     try:
         _run(options, address)
     except BaseException as error:  # noqa: BLE001 - whatever it was, the launcher must hear of it
         traceback.print_exc()
-        say({"error": f"{type(error).__name__}: {error}"})
+        say({"error": _in_words(error)})
         return 1
     say({"doing": "finished"})
     return 0
+
+
+def _in_words(error: BaseException) -> str:
+    """An error of the project by its message, any other with its type."""
+    from cosim.errors import CosimError
+
+    return str(error) if isinstance(error, CosimError) else f"{type(error).__name__}: {error}"
 
 
 def _run(options: argparse.Namespace, address: Address) -> None:
@@ -106,4 +116,9 @@ def _die_with_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread that a user's controller left behind must not keep the process.
+    os._exit(code)

@@ -10,7 +10,8 @@ from typing import Any
 import helics as h
 
 from cosim.errors import FederationError
-from federates.session import GLOBAL_ERROR_CODE, Address, say
+from federates.events import say
+from federates.session import GLOBAL_ERROR_CODE, Address
 
 POLL_S = 0.05
 

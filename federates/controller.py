@@ -24,7 +24,8 @@ from federates.codec import (
     measurement_quantities,
     text_to_site,
 )
-from federates.session import DECIDE_S, Address, Session, say
+from federates.events import say
+from federates.session import DECIDE_S, Address, Session
 
 
 def run_controller(study: Study, address: Address, folder: Path) -> None:

@@ -20,7 +20,8 @@ from federates.codec import (
     outcome_quantities,
     site_to_text,
 )
-from federates.session import ACT_S, Address, Session, kept, say
+from federates.events import say
+from federates.session import ACT_S, Address, Session, kept
 
 
 def run_feeder(study: Study, address: Address, folder: Path) -> None:

@@ -7,9 +7,7 @@ clean good-bye. So this process watches the others and tells the broker, which t
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import queue
 import random
 import signal
 import socket
@@ -18,79 +16,27 @@ import sys
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
 from cosim.run.execute import Progress
-from cosim.run.scenario import FederateConfig, FederateRole
+from cosim.run.scenario import FederateConfig
+from cosim.run.signals import POLITE, Interrupted
 from cosim.run.study import Study
+from federates.events import PIPE, Listener
+from federates.federation import Child, Federation
 from federates.session import Address
+from federates.watch import GRACE_S, POLL_S, watch_federation
 
 CORE = "zmq"
 PORT_RANGE = (20_000, 30_000)
 """Below the ephemeral range, with room above: cores bind the ports after the broker's."""
 PORTS_NEEDED = 12
 
-POLL_S = 0.02
 BROKER_START_S = 15.0
-STALL_S = 900.0
-"""Longest silence before the run is ended; a single plan may take minutes on a large feeder."""
-GRACE_S = 2.0
 STUDY_FILE = "study.json"
-
-
-@dataclass
-class Child:
-    """A process of the federation.
-
-    Attributes:
-        name: of the federate, or ``broker``.
-        role: what it is for.
-        process: the process.
-        step: last step it spoke of.
-        doing: last thing it said it does.
-        error: what it said before it died.
-    """
-
-    name: str
-    role: str
-    process: subprocess.Popen[str]
-    step: int | None = None
-    doing: str = "start"
-    error: str = ""
-
-    def state(self) -> str:
-        """Where it is, for a message."""
-        return f"{self.name} ({self.doing}{'' if self.step is None else f', step {self.step}'})"
-
-
-@dataclass
-class Federation:
-    """The processes and what they said.
-
-    Attributes:
-        children: by name.
-        events: lines from their standard output, with the sender.
-        logs: open log files.
-        study: whose federates they are.
-    """
-
-    study: Study
-
-    children: dict[str, Child] = field(default_factory=dict)
-    events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
-    logs: list[IO[str]] = field(default_factory=list)
-
-    def federates(self) -> list[Child]:
-        """All but the broker."""
-        return [child for child in self.children.values() if child.role != "broker"]
-
-    def of_role(self, role: FederateRole) -> Child:
-        """The process that has a role."""
-        return self.children[self.study.scenario.federate(role)]
 
 
 def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
@@ -113,7 +59,7 @@ def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly 
             _start_broker(federation, address, folder)
             for federate in study.scenario.federates:
                 _start_federate(federation, federate, address, folder)
-            _watch(federation, study.grid.steps, progress, interrupts)
+            watch_federation(federation, study.grid.steps, progress, interrupts.check)
         except BaseException as error:
             _end(federation, str(error) or type(error).__name__)
             raise
@@ -162,16 +108,17 @@ class _Interrupts:
     """Ctrl-C and a polite kill, which take the same way out and cannot get lost.
 
     An exception that a signal raises inside a destructor is printed by the interpreter and forgotten,
-    so the request is noted too, and looked at while watching.
+    so the request is noted too, and looked at while watching. Further requests change nothing: the way out
+    has begun, and takes seconds.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._asked = ""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in POLITE:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -179,14 +126,15 @@ class _Interrupts:
         for number, before in self._before.items():
             signal.signal(number, before)
 
-    def _note(self, _number: int, _frame: object) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
+    def _note(self, number: int, _frame: object) -> None:
+        first, self._asked = not self._asked, self._asked or signal.Signals(number).name
+        if first:
+            raise Interrupted(f"interrupted ({self._asked})")
 
     def check(self) -> None:
         """Raise if a request got lost."""
         if self._asked:
-            raise KeyboardInterrupt
+            raise Interrupted(f"interrupted ({self._asked})")
 
 
 # --- starting -------------------------------------------------------------------------------------
@@ -198,11 +146,11 @@ def _start_broker(federation: Federation, address: Address, folder: Path) -> Non
     broker = federation.children["broker"]
     deadline = time.monotonic() + BROKER_START_S
     while time.monotonic() < deadline:
-        _read_events(federation, timeout_s=POLL_S)
+        federation.read_events(timeout_s=POLL_S)
         if broker.doing == "serve":
             return
         if broker.process.poll() is not None:
-            _read_events(federation, timeout_s=0.2)
+            federation.read_events(timeout_s=0.2)
             raise FederationError(
                 broker.error or "the broker ended before it was ready; see logs/broker.log"
             )
@@ -226,7 +174,8 @@ def _start_federate(
 def _own(role: str, address: Address, *options: str) -> list[str]:
     """The project's own process for a role."""
     return [
-        sys.executable, "-m", "federates", role,
+        # -P: a module of the working directory must not stand for one of ours.
+        sys.executable, "-P", "-m", "federates", role,
         "--port", str(address.port), "--key", address.key, "--core", address.core,
         "--parent", str(os.getpid()), *options,
     ]  # fmt: skip
@@ -235,146 +184,26 @@ def _own(role: str, address: Address, *options: str) -> list[str]:
 def _start(federation: Federation, name: str, role: str, command: list[str], folder: Path) -> None:
     log = (folder / "logs" / f"{name}.log").open("w", encoding="utf-8")
     federation.logs.append(log)
+    reads, writes = os.pipe()
     try:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=log,
             text=True,
+            pass_fds=(writes,),
+            env={**os.environ, PIPE: str(writes)},
             # Ctrl-C goes to the launcher alone, which ends the others in order.
             start_new_session=True,
         )
     except OSError as error:
+        os.close(reads)
         raise FederationError(f"federate {name} cannot be started by {command[0]!r}: {error}") from error
+    finally:
+        os.close(writes)
     federation.children[name] = Child(name, role, process)
-    reader = threading.Thread(target=_pump, args=(name, process.stdout, federation.events), daemon=True)
-    reader.start()
-
-
-def _pump(name: str, stream: IO[str], events: queue.Queue[tuple[str, dict[str, Any]]]) -> None:
-    for line in stream:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # somebody's print is no event
-        if isinstance(event, dict):
-            events.put((name, event))
-
-
-# --- watching -------------------------------------------------------------------------------------
-
-
-def _watch(federation: Federation, steps: int, progress: Progress, interrupts: _Interrupts) -> None:
-    """Follow the federates until all have ended well.
-
-    Raises:
-        FederationError: one died, left early, or nothing moved for too long.
-    """
-    kept = -1
-    moved_at = time.monotonic()
-    while True:
-        if _read_events(federation, timeout_s=POLL_S):
-            moved_at = time.monotonic()
-        interrupts.check()
-        recorder_step = federation.of_role("recorder").step
-        if recorder_step is not None and recorder_step > kept:
-            kept = recorder_step
-            progress(kept + 1)
-        running = [child for child in federation.federates() if child.process.poll() is None]
-        _raise_for_dead(federation, kept, steps)
-        if not running:
-            _read_events(federation, timeout_s=POLL_S)
-            last = federation.of_role("recorder").step
-            kept = kept if last is None else max(kept, last)
-            if kept != steps - 1:
-                raise FederationError(f"all federates left after step {kept}, the run has {steps} steps")
-            progress(steps)
-            return
-        if time.monotonic() - moved_at > STALL_S:
-            states = ", ".join(child.state() for child in federation.federates())
-            raise FederationError(
-                f"nothing moved for {STALL_S:.0f} s; {_late(federation)} is late: {states}"
-            )
-
-
-def _late(federation: Federation) -> str:
-    """Whose turn it is."""
-    feeder = federation.of_role("feeder")
-    names = federation.study.scenario.federate
-    return names("controller") if feeder.doing == "decide" else feeder.name
-
-
-def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
-    dead = _dead(federation)
-    if federation.children["broker"].process.poll() is not None and not dead and kept < steps - 1:
-        dead = [federation.children["broker"]]
-    if not dead:
-        return
-    culprit = _first_to_die(federation)
-    code = culprit.process.returncode
-    if code == 0 and culprit.doing == "finished":
-        return
-    how = culprit.error or (
-        f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-    )
-    step = max((child.step for child in federation.children.values() if child.step is not None), default=0)
-    raise FederationError(
-        f"{culprit.name} died at step {step}: {how} (last step on record: {kept if kept >= 0 else 'none'}; "
-        f"see logs/{culprit.name}.log)"
-    )
-
-
-def _dead(federation: Federation) -> list[Child]:
-    """Who ended badly, or before saying that it finished."""
-    return [
-        child
-        for child in federation.children.values()
-        if child.process.poll() is not None
-        and (child.process.returncode != 0 or (_must_say_finished(child) and child.doing != "finished"))
-    ]
-
-
-def _must_say_finished(child: Child) -> bool:
-    """The broker has nothing to say, and an observer may leave when it has seen enough."""
-    return child.role not in {"broker", "observer"}
-
-
-def _first_to_die(federation: Federation) -> Child:
-    """Who began it: one that was killed or has an error of its own, not an echo of another's.
-
-    The error of one federate reaches the others within milliseconds, and they may be gone before
-    the first one is; so its last words are waited for.
-    """
-    deadline = time.monotonic() + GRACE_S
-    while True:
-        _read_events(federation, timeout_s=POLL_S)
-        dead = _dead(federation)
-        killed = [child for child in dead if child.process.returncode < 0]
-        own = [child for child in dead if child.error and "HelicsException" not in child.error]
-        if killed or own or time.monotonic() > deadline:
-            return next(iter([*killed, *own, *dead, federation.children["broker"]]))
-
-
-def _read_events(federation: Federation, *, timeout_s: float) -> bool:
-    """Take in what the children said; waits for the first word only."""
-    heard = False
-    wait = timeout_s
-    while True:
-        try:
-            name, event = federation.events.get(timeout=wait) if wait else federation.events.get_nowait()
-        except queue.Empty:
-            return heard
-        heard, wait = True, 0.0
-        child = federation.children[name]
-        if "step" in event:
-            child.step = int(event["step"])
-        if "kept" in event:
-            child.step = int(event["kept"])
-        if "broker" in event:
-            child.doing = "serve"
-        child.doing = str(event.get("doing", child.doing))
-        child.error = str(event.get("error", child.error))
+    federation.listeners[name] = Listener(name, reads, federation.events)
 
 
 # --- ending ---------------------------------------------------------------------------------------
@@ -405,8 +234,9 @@ def _collect(federation: Federation) -> None:
         if child.process.poll() is None:
             child.process.kill()
         child.process.wait()
-        for stream in (child.process.stdin, child.process.stdout):
-            if stream is not None:
-                stream.close()
+        if child.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                child.process.stdin.close()
+        federation.listeners[name].stop()
     for log in federation.logs:
         log.close()

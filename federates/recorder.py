@@ -20,7 +20,8 @@ from federates.codec import (
     outcome_quantities,
     text_to_site,
 )
-from federates.session import KEEP_S, Address, Session, kept, say
+from federates.events import say
+from federates.session import KEEP_S, Address, Session, kept
 
 
 def run_recorder(study: Study, address: Address, folder: Path) -> None:

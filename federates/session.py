@@ -13,7 +13,6 @@ multiple of 2^7: with ``t_k`` in whole seconds, every slot is exact up to 2^(53 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -258,8 +257,3 @@ class Session:
 def kept(step: int) -> str:
     """The recorder's word that a step is on disk."""
     return f"kept {step}"
-
-
-def say(event: Mapping[str, Any]) -> None:
-    """Tell the launcher, as one line of JSON on standard output."""
-    print(json.dumps(dict(event)), flush=True)

@@ -56,9 +56,9 @@ def wait_for_step(out: Path, step: int) -> None:
 def federates_of(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
     """The run's processes by role."""
     return {
-        child.cmdline()[3]: child
+        child.cmdline()[4]: child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if len(child.cmdline()) > 3 and child.cmdline()[2] == "federates"
+        if len(child.cmdline()) > 4 and child.cmdline()[3] == "federates"
     }
 
 
@@ -127,8 +127,8 @@ def test_a_controller_that_leaves_with_code_0_is_no_success(scenario_file, tmp_p
 @pytest.mark.parametrize(
     ("controller", "message"),
     [
-        ("WrongShapeController", "expected 3 values of controller/p_kw, got 4"),
-        ("NanController", "controller/p_kw[0] as received by feeder is nan"),
+        ("WrongShapeController", "p_kw of step 2 from 'controller' has 4 values, the plant has 3 devices"),
+        ("NanController", "p_kw[0] (b1) of step 2 from 'controller' is nan; set-points must be finite"),
     ],
 )
 def test_a_malformed_setpoint_ends_the_run_with_both_sides_named(

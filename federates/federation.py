@@ -1,0 +1,85 @@
+"""The processes of a federation, and what they said."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from cosim.run.scenario import FederateRole
+from cosim.run.study import Study
+from federates.events import Listener
+
+
+@dataclass
+class Child:
+    """A process of the federation.
+
+    Attributes:
+        name: of the federate, or ``broker``.
+        role: what it is for.
+        process: the process.
+        step: last step it spoke of.
+        doing: last thing it said it does.
+        error: what it said before it died.
+    """
+
+    name: str
+    role: str
+    process: subprocess.Popen[str]
+    step: int | None = None
+    doing: str = "start"
+    error: str = ""
+
+    def state(self) -> str:
+        """Where it is, for a message."""
+        return f"{self.name} ({self.doing}{'' if self.step is None else f', step {self.step}'})"
+
+
+@dataclass
+class Federation:
+    """The processes and what they said.
+
+    Attributes:
+        children: by name.
+        listeners: on their pipes, by name.
+        events: what they said, with the sender.
+        logs: open log files.
+        study: whose federates they are.
+    """
+
+    study: Study
+
+    children: dict[str, Child] = field(default_factory=dict)
+    listeners: dict[str, Listener] = field(default_factory=dict)
+    events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
+    logs: list[IO[str]] = field(default_factory=list)
+
+    def federates(self) -> list[Child]:
+        """All but the broker."""
+        return [child for child in self.children.values() if child.role != "broker"]
+
+    def of_role(self, role: FederateRole) -> Child:
+        """The process that has a role."""
+        return self.children[self.study.scenario.federate(role)]
+
+    def doing(self, role: FederateRole) -> str:
+        """What the federate of a role said last that it does; nothing where somebody else has started it."""
+        child = self.children.get(self.study.scenario.federate(role))
+        return "" if child is None else child.doing
+
+    def read_events(self, *, timeout_s: float) -> bool:
+        """Take in what the children said; waits for the first word only."""
+        heard = False
+        wait = timeout_s
+        while True:
+            try:
+                name, event = self.events.get(timeout=wait) if wait else self.events.get_nowait()
+            except queue.Empty:
+                return heard
+            heard, wait = True, 0.0
+            child = self.children[name]
+            child.step = event.get("kept", event.get("step", child.step))
+            child.doing = event.get("doing", "serve" if "broker" in event else child.doing)
+            child.error = event.get("error", child.error)

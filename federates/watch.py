@@ -1,0 +1,169 @@
+"""Following the federates until all have ended well, or saying who has not.
+
+HELICS alone notices a killed federate after seconds or never, and takes an uncaught exception for a
+clean good-bye.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cosim.errors import FederationError
+from cosim.run.execute import Progress
+from cosim.run.patience import Patience
+from cosim.run.scenario import FederateRole
+from federates.federation import Child, Federation
+
+POLL_S = 0.02
+GRACE_S = 2.0
+STALL_S = 900.0
+"""Longest silence before the run is ended, but for a decision: see :mod:`cosim.run.patience`."""
+SILENCE_S = 60.0
+"""The same once steps are made and nobody is computing a decision."""
+
+
+def watch_federation(
+    federation: Federation, steps: int, progress: Progress, check_interrupts: Callable[[], None]
+) -> None:
+    """Follow the federates until all have ended well.
+
+    Raises:
+        FederationError: one died, left early, or nothing moved for too long.
+    """
+    kept = -1
+    watch = _Watch(federation, Patience(federation.study.scenario.control.hang_limit_s))
+    while True:
+        if federation.read_events(timeout_s=POLL_S):
+            watch.moved()
+        check_interrupts()
+        recorder_step = federation.of_role("recorder").step
+        if recorder_step is not None and recorder_step > kept:
+            kept = recorder_step
+            progress(kept + 1)
+        running = [child for child in federation.federates() if child.process.poll() is None]
+        _raise_for_dead(federation, kept, steps)
+        if not running:
+            federation.read_events(timeout_s=POLL_S)
+            last = federation.of_role("recorder").step
+            kept = kept if last is None else max(kept, last)
+            if kept != steps - 1:
+                raise FederationError(f"all federates left after step {kept}, the run has {steps} steps")
+            progress(steps)
+            return
+        watch.check(kept)
+
+
+class _Watch:
+    """Ends the wait for a federate that is silent for too long.
+
+    Args:
+        federation: whose federates are watched.
+        patience: how long decisions may take.
+    """
+
+    def __init__(self, federation: Federation, patience: Patience) -> None:
+        self._federation, self._patience = federation, patience
+        self._moved_at = time.monotonic()
+        self._deciding = False
+
+    def moved(self) -> None:
+        """Somebody said something."""
+        now = time.monotonic()
+        # A controller that somebody else has started says nothing.
+        planning = self._federation.doing("controller") in {"plan", ""}
+        deciding = planning and self._federation.doing("feeder") == "decide"
+        if self._deciding and not deciding:
+            self._patience.took(now - self._moved_at)
+        self._moved_at, self._deciding = now, deciding
+
+    def check(self, kept: int) -> None:
+        """Look at the clock.
+
+        Raises:
+            FederationError: names who is late, since when, and the limit.
+        """
+        silent_s = time.monotonic() - self._moved_at
+        otherwise_s = STALL_S if kept < 0 else SILENCE_S
+        limit_s = self._patience.limit_s if self._deciding else otherwise_s
+        if silent_s <= limit_s:
+            return
+        late = _late(self._federation)
+        states = ", ".join(child.state() for child in self._federation.federates())
+        child = self._federation.children.get(late)
+        how = "" if child is None else _stopped(child.process.pid)
+        advice = "; see control.hang_limit_s" if self._deciding else ""
+        raise FederationError(
+            f"{late} has not moved for {silent_s:.0f} s{how}, limit {limit_s:g} s{advice} ({states})"
+        )
+
+
+def _stopped(process: int) -> str:
+    """Whether the system has stopped a process, in words (Linux)."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return ""
+    return " (stopped by a signal)" if state in {"T", "t"} else ""
+
+
+def _late(federation: Federation) -> str:
+    """Whose turn it is: one that the system has stopped, or by what the feeder waits for."""
+    stopped = [child.name for child in federation.federates() if _stopped(child.process.pid)]
+    if stopped:
+        return stopped[0]
+    role: FederateRole = "controller" if federation.doing("feeder") == "decide" else "feeder"
+    return federation.study.scenario.federate(role)
+
+
+def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
+    dead = _dead(federation)
+    if federation.children["broker"].process.poll() is not None and not dead and kept < steps - 1:
+        dead = [federation.children["broker"]]
+    if not dead:
+        return
+    culprit = _first_to_die(federation)
+    code = culprit.process.returncode
+    if code == 0 and culprit.doing == "finished":
+        return
+    how = culprit.error or (
+        f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    )
+    step = max((child.step for child in federation.children.values() if child.step is not None), default=0)
+    raise FederationError(
+        f"{culprit.name} died at step {step}: {how} (last step on record: {kept if kept >= 0 else 'none'}; "
+        f"see logs/{culprit.name}.log)"
+    )
+
+
+def _dead(federation: Federation) -> list[Child]:
+    """Who ended badly, or before saying that it finished."""
+    return [
+        child
+        for child in federation.children.values()
+        if child.process.poll() is not None
+        and (child.process.returncode != 0 or (_must_say_finished(child) and child.doing != "finished"))
+    ]
+
+
+def _must_say_finished(child: Child) -> bool:
+    """The broker has nothing to say, and an observer may leave when it has seen enough."""
+    return child.role not in {"broker", "observer"}
+
+
+def _first_to_die(federation: Federation) -> Child:
+    """Who began it: one that was killed or has an error of its own, not an echo of another's.
+
+    The error of one federate reaches the others within milliseconds, and they may be gone before
+    the first one is; so its last words are waited for.
+    """
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        federation.read_events(timeout_s=POLL_S)
+        dead = _dead(federation)
+        killed = [child for child in dead if child.process.returncode < 0]
+        own = [child for child in dead if child.error and "HelicsException" not in child.error]
+        if killed or own or time.monotonic() > deadline:
+            return next(iter([*killed, *own, *dead, federation.children["broker"]]))
