@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,6 +125,11 @@ def _write_measurement(decision: Decision, measurement: Measurement) -> Decision
     return decision
 
 
+def _unknown_source(decision: Decision, _measurement: Measurement) -> Decision:
+    source: Any = "LUCK"
+    return replace(decision, source=source)
+
+
 FAULTS: dict[str, Callable[[Decision, Measurement], Any]] = {
     "start raises": lambda decision, _m: decision,
     "start hangs": lambda decision, _m: decision,
@@ -159,11 +163,10 @@ FAULTS: dict[str, Callable[[Decision, Measurement], Any]] = {
     "set-points a matrix": _kw(lambda kw: kw[None, :]),
     "set-points None": _kw(lambda _kw: None),
     "set-points of 1e300 kW": _kw(lambda kw: kw + 1e300),
-    "unknown source": lambda decision, _m: replace(decision, source="LUCK"),
+    "unknown source": _unknown_source,
     "time NaN": lambda decision, _m: replace(decision, issued_at_s=float("nan")),
     "time of the future": lambda decision, _m: replace(decision, issued_at_s=1e12),
     "writes to the measurement": _write_measurement,
-    "removes the record": lambda decision, _m: decision,
 }
 
 
@@ -252,9 +255,3 @@ class FaultyForecaster:
         if measurement.step == AT_STEP and self._fault == "NaN":
             kw = kw * np.nan
         return Forecast(horizon, kw, kvar, offered, np.full(periods, measurement.price_per_kwh))
-
-
-def remove(folder: Path) -> None:
-    """Remove a record under a run."""
-    for path in (folder / "steps").glob("*"):
-        path.unlink()

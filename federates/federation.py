@@ -65,7 +65,7 @@ class Federation:
         return self.children[self.study.scenario.federate(role)]
 
     def doing(self, role: FederateRole) -> str:
-        """What the federate of a role said last that it does; nothing where somebody else has started it."""
+        """What the federate of a role last said that it does; nothing where somebody else started it."""
         child = self.children.get(self.study.scenario.federate(role))
         return "" if child is None else child.doing
 

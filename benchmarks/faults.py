@@ -1,0 +1,382 @@
+"""The fault table: what is injected, who notices, how long it takes, what is left.
+
+    python -m benchmarks.faults [--out DIR] [--only TEXT] [--driver local|helics]
+
+Every fault is a run of eight steps of IEEE 13 with a fault at step 2. Written are ``table.json`` and
+``table.md``: exit code, seconds from the fault (kills) or from the start (others) to the end, steps on
+record, processes left behind, what the manifest says, and the last line on the terminal. A row is wrong if
+it ends otherwise than it should, blames somebody else, loses a step, leaves a process, or takes longer than
+10 s after a kill and 75 s after a hang.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.faulty import FAULTS, PLANNER_FAULTS
+from benchmarks.resume import COSIM, descendants
+from cosim.errors import RecordError
+from cosim.run.manifest import read_manifest
+from cosim.run.record import read_record
+
+STEPS = 8
+AT_STEP = 2
+KILL_S, HANG_S, ANY_S = 10.0, 75.0, 90.0
+HANG_LIMIT_S = 8.0
+"""Given to the scenarios that hang, so that the table takes minutes and not hours; the default is 60 s."""
+FEDERATES = ("feeder", "controller", "recorder", "broker")
+GOES_ON = frozenset(
+    {
+        "slow once", "prints 5 MB", "prints a byte that is no text", "prints an event without step",
+        "prints an event of another", "leaves a helper with its output", "leaves a thread",
+        "set-points of 1e300 kW",
+    }
+)  # fmt: skip
+"""Faults of a controller that a run survives."""
+FALLS_BACK = frozenset(PLANNER_FAULTS) - {"plan for another fleet", "plan with NaN", "returns None"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row to be.
+
+    Attributes:
+        name: of the fault.
+        driver: ``local`` or ``helics``.
+        control: of the scenario.
+        changes: of the rest of the scenario.
+        signals: sent at step 2: who gets it, and which.
+        ends: exit code that is right.
+        says: part of the message that names the culprit.
+        within_s: to the end.
+        options: of the command line.
+    """
+
+    name: str
+    driver: str
+    control: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+    signals: tuple[tuple[str, int], ...] = ()
+    ends: int = 1
+    says: str = ""
+    within_s: float = ANY_S
+    options: tuple[str, ...] = ()
+
+
+@dataclass
+class Row:
+    """What happened.
+
+    Attributes:
+        fault, driver: what was injected.
+        exit_code, seconds, steps, orphans: how it ended.
+        manifest: its status and reason.
+        terminal: last line.
+        wrong: what is not as it should be.
+    """
+
+    fault: str
+    driver: str
+    exit_code: int | None
+    seconds: float
+    steps: int
+    orphans: int
+    manifest: str
+    terminal: str
+    wrong: list[str] = field(default_factory=list)
+
+
+def faults() -> Iterator[Fault]:
+    """All faults over all drivers to which they apply."""
+    for driver in ("local", "helics"):
+        yield from _controller_faults(driver)
+        yield from _planner_faults(driver)
+        yield from _feeder_faults(driver)
+        yield from _signals_to_the_run(driver)
+    yield from _signals_to_federates()
+
+
+def _controller_faults(driver: str) -> Iterator[Fault]:
+    hangs = {"sleeps for ever", "computes for ever", "start hangs"}
+    leaves = {"os._exit(0)", "os._exit(7)", "segmentation fault"}
+    for name in FAULTS:
+        if driver == "local" and name in leaves | {"start hangs"}:
+            continue  # the whole run is one process, and a start has no limit in process
+        control: dict[str, Any] = {
+            "type": "benchmarks.faulty:Faulty",
+            "options": {"fault": name},
+            "horizon_s": 3600,
+        }
+        if name in hangs:
+            control["hang_limit_s"] = HANG_LIMIT_S
+        fine = name in GOES_ON
+        says = "" if fine else "controller"
+        if name == "raises KeyboardInterrupt" and driver == "local":
+            says = "interrupted"
+        if driver == "local" and name == "start raises":
+            says = "a start that fails"
+        yield Fault(
+            f"controller: {name}",
+            driver,
+            control,
+            ends=0 if fine else 1,
+            says=says,
+            within_s=HANG_S if name in hangs else ANY_S,
+        )
+
+
+def _planner_faults(driver: str) -> Iterator[Fault]:
+    for name in PLANNER_FAULTS:
+        control: dict[str, Any] = {
+            "horizon_s": 3600,
+            "planner": {"type": "benchmarks.faulty:FaultyPlanner", "options": {"fault": name}},
+        }
+        if name == "late":
+            control["deadline_s"] = 0.3
+        fine = name in FALLS_BACK
+        yield Fault(
+            f"planner: {name}", driver, control, ends=0 if fine else 1, says="" if fine else "controller"
+        )
+    stop = {
+        "horizon_s": 3600,
+        "on_planner_error": "stop",
+        "planner": {
+            "type": "benchmarks.faulty:FaultyPlanner", "options": {"fault": "raises LinAlgError"},
+        },
+    }  # fmt: skip
+    yield Fault("planner: raises, and shall stop", driver, stop, says="LinAlgError: singular matrix")
+    for name in ("raises", "NaN"):
+        control = {
+            "horizon_s": 3600,
+            "forecast": {"type": "benchmarks.faulty:FaultyForecaster", "options": {"fault": name}},
+        }
+        fine = name == "NaN"
+        yield Fault(
+            f"forecaster: {name}", driver, control, ends=0 if fine else 1, says="" if fine else "weather"
+        )
+
+
+def _feeder_faults(driver: str) -> Iterator[Fault]:
+    idle = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
+    load = {"load": {"multiplier": {"file": "load.csv", "column": "load"}}}
+    yield Fault("feeder: no power flow at step 2", driver, idle, load, says="did not converge")
+    yield Fault("feeder: a bus that is not there", driver, idle, {"pvs": [
+        {"name": "p1", "bus": "nowhere", "kw": 300},
+    ]}, ends=2, says="'nowhere' is no bus")  # fmt: skip
+
+
+def _signals_to_the_run(driver: str) -> Iterator[Fault]:
+    slow = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
+        number = getattr(signal, name)
+        yield Fault(f"run: {name}", driver, slow, signals=(("run", number),), says=name, within_s=KILL_S)
+    many = (("run", signal.SIGINT),) * 8
+    yield Fault("run: eight times SIGINT", driver, slow, signals=many, says="SIGINT", within_s=KILL_S)
+    kill = (("run", signal.SIGKILL),)
+    yield Fault("run: SIGKILL", driver, slow, signals=kill, ends=-9, within_s=KILL_S)
+
+
+def _signals_to_federates() -> Iterator[Fault]:
+    slow = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
+    for federate in FEDERATES:
+        for name in ("SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT"):
+            number = getattr(signal, name)
+            yield Fault(
+                f"{federate}: {name}", "helics", slow, signals=((federate, number),),
+                says=f"{federate} died", within_s=KILL_S,
+            )  # fmt: skip
+        patient = slow | {"hang_limit_s": HANG_LIMIT_S}
+        if federate != "broker":
+            yield Fault(
+                f"{federate}: SIGSTOP", "helics", patient, signals=((federate, signal.SIGSTOP),),
+                says=f"{federate} has not moved", within_s=HANG_S,
+            )  # fmt: skip
+
+
+# --- running one ----------------------------------------------------------------------------------
+
+
+def scenario_of(fault: Fault, folder: Path) -> Path:
+    """The scenario with its series, written to a folder."""
+    rows = ["time,load"]
+    rows += [f"2024-06-21T12:{15 * i:02d}:00+00:00,{60.0 if i == AT_STEP else 1.0}" for i in range(4)]
+    rows += [f"2024-06-21T{13 + i // 4}:{15 * (i % 4):02d}:00+00:00,1.0" for i in range(12)]
+    (folder / "load.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    scenario: dict[str, Any] = {
+        "schema": 1,
+        "name": "fault",
+        "feeder": {"model": "ieee13"},
+        "time": {"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
+        "inputs": {"irradiance": {"constant": 0.6}, "price": {"constant": 0.2}},
+        "storages": [{"name": "b1", "bus": "675", "kw": 100, "kwh": 400}],
+        "pvs": [{"name": "p1", "bus": "680", "kw": 300}],
+        "control": fault.control,
+        "baseline": False,
+    }
+    inputs = scenario["inputs"]
+    scenario |= {key: value for key, value in fault.changes.items() if key != "load"}
+    if "load" in fault.changes:
+        scenario["inputs"] = inputs | {"load": fault.changes["load"]}
+    path = folder / "scenario.yaml"
+    path.write_text(yaml.safe_dump(scenario), encoding="utf-8")
+    return path
+
+
+def inject(fault: Fault) -> Row:
+    """Run with a fault and look at what is left."""
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "run"
+        words = ["run", str(scenario_of(fault, Path(home))), "--over", fault.driver, "--out", str(folder)]
+        began = time.perf_counter()
+        with (Path(home) / "terminal.txt").open("wb") as terminal:
+            process = subprocess.Popen(
+                [*COSIM, *words, *fault.options],
+                stdout=terminal,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | {"COLUMNS": "200"},
+            )
+            seen = descendants(process.pid)
+            if fault.signals:
+                _wait_for_step(folder, process)
+                seen |= descendants(process.pid)
+                began = time.perf_counter()
+                _send(fault, process, seen)
+            code = _wait(process, seen)
+        seconds = time.perf_counter() - began
+        text = (Path(home) / "terminal.txt").read_text(encoding="utf-8", errors="replace")
+        return _row(fault, code, seconds, folder, text, _left_behind(seen))
+
+
+def _wait_for_step(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None and not (folder / "steps" / f"step-{AT_STEP - 1:07d}.parquet").is_file():
+        time.sleep(0.005)
+
+
+def _send(fault: Fault, process: subprocess.Popen[bytes], members: dict[int, list[str]]) -> None:
+    for target, number in fault.signals:
+        if target == "run":
+            os.kill(process.pid, number)
+            time.sleep(0.02)
+        else:
+            for pid, words in members.items():
+                if "federates" in words and target in words:
+                    os.kill(pid, number)
+
+
+def _wait(process: subprocess.Popen[bytes], seen: dict[int, list[str]]) -> int | None:
+    """The exit code; None where the run had to be killed."""
+    deadline = time.monotonic() + ANY_S + 30.0
+    while process.poll() is None:
+        seen |= descendants(process.pid)
+        if time.monotonic() > deadline:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            return None
+        time.sleep(0.02)
+    return process.returncode
+
+
+def _left_behind(seen: dict[int, list[str]]) -> int:
+    """Processes of the run that are still there after three seconds; a fault's own helper is ended."""
+    deadline = time.monotonic() + 3.0
+    while True:
+        alive = [pid for pid, words in seen.items() if _is_alive(pid) and "federates" in words]
+        if not alive or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
+    for pid in seen:
+        if _is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    return len(alive)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state != "Z"
+
+
+def _row(fault: Fault, code: int | None, seconds: float, folder: Path, text: str, orphans: int) -> Row:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    try:
+        recorded = read_record(folder).steps["step"].tolist()
+    except RecordError:
+        recorded = []
+    status, reason = "none", ""
+    if (folder / "manifest.json").is_file():
+        manifest = read_manifest(folder)
+        status, reason = str(manifest["status"]), str(manifest["reason"])
+    said, last = f"{status}: {reason}", lines[-1] if lines else ""
+    row = Row(fault.name, fault.driver, code, round(seconds, 2), len(recorded), orphans, said, last)
+    expected = {0: "complete", 1: "aborted", 2: "none", -9: "running"}[fault.ends]
+    wrong = {
+        f"exit code {code}, should be {fault.ends}": code != fault.ends,
+        f"does not say {fault.says!r}": fault.says not in reason + text,
+        f"took {seconds:.1f} s, at most {fault.within_s:g}": seconds > fault.within_s,
+        f"{orphans} processes left behind": orphans > 0,
+        "a step is missing in the record": recorded != list(range(len(recorded))),
+        f"only {len(recorded)} steps on record": bool(fault.signals) and len(recorded) < AT_STEP,
+        f"manifest says {status}, should be {expected}": status != expected,
+        "a traceback on the terminal": "Traceback" in text,
+    }
+    row.wrong.extend(sentence for sentence, is_so in wrong.items() if is_so)
+    return row
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """The table for people."""
+    heads = ("fault", "driver", "exit", "s", "steps", "left", "manifest", "wrong")
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in rows:
+        said = row.manifest.replace("|", "/").replace("\n", " ")[:120]
+        cells = (row.fault, row.driver, row.exit_code, f"{row.seconds:.1f}", row.steps, row.orphans, said)
+        lines.append("| " + " | ".join(map(str, (*cells, "; ".join(row.wrong)))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Inject all faults; exit code 1 if a row is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--driver", default="")
+    options = parser.parse_args()
+    rows: list[Row] = []
+    for fault in faults():
+        if options.only in fault.name and options.driver in fault.driver:
+            rows.append(inject(fault))
+            row = rows[-1]
+            print(
+                f"{row.fault} ({row.driver}): exit {row.exit_code}, {row.seconds} s", *row.wrong, flush=True
+            )
+    wrong = [row for row in rows if row.wrong]
+    print(f"{len(rows)} faults, {len(wrong)} rows wrong")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([asdict(row) for row in rows], indent=1)
+        (options.out / "table.json").write_text(text + "\n", encoding="utf-8")
+        (options.out / "table.md").write_text(as_markdown(rows), encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
