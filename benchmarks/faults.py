@@ -46,7 +46,6 @@ GOES_ON = frozenset(
     }
 )  # fmt: skip
 """Faults of a controller that a run survives."""
-FALLS_BACK = frozenset(PLANNER_FAULTS) - {"plan for another fleet", "plan with NaN", "returns None"}
 
 
 @dataclass(frozen=True)
@@ -146,10 +145,7 @@ def _planner_faults(driver: str) -> Iterator[Fault]:
         }
         if name == "late":
             control["deadline_s"] = 0.3
-        fine = name in FALLS_BACK
-        yield Fault(
-            f"planner: {name}", driver, control, ends=0 if fine else 1, says="" if fine else "controller"
-        )
+        yield Fault(f"planner: {name}", driver, control, ends=0)
     stop = {
         "horizon_s": 3600,
         "on_planner_error": "stop",

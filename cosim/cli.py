@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import logging
+import os
 import sys
+import threading
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -268,34 +271,62 @@ def _baseline(study: Study, target: Path) -> None:
         err.print(f"[yellow]no baseline:[/yellow] without control the run failed: {escape(str(error))}")
 
 
+class _Terminal(RichHandler):
+    """Shows messages without their tracebacks, which are in the log of the run."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one message."""
+        bare = copy.copy(record)
+        bare.exc_info = bare.exc_text = None
+        super().emit(bare)
+
+
 def _log(*, verbose: bool) -> None:
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING,
         format="%(name)s %(message)s",
-        handlers=[RichHandler(console=err, show_path=False, show_time=False)],
+        handlers=[_Terminal(console=err, show_path=False, show_time=False)],
         force=True,
     )
 
 
 def main() -> None:
     """Entry point: errors raised on purpose become one message and an exit code."""
+    _leave(_run_command())
+
+
+def _leave(code: int) -> None:
+    """End the process; a thread that a user's code left behind must not keep it."""
+    current = threading.current_thread()
+    left = [thread for thread in threading.enumerate() if thread is not current and not thread.daemon]
+    if left:
+        err.print(f"[yellow]left behind:[/yellow] {len(left)} threads of other code, which are ended now")
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _run_command() -> int:
+    """The exit code of the command that was asked for."""
     try:
         code = app(standalone_mode=False) or FINE
     except (ScenarioError, UnknownPlugin, FormulationRefused, SolverUnsuited, SolverMissing) as error:
         _say("invalid", error)
-        sys.exit(INVALID)
+        return INVALID
     except (CosimError, OSError) as error:
         _say("failed", error)
-        sys.exit(FAILED)
+        return FAILED
     except (KeyboardInterrupt, click.Abort):
         code = SHELL_INTERRUPTED
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     if code == SHELL_INTERRUPTED:
         err.print("[red]interrupted[/red]: what was finished is kept")
-        sys.exit(FAILED)
-    sys.exit(code)
+        return FAILED
+    return int(code)
 
 
 def _say(what: str, error: Exception) -> None:

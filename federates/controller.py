@@ -8,7 +8,7 @@ from cosim.errors import ContractError
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
-from cosim.run.loop import answer_of
+from cosim.run.loop import answer_of, start_controller
 from cosim.run.policy import make_controller
 from cosim.run.resume import take_over
 from cosim.run.sensing_stage import behind_sensors
@@ -49,7 +49,7 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         knowledge = text_to_knowledge(text, site)
         controller = make_controller(study, knowledge)
         controller = behind_sensors(controller, study.scenario.sensing, knowledge)
-        controller.start(site)
+        start_controller(controller, site, controller_name)
         take_over(controller, study, folder)
         states = Checkpoints(folder)
         for step in range(study.resumes_at or 0, grid.steps):

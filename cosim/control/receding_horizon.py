@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
+
 from cosim.errors import ContractError
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Forecaster, Planner, Resumable
@@ -102,12 +104,15 @@ class RecedingHorizonController:
     def _plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """A plan; an exception of the planner is no plan, unless the scenario wants it to end the run."""
         try:
-            return self._planner.plan(measurement, forecast)
+            outcome = self._planner.plan(measurement, forecast)
+            _must_be_usable(outcome, len(measurement.p_kw))
         except Exception as error:
             if self._rhythm.stops_on_error:
                 raise
-            log.exception("step=%d the planner failed", measurement.step)
-            return NoPlan("planner_error", f"the planner failed: {type(error).__name__}: {error}")
+            why = f"the planner failed: {type(error).__name__}: {error}"
+            log.warning("step=%d %s", measurement.step, why, exc_info=True)
+            return NoPlan("planner_error", why)
+        return outcome
 
     def _is_late(self, seconds: float) -> bool:
         return self._rhythm.deadline_s is not None and seconds > self._rhythm.deadline_s
@@ -141,3 +146,22 @@ class RecedingHorizonController:
                 proof.primal_residual,
                 proof.simultaneous_kw,
             )
+
+
+def _must_be_usable(outcome: object, devices: int) -> None:
+    """Refuse what is no plan, or holds what is no set-point.
+
+    Raises:
+        ContractError: says what the planner returned.
+    """
+    if isinstance(outcome, NoPlan):
+        return
+    if not isinstance(outcome, Plan):
+        raise ContractError(f"it returned {type(outcome).__name__}, which is neither Plan nor NoPlan")
+    shape = (len(outcome.period_s), devices)
+    for name, values in (("p_kw", outcome.p_kw), ("q_kvar", outcome.q_kvar)):
+        if values.shape != shape:
+            raise ContractError(f"{name} of its plan has shape {values.shape}, expected {shape}")
+        if not np.isfinite(values).all():
+            period, device = np.argwhere(~np.isfinite(values))[0]
+            raise ContractError(f"{name} of its plan is not finite for device {device} in period {period}")

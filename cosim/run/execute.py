@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -11,7 +13,7 @@ from typing import Protocol, cast
 from cosim import plugins
 from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
-from cosim.run.loop import StepRecord, run_loop
+from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
 from cosim.run.patience import Patience
 from cosim.run.record import RecordWriter, in_use, prepare_folder
@@ -63,7 +65,7 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
 
         try:
             if study.resumes_at:
-                controller.start(plant.site)
+                start_controller(controller, plant.site, study.scenario.federate("controller"))
                 repeat_steps(plant, study, folder)
                 take_over(controller, study, folder)
             owner, first = study.scenario.federate("controller"), study.resumes_at or 0
@@ -71,6 +73,21 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Write what this process logs to a file as well, with tracebacks."""
+    path.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def execute(
@@ -138,7 +155,7 @@ def _run(
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
-        with polite_signals():
+        with polite_signals(), logged_to(folder / "logs" / "run.log"):
             runner(study, folder, progress, opened)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.

@@ -71,6 +71,20 @@ class PlantRole:
         return Outcome(in_force, applied, self._feeder.commit())
 
 
+def start_controller(controller: Controller, site: Site, owner: str) -> None:
+    """Give a controller the facts of the site.
+
+    Raises:
+        ControllerError: it raised; names the type and the message.
+    """
+    try:
+        controller.start(site)
+    except CosimError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ControllerError(f"{owner} failed to start: {type(error).__name__}: {error}") from error
+
+
 def answer_of(controller: Controller, measurement: Measurement, owner: str) -> object:
     """What a controller answers.
 
@@ -81,7 +95,8 @@ def answer_of(controller: Controller, measurement: Measurement, owner: str) -> o
         return controller.step(measurement)
     except CosimError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A controller that leaves must not pass for a run that has ended.
         raise ControllerError(
             f"{owner} failed at step {measurement.step}: {type(error).__name__}: {error}"
         ) from error
@@ -108,7 +123,7 @@ def run_loop(
     """
     patience = patience or Patience(None)
     if not first_step:
-        controller.start(plant.site)
+        start_controller(controller, plant.site, owner)
     for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)
         with patience.waiting(owner, step):
