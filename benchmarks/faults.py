@@ -112,8 +112,8 @@ def _controller_faults(driver: str) -> Iterator[Fault]:
     hangs = {"sleeps for ever", "computes for ever", "start hangs"}
     leaves = {"os._exit(0)", "os._exit(7)", "segmentation fault"}
     for name in FAULTS:
-        if driver == "local" and name in leaves | {"start hangs"}:
-            continue  # the whole run is one process, and a start has no limit in process
+        if driver == "local" and name in leaves:
+            continue  # the whole run is one process
         control: dict[str, Any] = {
             "type": "benchmarks.faulty:Faulty",
             "options": {"fault": name},

@@ -72,8 +72,8 @@ class _Watch:
     def moved(self) -> None:
         """Somebody said something."""
         now = time.monotonic()
-        # A controller that somebody else has started says nothing.
-        planning = self._federation.doing("controller") in {"plan", ""}
+        # A controller that somebody else has started says nothing; one that starts has been asked already.
+        planning = self._federation.doing("controller") in {"plan", "start", ""}
         deciding = planning and self._federation.doing("feeder") == "decide"
         if self._deciding and not deciding:
             self._patience.took(now - self._moved_at)

@@ -123,7 +123,8 @@ def run_loop(
     """
     patience = patience or Patience(None)
     if not first_step:
-        start_controller(controller, plant.site, owner)
+        with patience.first().waiting(owner, None):
+            start_controller(controller, plant.site, owner)
     for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)
         with patience.waiting(owner, step):

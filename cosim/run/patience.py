@@ -37,6 +37,10 @@ class Patience:
             return FIRST_S
         return max(LEAST_S, TIMES_SLOWEST * self._slowest_s)
 
+    def first(self) -> Patience:
+        """The same before any decision."""
+        return Patience(self._given)
+
     def took(self, seconds: float) -> None:
         """Count a decision. The first one says nothing about the others."""
         if self._decisions:
@@ -44,8 +48,8 @@ class Patience:
         self._decisions += 1
 
     @contextmanager
-    def waiting(self, who: str, step: int) -> Iterator[None]:
-        """Wait for a decision in this process.
+    def waiting(self, who: str, step: int | None) -> Iterator[None]:
+        """Wait for a decision in this process; for the start where no step is given.
 
         Only the main thread of a Unix process can be interrupted; elsewhere nothing ends the wait.
 
@@ -59,9 +63,8 @@ class Patience:
             return
 
         def give_up(_number: int, _frame: FrameType | None) -> None:
-            raise ControllerError(
-                f"{who} did not answer step {step} within {limit_s:g} s; see control.hang_limit_s"
-            )
+            what = "start" if step is None else f"answer step {step}"
+            raise ControllerError(f"{who} did not {what} within {limit_s:g} s; see control.hang_limit_s")
 
         before = signal.signal(signal.SIGALRM, give_up)
         signal.setitimer(signal.ITIMER_REAL, limit_s)

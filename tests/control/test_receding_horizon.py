@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
-from cosim.errors import ContractError
+from cosim.errors import ContractError, CosimError
 from cosim.model.state import Certificate, NoPlan, Plan, Source
 from cosim.model.timegrid import Horizon
 from tests.conftest import a_feeder, a_storage, shipped_master
@@ -31,6 +34,10 @@ class ScriptedPlanner:
 
     def plan(self, measurement, forecast):
         outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if callable(outcome):
+            return outcome(measurement)
         return outcome if isinstance(outcome, NoPlan) else plan_at(measurement.time_s, outcome)
 
 
@@ -46,8 +53,6 @@ def measured():
 
 
 def decisions(measured, planner, steps, **rhythm):
-    from dataclasses import replace
-
     site, first = measured
     controller = RecedingHorizonController(
         NoForecast(), planner, Rhythm(Horizon((900, 900, 900)), interval_s=900, **rhythm)
@@ -68,6 +73,45 @@ def test_a_failed_solve_follows_the_earlier_plan_then_rests(measured):
     assert made[0].reason == ""
     assert made[1].reason == "the script is infeasible; following the plan of second 0"
     assert made[3].reason == "the script is infeasible; devices rest"
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [
+        (np.linalg.LinAlgError("singular"), "LinAlgError: singular"),
+        (MemoryError(), "MemoryError: "),
+        (lambda _m: None, "ContractError: it returned NoneType, which is neither Plan nor NoPlan"),
+        (
+            lambda m: plan_at(m.time_s, [1.0, np.nan]),
+            "p_kw of its plan is not finite for device 0 in period 1",
+        ),
+        (
+            lambda m: replace(plan_at(m.time_s, [1.0]), p_kw=np.ones((1, 2))),
+            "p_kw of its plan has shape (1, 2), expected (1, 1)",
+        ),
+    ],
+)
+def test_a_planner_that_fails_is_no_plan_unless_it_shall_stop(measured, failure, why):
+    made = decisions(measured, ScriptedPlanner([10, 20, 30], failure, [40, 50]), 3)
+    assert [d.source for d in made] == [Source.PLAN, Source.EARLIER_PLAN, Source.PLAN]
+    assert [d.setpoints.p_kw[0] for d in made] == [10, 20, 40]
+    assert made[1].reason.startswith("the planner failed: ")
+    assert why in made[1].reason
+    with pytest.raises((CosimError, np.linalg.LinAlgError, MemoryError)):
+        decisions(measured, ScriptedPlanner([10, 20], failure), 2, stops_on_error=True)
+
+
+def test_a_plan_after_the_deadline_is_for_the_next_step(measured):
+    def late(measurement):
+        time.sleep(0.05)
+        return plan_at(measurement.time_s, [40.0, 50.0, 60.0])
+
+    made = decisions(measured, ScriptedPlanner([10, 20, 30], late, BAD), 3, deadline_s=0.03)
+    assert [d.source for d in made] == [Source.PLAN, Source.EARLIER_PLAN, Source.EARLIER_PLAN]
+    # Step 1 follows the plan of step 0; step 2, which has none of its own, the late one.
+    assert [d.setpoints.p_kw[0] for d in made] == [10, 20, 50]
+    assert "deadline 0.03 s; following the plan of second 0" in made[1].reason
+    assert made[1].plan is not None
 
 
 def test_no_plan_at_all_rests(measured):

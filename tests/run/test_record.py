@@ -8,13 +8,14 @@ import sys
 import numpy as np
 import pytest
 
+from cosim.cli import _fresh_folder
 from cosim.errors import ControllerError, RecordError
 from cosim.model.site import Site
 from cosim.run.assembly import Assembly
 from cosim.run.execute import execute
 from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
-from cosim.run.record import RecordWriter, in_use, prepare_folder, read_record
+from cosim.run.record import RecordWriter, in_use, last_step, prepare_folder, read_record
 from cosim.run.study import open_study
 
 
@@ -61,6 +62,43 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
     with pytest.raises(RecordError, match=r"is not a run \(no manifest.json\)"):
         prepare_folder(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_run_with_foreign_files_in_its_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "notes.txt").write_text("what I saw")
+    (tmp_path / ".git").mkdir()
+    foreign = r"holds \.git, notes\.txt, which no run has written"
+    with in_use(tmp_path), pytest.raises(RecordError, match=foreign):
+        prepare_folder(tmp_path, overwrite=True)
+    assert (tmp_path / "notes.txt").read_text() == "what I saw"
+    assert (tmp_path / "manifest.json").exists()
+
+
+def test_a_damaged_part_leaves_the_rest_readable(scenario_file, tmp_path, caplog):
+    execute(
+        open_study(scenario_file(baseline=False), steps=4),
+        tmp_path / "run",
+        over="local",
+        overwrite=False,
+        progress=lambda _done: None,
+    )
+    record = read_record(tmp_path / "run")
+    (part,) = (tmp_path / "run" / "steps").iterdir()
+    (tmp_path / "run" / "steps" / "step-0000004.parquet").write_bytes(part.read_bytes()[:500])
+    (tmp_path / "run" / "steps" / "step-0000005.parquet").write_bytes(b"")
+    again = read_record(tmp_path / "run")
+    assert list(again.steps.step) == list(record.steps.step) == [0, 1, 2, 3]
+    assert "step-0000004.parquet is damaged and left out" in caplog.text
+    assert last_step(tmp_path / "run") == 3
+
+
+def test_folders_of_runs_in_the_same_second_differ(scenario_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = open_study(scenario_file())
+    folders = {_fresh_folder(study) for _ in range(50)}
+    assert len(folders) == 50
+    assert all(folder.is_dir() for folder in folders)
 
 
 def test_a_record_can_be_read_where_helics_was_loaded_first(scenario_file, tmp_path):

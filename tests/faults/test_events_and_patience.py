@@ -1,0 +1,103 @@
+"""Events of federates, limits of time, and signals, without a federation."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cosim.errors import ControllerError
+from cosim.run.patience import Patience
+from cosim.run.signals import Interrupted, polite_signals, reason_of, undisturbed
+from federates.events import PIPE, Listener, say
+
+
+def heard(write) -> list[dict]:
+    """What a listener makes of what is written to its pipe."""
+    reads, writes = os.pipe()
+    events: queue.Queue = queue.Queue()
+    listener = Listener("somebody", reads, events)
+    write(writes)
+    os.close(writes)
+    listener.stop()
+    found = []
+    while not events.empty():
+        found.append(events.get()[1])
+    return found
+
+
+def test_events_survive_what_is_no_event(monkeypatch):
+    def write(pipe: int) -> None:
+        monkeypatch.setenv(PIPE, str(pipe))
+        say({"step": 3, "doing": "plan"})
+        os.write(pipe, b"\xff\xfe no text\n[1, 2]\n" + b"[" * 100_000 + b"\n")
+        os.write(pipe, b'{"step": null, "kept": "x", "doing": 7, "error": true, "other": 1}\n')
+        os.write(pipe, b'{"step": true}\n')
+        say({"kept": 3})
+
+    assert heard(write) == [{"step": 3, "doing": "plan"}, {}, {}, {"kept": 3}]
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_no_bytes_break_the_listener(chunks):
+    found = heard(lambda pipe: [os.write(pipe, chunk) for chunk in chunks if chunk])
+    assert all(set(event) <= {"step", "kept", "doing", "error", "broker"} for event in found)
+
+
+def test_a_helper_that_keeps_the_pipe_does_not_keep_the_listener():
+    reads, writes = os.pipe()
+    listener = Listener("somebody", reads, queue.Queue())
+    began = time.monotonic()
+    listener.stop()
+    assert time.monotonic() - began < 2.0
+    os.close(writes)
+
+
+def test_the_limit_follows_the_slowest_decision():
+    patience = Patience(None)
+    assert patience.limit_s == 900.0
+    patience.took(40.0)
+    assert patience.limit_s == 60.0, "the first decision compiles, and says nothing of the others"
+    patience.took(7.5)
+    patience.took(2.0)
+    assert patience.limit_s == 75.0
+    assert Patience(3.0).limit_s == 3.0
+
+
+def test_a_decision_that_takes_too_long_is_ended_and_named():
+    patience = Patience(0.2)
+    began = time.monotonic()
+
+    def wait(step: int | None) -> None:
+        with patience.waiting("controller", step):
+            while True:
+                pass
+
+    with pytest.raises(ControllerError, match=r"controller did not answer step 7 within 0\.2 s"):
+        wait(7)
+    with pytest.raises(ControllerError, match=r"controller did not start within 0\.2 s"):
+        wait(None)
+    assert time.monotonic() - began < 5.0
+    with patience.waiting("controller", 8):
+        pass
+    time.sleep(0.3)  # no alarm is left over
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_polite_signals_end_a_run_by_one_way(name):
+    with pytest.raises(Interrupted, match=name), polite_signals():
+        signal.raise_signal(getattr(signal, name))
+    with undisturbed():
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_reasons_have_the_type_of_a_strange_error():
+    assert reason_of(ValueError("no")) == "ValueError: no"
+    assert reason_of(ValueError()) == "ValueError"
+    assert reason_of(ControllerError("late")) == "late"
+    assert reason_of(KeyboardInterrupt()) == "interrupted by the user (SIGINT)"
