@@ -9,9 +9,8 @@ from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.loop import answer_of, start_controller
-from cosim.run.policy import make_controller
+from cosim.run.policy import controller_at_work
 from cosim.run.resume import take_over
-from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 from federates.codec import (
     KNOWLEDGE,
@@ -47,8 +46,7 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
         text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
         knowledge = text_to_knowledge(text, site)
-        controller = make_controller(study, knowledge)
-        controller = behind_sensors(controller, study.scenario.sensing, knowledge)
+        controller = controller_at_work(study, knowledge)
         start_controller(controller, site, controller_name)
         take_over(controller, study, folder)
         states = Checkpoints(folder)

@@ -20,9 +20,8 @@ from cosim.plugins import Need
 from cosim.run.inputs import Problems, build_exogenous, compile_feeder
 from cosim.run.knowledge import Knowledge
 from cosim.run.loop import PlantRole
-from cosim.run.policy import make_controller, needs_of_study
+from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.scenario_file import line_of
-from cosim.run.sensing_stage import behind_sensors
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
 from cosim.twin.model_error import ModelError
@@ -108,8 +107,7 @@ class Assembly:
         Raises:
             CosimError: unknown names, a missing solver, a feeder the planner cannot use.
         """
-        controller = make_controller(self.study, self.knowledge)
-        return behind_sensors(controller, self.study.scenario.sensing, self.knowledge)
+        return controller_at_work(self.study, self.knowledge)
 
 
 def _place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:

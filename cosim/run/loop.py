@@ -7,7 +7,7 @@ from one to the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cosim.errors import ControllerError, CosimError
 from cosim.model.roles import Controller, Plant
@@ -65,10 +65,13 @@ class PlantRole:
 
     def act(self, decision: Decision, *, step: int) -> Outcome:
         """Take the decision in, apply what is due, solve and integrate the step."""
-        self._queue.put(decision, step=step)
+        link = self._queue.put(decision, step=step)
         in_force = self._queue.due(step)
         applied = self._feeder.apply(in_force.setpoints)
-        return Outcome(in_force, applied, self._feeder.commit())
+        result = self._feeder.commit()
+        if link:
+            result = replace(result, events=(*result.events, link))
+        return Outcome(in_force, applied, result)
 
 
 def start_controller(controller: Controller, site: Site, owner: str) -> None:

@@ -11,7 +11,9 @@ from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.plugins import Need, WrongDeclaration
 from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
 from cosim.run.knowledge import Knowledge
+from cosim.run.links import behind_link
 from cosim.run.scenario import PlannerConfig, Scenario
+from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 
 SHARE_OF_DEADLINE = 0.8
@@ -49,6 +51,17 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
         )
         parts = (make_forecaster(study, knowledge), make_planner(study, knowledge), rhythm)
     return cast("Controller", _made(choice, *parts, **_known(choice, knowledge, "twin", "truth")))
+
+
+def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
+    """The controller of a study behind its sensors and its link: what a driver runs.
+
+    Raises:
+        ScenarioError, CosimError: see :func:`make_controller`.
+    """
+    controller = make_controller(study, knowledge)
+    sensing = behind_sensors(controller, study.scenario.sensing, knowledge)
+    return behind_link(sensing, study.scenario.communication)
 
 
 def make_planner(study: Study, knowledge: Knowledge) -> Planner:

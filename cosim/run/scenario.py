@@ -24,6 +24,7 @@ from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
@@ -320,6 +321,7 @@ class Scenario(Config):
     siting: tuple[SitingRule, ...] = ()
     limits: LimitsConfig = LimitsConfig()
     sensing: SensingConfig = SensingConfig()
+    communication: CommunicationConfig = CommunicationConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
     federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")

@@ -126,7 +126,8 @@ class Study:
     @property
     def feedback(self) -> Feedback:
         """When decisions act."""
-        return Feedback(self.scenario.delay_s(), self.scenario.setpoint_ttl_s)
+        scenario = self.scenario
+        return Feedback(scenario.delay_s(), scenario.setpoint_ttl_s, scenario.communication)
 
 
 def open_study(path: Path, *, steps: int | None = None, master: Path | None = None) -> Study:
