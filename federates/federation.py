@@ -11,6 +11,9 @@ from cosim.run.scenario import FederateRole
 from cosim.run.study import Study
 from federates.events import Listener
 
+ECHOES = ("HelicsException", "the federation ended early", "was not told")
+"""What the error of a federate says that suffers from the end of another."""
+
 
 @dataclass
 class Child:
@@ -31,6 +34,11 @@ class Child:
     step: int | None = None
     doing: str = "start"
     error: str = ""
+
+    @property
+    def is_own_death(self) -> bool:
+        """Whether it ended of itself, and not because HELICS told it that another had."""
+        return self.process.returncode not in {None, 0} and not any(sign in self.error for sign in ECHOES)
 
     def state(self) -> str:
         """Where it is, for a message."""

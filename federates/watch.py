@@ -128,6 +128,13 @@ def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
     code = culprit.process.returncode
     if code == 0 and culprit.doing == "finished":
         return
+    stopped = [child for child in federation.federates() if _stopped(child.process.pid)]
+    if stopped and not culprit.is_own_death:
+        # HELICS gives up after seconds where one of its cores does not answer.
+        raise FederationError(
+            f"{stopped[0].name} has not moved (stopped by a signal, {stopped[0].state()}), and "
+            f"{culprit.name} gave up waiting (last step on record: {kept if kept >= 0 else 'none'})"
+        )
     how = culprit.error or (
         f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
     )
@@ -164,6 +171,6 @@ def _first_to_die(federation: Federation) -> Child:
         federation.read_events(timeout_s=POLL_S)
         dead = _dead(federation)
         killed = [child for child in dead if child.process.returncode < 0]
-        own = [child for child in dead if child.error and "HelicsException" not in child.error]
+        own = [child for child in dead if child.error and child.is_own_death]
         if killed or own or time.monotonic() > deadline:
             return next(iter([*killed, *own, *dead, federation.children["broker"]]))

@@ -123,6 +123,7 @@ def test_a_seed_is_found_wherever_it_stands(scenario_file):
     )
     assert seeds_of(scenario) == {
         "siting[0].seed": 41, "siting[1].seed": 41, "control.seed": 3, "control.twin.seed": 7, "sensing.seed": 0,
+        "communication.seed": 0,
     }  # fmt: skip
 
 
