@@ -84,7 +84,7 @@ class Assembly:
     @cached_property
     def plant(self) -> PlantRole:
         """The plant's half of a step."""
-        return PlantRole(self.feeder, self.study.feedback)
+        return PlantRole(self.feeder, self.study.feedback, self.study.faults)
 
     @cached_property
     def knowledge(self) -> Knowledge:

@@ -15,6 +15,7 @@ from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, StepResult
 from cosim.run.contract import checked, sealed
 from cosim.run.feedback import Feedback, InForce, SetpointQueue
+from cosim.run.injected import InjectedAtFeeder, Schedule
 from cosim.run.patience import Patience
 
 
@@ -48,10 +49,12 @@ class PlantRole:
     Args:
         feeder: in operation.
         feedback: when decisions act.
+        faults: injected at the feeder; none by default.
     """
 
-    def __init__(self, feeder: Plant, feedback: Feedback) -> None:
+    def __init__(self, feeder: Plant, feedback: Feedback, faults: Schedule | None = None) -> None:
         self._feeder = feeder
+        self._injected = InjectedAtFeeder(faults or Schedule((), 0), feeder.site)
         self._queue = SetpointQueue(feedback, feeder.site)
 
     @property
@@ -67,11 +70,11 @@ class PlantRole:
         """Take the decision in, apply what is due, solve and integrate the step."""
         link = self._queue.put(decision, step=step)
         in_force = self._queue.due(step)
-        applied = self._feeder.apply(in_force.setpoints)
+        arrived = self._injected.setpoints(in_force.setpoints, step)
+        applied = self._injected.applied(self._feeder.apply(arrived), step)
         result = self._feeder.commit()
-        if link:
-            result = replace(result, events=(*result.events, link))
-        return Outcome(in_force, applied, result)
+        events = (*result.events, *([link] if link else []), *self._injected.events(step))
+        return Outcome(in_force, applied, replace(result, events=events))
 
 
 def start_controller(controller: Controller, site: Site, owner: str) -> None:

@@ -10,6 +10,7 @@ from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.plugins import Need, WrongDeclaration
 from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
+from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
 from cosim.run.scenario import PlannerConfig, Scenario
@@ -60,8 +61,11 @@ def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
         ScenarioError, CosimError: see :func:`make_controller`.
     """
     controller = make_controller(study, knowledge)
-    sensing = behind_sensors(controller, study.scenario.sensing, knowledge)
-    return behind_link(sensing, study.scenario.communication)
+    scenario, faults = study.scenario, study.faults
+    if faults.any(*AT_CONTROLLER):
+        controller = InjectedController(controller, faults, scenario.faults.seed)
+    sensing = behind_sensors(controller, scenario.sensing, knowledge)
+    return behind_link(sensing, scenario.communication)
 
 
 def make_planner(study: Study, knowledge: Knowledge) -> Planner:
@@ -72,7 +76,8 @@ def make_planner(study: Study, knowledge: Knowledge) -> Planner:
     """
     choice = planner_of(study)
     parts = (knowledge.site, study.horizon, planner_options(study.scenario), knowledge.open_twin)
-    return cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
+    planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
+    return InjectedPlanner(planner, study.faults) if study.faults.any(NoPlanFault) else planner
 
 
 def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:

@@ -11,6 +11,7 @@ from cosim.errors import ScenarioError
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
+from cosim.run.injected import Schedule
 from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario
 from cosim.run.shipped import shipped, shipped_feeders
@@ -122,6 +123,11 @@ class Study:
     def horizon(self) -> Horizon:
         """The periods of each plan."""
         return Horizon(self.scenario.period_s())
+
+    @property
+    def faults(self) -> Schedule:
+        """When injected faults strike."""
+        return Schedule(self.scenario.faults.inject, self.scenario.faults.seed)
 
     @property
     def feedback(self) -> Feedback:

@@ -39,7 +39,7 @@ def test_a_manifest_tells_status_seeds_and_hashes(scenario_file, tmp_path):
     assert (manifest["status"], manifest["last_step"]) == ("complete", 5)
     assert manifest["seeds"] == {
         "siting[0].seed": 41, "control.seed": 0, "control.twin.seed": 0, "sensing.seed": 0,
-        "communication.seed": 0,
+        "communication.seed": 0, "faults.seed": 0,
     }  # fmt: skip
     assert manifest["sha256"]["scenario"] == sha256(tmp_path / "run" / "scenario.yaml")
     assert len(manifest["sha256"]["feeder"]) == 64
@@ -123,7 +123,7 @@ def test_a_seed_is_found_wherever_it_stands(scenario_file):
     )
     assert seeds_of(scenario) == {
         "siting[0].seed": 41, "siting[1].seed": 41, "control.seed": 3, "control.twin.seed": 7, "sensing.seed": 0,
-        "communication.seed": 0,
+        "communication.seed": 0, "faults.seed": 0,
     }  # fmt: skip
 
 
