@@ -29,6 +29,7 @@ from cosim.report.table import key_figures
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study
 from cosim.run.doctor import checks
+from cosim.run.examine import examine
 from cosim.run.execute import Finished, execute, execute_baseline, resume
 from cosim.run.inspect import inspect_feeder
 from cosim.run.manifest import read_manifest
@@ -185,10 +186,17 @@ def inspect(
 
 
 @app.command()
-def doctor() -> None:
-    """Is this machine ready? Versions, a free port, a HELICS broker, the solver, OpenDSS."""
+def doctor(
+    folder: Annotated[
+        Path | None, typer.Argument(help="folder of a run, which is examined instead", metavar="[RUN]")
+    ] = None,
+) -> None:
+    """Is this machine ready? Versions, a free port, a HELICS broker, the solver, OpenDSS.
+
+    With the folder of a run: is its record sound? Steps without a gap, undamaged files, unchanged sources.
+    """
     bad = 0
-    for name, fine, detail in checks():
+    for name, fine, detail in checks() if folder is None else examine(folder):
         out.print(f"{'[green]ok  [/green]' if fine else '[red]FAIL[/red]'} {name}: {escape(detail)}")
         bad += not fine
     if bad:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.twin.compiled import kernel
 
 Rows = tuple[IntArray, IntArray, FloatArray, FloatArray]
 """A sparse matrix by rows: start of each row, columns, real and imaginary parts."""
@@ -40,7 +40,7 @@ class LegArrays(NamedTuple):
     balance: ComplexArray
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def subtract_rows(matrix: Rows, first: int, last: int, step: int, x: FloatArray) -> None:
     """``x[i] -= sum_j matrix[i, j] x[j]`` for rows first .. last, in that order and in place."""
     start, column, real, imaginary = matrix
@@ -54,7 +54,7 @@ def subtract_rows(matrix: Rows, first: int, last: int, step: int, x: FloatArray)
                 x[i, width + t] -= a * x[j, width + t] + b * x[j, t]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def solve_in_place(
     lower: Rows,
     upper: Rows,
@@ -96,7 +96,7 @@ def solve_in_place(
             x[i, width + t] = a * q + b * p
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def load_factor(
     m: float, edges: FloatArray, terms: FloatArray, drop_out: float
 ) -> tuple[float, float, float, float]:
@@ -131,7 +131,7 @@ def load_factor(
     return fp, fq, ep, eq
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def add_leg_currents(
     legs: LegArrays,
     watt: FloatArray,
@@ -183,7 +183,7 @@ def add_leg_currents(
             x[j, width + t] -= ci
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def leg_powers(
     legs: LegArrays,
     watt: FloatArray,
@@ -201,7 +201,7 @@ def leg_powers(
             power[leg, t] = complex(watt[leg, t] * fp, var[leg, t] * fq)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def leg_slopes(
     legs: LegArrays,
     watt: FloatArray,
@@ -231,7 +231,7 @@ def leg_slopes(
             conjugate[leg, t] = (0.5 * slope - power) / (back * back)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def subtract_slopes(
     legs: LegArrays,
     direct: ComplexArray,
@@ -255,7 +255,7 @@ def subtract_slopes(
             x[j, width + t] += c.imag
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def extrapolate(weight: float, before: FloatArray, x: FloatArray) -> None:
     """``x = weight x + (1 - weight) before``, in place."""
     for i in range(len(x)):
@@ -263,7 +263,7 @@ def extrapolate(weight: float, before: FloatArray, x: FloatArray) -> None:
             x[i, t] = weight * x[i, t] + (1.0 - weight) * before[i, t]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@kernel
 def largest_change(v: FloatArray, x: FloatArray, scale: FloatArray, change: FloatArray) -> None:
     """Largest ``|x - v|`` per unit over nodes, of each column; NaN counts as infinite."""
     width = v.shape[1] // 2

@@ -12,6 +12,7 @@ from cosim.cli import _fresh_folder
 from cosim.errors import ControllerError, RecordError
 from cosim.model.site import Site
 from cosim.run.assembly import Assembly
+from cosim.run.examine import examine
 from cosim.run.execute import execute
 from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
@@ -127,3 +128,16 @@ def test_the_site_survives_json_to_the_last_bit(scenario_file):
     assert back.devices == site.devices
     assert back.grid == site.grid
     assert back.feeder_map == site.feeder_map
+
+
+def test_the_doctor_examines_a_record(scenario_file, tmp_path):
+    study = open_study(scenario_file(baseline=False), steps=3)
+    execute(study, tmp_path / "run", over="local", overwrite=False, progress=lambda _done: None)
+    assert all(fine for _, fine, _ in examine(tmp_path / "run"))
+    (tmp_path / "run" / "steps" / "step-0000007.parquet").write_bytes(b"PAR1")
+    (tmp_path / "run" / "scenario.yaml").write_text("schema: 1")
+    found = {name: (fine, detail) for name, fine, detail in examine(tmp_path / "run")}
+    assert found["files of steps"] == (False, "1 of 2 are damaged: step-0000007.parquet")
+    assert found["steps"] == (True, "3 of 3, without a gap")
+    assert not found["files it was made of"][0]
+    assert not any(fine for _, fine, _ in examine(tmp_path / "nothing"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cosim.model.arrays import FloatArray, IntArray
+from cosim.twin.compiled import kernel
 
 STIFF = 1e30
 """Stiffness that stands for a fixed energy."""
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def chain_factor(
     stiff: FloatArray,
     softness: FloatArray,
@@ -44,7 +44,7 @@ def chain_factor(
                 behind[t, b] += behind[t - 1, b] / (1.0 + stiff[t - 1, b] * behind[t - 1, b])
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def chain_solve(
     total: FloatArray,
     ahead: FloatArray,
@@ -82,7 +82,7 @@ def chain_solve(
             energy_move[t, b] -= ahead[t, b] * before
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def carry_over(carried: FloatArray, ahead: FloatArray, total: FloatArray) -> None:
     """Scales the rows of earlier periods by the chain's ratio into the next period, in place.
 
@@ -99,7 +99,7 @@ def carry_over(carried: FloatArray, ahead: FloatArray, total: FloatArray) -> Non
             carried[r, b] *= ratio[b]
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def own_coupling(t: int, rows: FloatArray, inner: FloatArray) -> FloatArray:
     """What the blocks of one period alone give to the rows of this period, shape (rows, rows).
 
@@ -120,7 +120,7 @@ def own_coupling(t: int, rows: FloatArray, inner: FloatArray) -> FloatArray:
     return own
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def coupling_matrix(
     coupling: FloatArray,
     first: IntArray,
@@ -165,7 +165,7 @@ def coupling_matrix(
             matrix[start:stop, :stop] -= np.dot(levered, carried[:stop].T)
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def coupling_loads(coupling: FloatArray, first: IntArray, power: FloatArray, loads: FloatArray) -> None:
     """Every coupling row times the powers of its period, into ``loads`` of shape (N,)."""
     for t in range(len(first) - 1):
@@ -173,7 +173,7 @@ def coupling_loads(coupling: FloatArray, first: IntArray, power: FloatArray, loa
             loads[first[t] : first[t + 1]] = np.dot(coupling[first[t] : first[t + 1]], power[t])
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def coupling_pull(coupling: FloatArray, first: IntArray, weights: FloatArray, pull: FloatArray) -> None:
     """Sum of the coupling rows of each period with these weights, into ``pull`` of shape (T, 2 J)."""
     for t in range(len(first) - 1):
@@ -183,7 +183,7 @@ def coupling_pull(coupling: FloatArray, first: IntArray, weights: FloatArray, pu
             pull[t] = 0.0
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def pair_moves(
     distance: FloatArray,
     multiplier: FloatArray,
@@ -220,7 +220,7 @@ def pair_moves(
     return primal, dual, first, second, third
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def centred_targets(
     distance: FloatArray,
     multiplier: FloatArray,

@@ -8,12 +8,11 @@ wherever one side of a polygon, one bound or one window may become stiff: nothin
 
 from __future__ import annotations
 
-from numba import njit
-
 from cosim.model.arrays import FloatArray, IntArray
+from cosim.twin.compiled import kernel
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def stiffened(
     pp: float, pq: float, qq: float, determinant: float, c: float, s: float, weight: float
 ) -> tuple[float, float, float, float]:
@@ -28,7 +27,7 @@ def stiffened(
     return pp + weight * c * c, pq + weight * c * s, qq + weight * s * s, determinant
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def factor_blocks(
     stiff_low: FloatArray,
     stiff_high: FloatArray,
@@ -116,7 +115,7 @@ def factor_blocks(
             softness[t, j] = (held + (pp + wq * determinant) * d0 * d1 * loss * loss) * scale
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def block_forces(
     slope: FloatArray,
     push_low: FloatArray,
@@ -168,7 +167,7 @@ def block_forces(
             free_energy[t, j] = gain[t, j, 0] * taken + gain[t, j, 1] * given
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def block_moves(
     pull: FloatArray,
     energy_move: FloatArray,
@@ -223,7 +222,7 @@ def block_moves(
             move_face[stop_face[n]] = -stop[n, 0] * xp - stop[n, 1] * xq
 
 
-@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator,unused-ignore]
+@kernel
 def block_slopes(
     cost: FloatArray,
     upper: FloatArray,
