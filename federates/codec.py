@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import cattrs
 import numpy as np
 
 from cosim.errors import ContractError
@@ -25,6 +26,8 @@ from cosim.run.loop import Outcome
 Kind = Literal["vector", "double", "int", "json"]
 Value = FloatArray | float | int | str
 _converter = json_converter()
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError)
+"""What reading a message that is none can raise."""
 
 
 @dataclass(frozen=True)
@@ -168,14 +171,17 @@ def text_to_site(text: str) -> Site:
     """
     try:
         version = json.loads(text)["contract_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ContractError(f"feeder/site is not a site in JSON: {text[:60]!r}") from error
     if version != CONTRACT_VERSION:
         raise ContractError(
             f"the feeder speaks contract version {version}, this federate {CONTRACT_VERSION}; "
             "install the same release on both sides"
         )
-    site: Site = _converter.loads(text, Site)
+    try:
+        site: Site = _converter.loads(text, Site)
+    except UNREADABLE as error:
+        raise ContractError(f"feeder/site is not a site: {str(error)[:200]}") from error
     return site
 
 
@@ -212,6 +218,13 @@ def decode_decision(values: Mapping[str, Any]) -> Decision:
     Raises:
         ContractError: an unknown source.
     """
+    try:
+        return _decision(values)
+    except UNREADABLE as error:
+        raise ContractError(f"the decision of step {values.get('step')} cannot be read: {error}") from error
+
+
+def _decision(values: Mapping[str, Any]) -> Decision:
     source = json.loads(values["source"])
     if source not in tuple(Source):
         raise ContractError(f"controller/source is {source!r}, expected one of {', '.join(Source)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from cosim.devices.bounds import EnergyBounds, each
 from cosim.devices.flexible_load import FlexibleLoad
@@ -110,7 +110,7 @@ class SiteCurtailableLoad(Shedding):
     kind: Literal["curtailable_load"]
     share_of_load_buses: Share
     at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
+    seed: NonNegativeInt
 
     def device(self, place: Placement) -> CurtailableLoad:
         """The flexible share of the loads at one of the sites."""

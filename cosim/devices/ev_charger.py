@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cosim.devices.bounds import EnergyBounds, each
 from cosim.devices.kind import (
@@ -136,7 +136,7 @@ class SessionFile(Config):
 class SessionRule(Config):
     """Sessions drawn at random: one per day of the run, with a seed."""
 
-    seed: int
+    seed: NonNegativeInt
     arrival_h: float = Field(18.0, ge=0, lt=24, description="mean hour of arrival")
     arrival_spread_h: float = Field(1.0, ge=0, description="standard deviation of it")
     stay_h: PositiveFloat = Field(11.0, description="mean length of a stay, less than 20")
@@ -182,7 +182,7 @@ class SiteEvCharger(Config):
     wear_per_kwh: float = Field(V2G_WEAR_PER_KWH, ge=0)
     sessions: SessionRule
     at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
+    seed: NonNegativeInt
 
     def device(self, place: Placement) -> EvCharger:
         """The charger at one of the sites; each has sessions of its own."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from cosim.devices.bounds import SourceBounds
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
@@ -77,7 +77,7 @@ class SitePv(Config):
     times_local_load: PositiveFloat = Field(description="kW per nominal kW of load at the bus")
     kva_per_kw: PositiveFloat = 1.1
     at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
+    seed: NonNegativeInt
 
     def device(self, place: Placement) -> PvRating:
         """The PV system at one of the sites."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cosim.devices.bounds import EnergyBounds, each
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
@@ -182,7 +182,7 @@ class SiteStorage(Config):
     efficiency_discharge: Share = 0.95
     idling_kw_per_kw: NonNegativeFloat = 0.0
     at_most: PositiveInt | None = Field(None, description="no more than this many")
-    seed: int
+    seed: NonNegativeInt
 
     @model_validator(mode="after")
     def _consistent(self) -> SiteStorage:

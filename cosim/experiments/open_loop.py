@@ -17,6 +17,7 @@ from cosim.model.roles import Planner
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.run.assembly import Assembly
+from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, Unreadable, bounded_text
 from cosim.run.json_values import json_converter
 from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.scenario import ControlConfig
@@ -107,14 +108,40 @@ def read_plan(path: Path) -> OpenLoopPlan:
         RecordError: it is no such file, or of another version.
     """
     try:
-        plan: OpenLoopPlan = _converter.loads(path.read_text(encoding="utf-8"), OpenLoopPlan)
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, cattrs.BaseValidationError) as error:
+        plan: OpenLoopPlan = _converter.loads(bounded_text(path, MOST_JSON_BYTES), OpenLoopPlan)
+    except Unreadable as error:
+        raise RecordError(f"{path} {error}") from error
+    except (*STRANGE, cattrs.BaseValidationError) as error:
         raise RecordError(f"{path} is no plan; make one with: cosim plan SCENARIO") from error
+    _must_fit_together(plan, path)
     if plan.format != FORMAT:
         raise RecordError(f"{path} has plan format {plan.format}, this release reads {FORMAT}")
     return plan
+
+
+def _must_fit_together(plan: OpenLoopPlan, path: Path) -> None:
+    """Refuse a file whose arrays do not belong to each other.
+
+    Raises:
+        RecordError: names the array.
+    """
+    made, periods, devices = plan.plan, len(np.atleast_1d(plan.plan.period_s)), len(plan.devices)
+    shapes = {
+        "period_s": (made.period_s, (periods,)),
+        "p_kw": (made.p_kw, (periods, devices)),
+        "q_kvar": (made.q_kvar, (periods, devices)),
+        "stored_kwh": (made.stored_kwh, (periods + 1, devices)),
+        "import_kw": (made.import_kw, (periods,)),
+        "import_kvar": (made.import_kvar, (periods,)),
+        "losses_kw": (made.losses_kw, (periods,)),
+        "voltage_pu": (made.voltage_pu, (periods, len(plan.nodes))),
+        "price_per_kwh": (plan.price_per_kwh, (periods,)),
+    }
+    for name, (values, shape) in shapes.items():
+        if values.shape != shape or not np.isfinite(values).all():
+            raise RecordError(f"{path}: {name} has shape {values.shape} or is not finite; expected {shape}")
+    if not periods or len(plan.kinds) != devices or not (made.period_s > 0).all():
+        raise RecordError(f"{path}: periods, devices and kinds do not belong to each other")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import importlib
 import io
 import json
 import pickle
+import pickletools
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -42,8 +43,18 @@ PLAIN = {
 OWN = ("cosim.model.", "cosim.twin.", "cosim.opf.", "cosim.devices.", "cosim.sensing.", "cosim.control.")
 
 
-UNREADABLE = (pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError, EOFError)
+UNREADABLE = (
+    pickle.UnpicklingError, ImportError, AttributeError, TypeError, ValueError, EOFError, KeyError,
+    IndexError, OverflowError, MemoryError, RecursionError,
+)  # fmt: skip
 """What reading bytes that are no state can raise."""
+
+
+MEMO = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET", "LONG_BINGET"})
+STRANGE_OPERATIONS = frozenset(
+    {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ", "INT", "LONG"}
+)
+"""Operations that protocol 5 does not write."""
 
 
 class Checkpoints:
@@ -72,8 +83,11 @@ class Checkpoints:
 
     def keep(self, step: int, state: Any) -> None:
         """Write the state after a step; the oldest files go."""
+        self.keep_bytes(step, pickle.dumps(state, protocol=5))
+
+    def keep_bytes(self, step: int, body: bytes) -> None:
+        """Write a state that is a pickle already."""
         self._folder.mkdir(exist_ok=True)
-        body = pickle.dumps(state, protocol=5)
         head = {"step": step, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         path = self._path(step)
         side = path.with_suffix(".writing")
@@ -101,6 +115,7 @@ class Checkpoints:
         if body is None:
             raise RecordError(f"{path} is missing or damaged; resume from another step")
         try:
+            _must_be_modest(body)
             return _Reader(io.BytesIO(body)).load()
         except UNREADABLE as error:
             raise RecordError(f"{path} holds no state of a controller: {error}") from error
@@ -126,6 +141,19 @@ class Checkpoints:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return body if whole else None
+
+
+def _must_be_modest(body: bytes) -> None:
+    """Refuse a pickle that asks for much more memory than it is long.
+
+    Raises:
+        pickle.UnpicklingError: it does.
+    """
+    for operations, (operation, argument, _) in enumerate(pickletools.genops(body), start=1):
+        if operation.name in MEMO and isinstance(argument, int) and argument > 2 * operations + 1000:
+            raise pickle.UnpicklingError(f"{operation.name} {argument} after {operations} operations")
+        if operation.name in STRANGE_OPERATIONS:
+            raise pickle.UnpicklingError(f"{operation.name} is no part of a state")
 
 
 class _Reader(pickle.Unpickler):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,11 @@ from cosim.model.site import Site
 from cosim.twin.feeder_twin import FeederTwin
 from cosim.twin.twin_model import TwinModel
 
+UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+    RecursionError, NotImplementedError, cattrs.BaseValidationError,
+)  # fmt: skip
+"""What reading a text that is none can raise."""
 STRUCTURE = "structure"
 """Name of the array that holds the JSON."""
 
@@ -89,7 +96,7 @@ def text_to_knowledge(text: str, site: Site) -> Knowledge:
             arrays = {name: file[name] for name in file.files}
         structure = arrays.pop(STRUCTURE).tobytes().decode()
         sent: _Sent = _converter(arrays).loads(structure, _Sent)
-    except (ValueError, KeyError, OSError, cattrs.BaseValidationError) as error:
+    except UNREADABLE as error:
         raise ContractError(f"feeder/knowledge cannot be read: {error}") from error
     return Knowledge(site, sent.twin, sent.truth)
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
 from cosim.errors import ScenarioError
+from cosim.run.bounded import MOST_JSON_BYTES, Unreadable, bounded_text, json_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step, write_text
 from cosim.run.scenario import Scenario
@@ -200,11 +201,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ScenarioError(str(path), [f"cannot be read: {error}"]) from error
-    if not isinstance(manifest, dict) or "study" not in manifest:
+        manifest = json_of(bounded_text(path, MOST_JSON_BYTES))
+    except Unreadable as error:
+        raise ScenarioError(str(path), [str(error)]) from error
+    if not isinstance(manifest, dict) or not _tells_its_study(manifest):
         raise ScenarioError(
             str(path), ["does not tell the study: an earlier release wrote it; run the scenario itself"]
         )
     return manifest
+
+
+def _tells_its_study(manifest: dict[str, Any]) -> bool:
+    """Whether what is needed to find the study again is there, and of the right form."""
+    sha256, study, versions = (manifest.get(key) for key in ("sha256", "study", "versions"))
+    if not (isinstance(sha256, dict) and isinstance(study, dict) and isinstance(versions, dict)):
+        return False
+    tables = [sha256.get(part) for part in ("feeder_files", "inputs", "code")]
+    texts = [sha256.get("scenario"), study.get("folder"), study.get("master"), manifest.get("status")]
+    return (
+        all(isinstance(table, dict) for table in tables)
+        and all(isinstance(text, str) and "\0" not in text for text in texts)
+        and all(
+            isinstance(digest, str) and "\0" not in name
+            for table in tables
+            for name, digest in cast("dict[str, Any]", table).items()
+        )
+    )

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cattrs
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -33,11 +33,12 @@ import pyarrow.parquet as pq
 from cosim.devices.pv import PV
 from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
-from cosim.errors import RecordError
+from cosim.errors import CosimError, RecordError
 from cosim.model.arrays import FloatArray
 from cosim.model.network_device import positions_of
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
+from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, Unreadable, bounded_text, json_of
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
@@ -377,7 +378,9 @@ def _parts(folder: Path, columns: list[str] | None = None) -> list[pa.Table]:
         except (OSError, pa.ArrowException) as error:
             log.warning("%s is damaged and left out: %s", path, error)
             continue
-        if len(part):
+        if "step" not in part.column_names:
+            log.warning("%s has no column 'step' and is left out", path)
+        elif len(part):
             found.append(part)
     return found
 
@@ -447,8 +450,19 @@ def read_record(folder: Path) -> Record:
     parts = _parts(folder)
     if not parts or not site_path.is_file():
         raise RecordError(f"{folder} holds no finished step")
-    table = pa.concat_tables(parts)
-    steps = _to_pandas(table).drop_duplicates("step").sort_values("step").reset_index(drop=True)
-    site = json_converter().loads(site_path.read_text(encoding="utf-8"), Site)
-    manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    try:
+        steps = _to_pandas(pa.concat_tables(parts)).drop_duplicates("step")
+        steps = steps.sort_values("step").reset_index(drop=True)
+    except (*STRANGE, pa.ArrowException) as error:
+        raise RecordError(f"the steps of {folder} do not belong together: {str(error)[:200]}") from error
+    try:
+        site = json_converter().loads(bounded_text(site_path, MOST_JSON_BYTES), Site)
+    except (Unreadable, *STRANGE, cattrs.BaseValidationError, CosimError) as error:
+        raise RecordError(f"{site_path} holds no site: {str(error)[:200]}") from error
+    try:
+        manifest = json_of(bounded_text(manifest_path, MOST_JSON_BYTES))
+    except Unreadable as error:
+        raise RecordError(f"{manifest_path} {error}") from error
+    if not isinstance(manifest, dict):
+        raise RecordError(f"{manifest_path} holds no mapping")
     return Record(folder, manifest, site, steps)

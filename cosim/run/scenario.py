@@ -29,6 +29,8 @@ from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
+MOST_STEPS, MOST_SECONDS = 4_000_000, 31_622_400
+"""A century of quarters of an hour; a year."""
 PluginOptions = dict[str, Any]
 """Read by the model that the plug-in declares, see :mod:`cosim.plugins`."""
 
@@ -85,8 +87,8 @@ class TimeConfig(Config):
     """The steps of the run."""
 
     start: AwareDatetime = Field(description="aware timestamp, e.g. 2024-06-21T00:00:00-07:00")
-    step_s: PositiveInt = Field(900, description="length of a step")
-    steps: PositiveInt = Field(96, description="number of steps")
+    step_s: Annotated[int, Field(gt=0, le=MOST_SECONDS)] = Field(900, description="length of a step")
+    steps: Annotated[int, Field(gt=0, le=MOST_STEPS)] = Field(96, description="number of steps")
 
 
 class ColumnConfig(Config):
@@ -193,7 +195,7 @@ class TwinConfig(Config):
     impedance_error: NonNegativeFloat = Field(
         0.0, description="standard deviation of each line's impedance, as a part of it"
     )
-    seed: int = Field(0, description="of those errors")
+    seed: NonNegativeInt = Field(0, description="of those errors")
     stale_taps: bool = Field(False, description="believe in the taps and capacitors measured first")
     frozen_controls: bool = Field(
         False, description="do not expect regulators and capacitors to react to the plan"
@@ -274,7 +276,7 @@ class ControlConfig(Config):
     on_planner_error: Literal["fall_back", "stop"] = Field(
         "fall_back", description="what an exception of the planner does; it is logged and counted"
     )
-    horizon_s: PositiveInt = 21_600
+    horizon_s: Annotated[int, Field(gt=0, le=MOST_SECONDS)] = 21_600
     interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
     tail: TailConfig | None = None

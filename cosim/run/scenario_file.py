@@ -12,7 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
+from cosim.run.bounded import MOST_SCENARIO_BYTES, STRANGE, Unreadable, bounded_text, yaml_of
 from cosim.run.scenario import Scenario
+
+MOST_PROBLEMS, LONGEST_VALUE = 50, 80
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -22,28 +25,29 @@ def load_scenario(path: Path) -> Scenario:
         ScenarioError: everything that is wrong, each with its place and a suggestion.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    try:
-        data = yaml.safe_load(text)
-        tree = yaml.compose(text)
-    except yaml.YAMLError as error:
-        raise ScenarioError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+        data, tree = yaml_of(bounded_text(path, MOST_SCENARIO_BYTES))
+    except Unreadable as error:
+        raise ScenarioError(str(path), [str(error)]) from error
     if not isinstance(data, dict):
         raise ScenarioError(str(path), ["is empty or no mapping; see 'cosim schema' for its keys"])
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
-        problems = [text for item in error.errors() for text in _sentences(dict(item), tree)]
+        items = error.errors()
+        problems = [text for item in items[:MOST_PROBLEMS] for text in _sentences(dict(item), tree)]
+        if len(items) > MOST_PROBLEMS:
+            problems.append(f"and {len(items) - MOST_PROBLEMS} more; mend these first")
         raise ScenarioError(str(path), problems) from None
+    except STRANGE as error:
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ScenarioError(str(path), [f"holds a value that cannot be read: {why}"]) from error
 
 
 def line_of(path: Path, place: tuple[str | int, ...]) -> str:
     """``line N, `` for a key of a scenario file, or nothing if the key is not written there."""
     try:
-        return _line(yaml.compose(path.read_text(encoding="utf-8")), place)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return _line(yaml_of(bounded_text(path, MOST_SCENARIO_BYTES))[1], place)
+    except Unreadable:
         return ""
 
 
@@ -72,8 +76,17 @@ def message_of(item: dict[str, Any]) -> str:
     if item["type"] == "missing":
         return "is missing"
     if item["loc"] and "input" in item and not isinstance(item["input"], dict | list):
-        return f"{item['input']!r}: {message[0].lower()}{message[1:]}"
+        return f"{_short(item['input'])}: {message[0].lower()}{message[1:]}"
     return message
+
+
+def _short(value: object) -> str:
+    """A value as it was written, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with thousands of digits
+        return "a very long number"
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} ..."
 
 
 def _line(tree: yaml.Node | None, place: tuple[str | int, ...]) -> str:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
+from cosim.run.bounded import MOST_SERIES_BYTES, STRANGE, Unreadable, must_be_bounded
 from cosim.run.scenario import Resample
 
 TIME_COLUMN = "time"
+FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -21,12 +24,19 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         SeriesError: the file cannot be read, times are naive, unsorted, double or have gaps.
     """
-    if not path.is_file():
+    if not path.exists():
         raise SeriesError(f"{path} does not exist")
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (ValueError, OSError) as error:  # the readers' own errors are ValueErrors
-        raise SeriesError(f"{path} cannot be read: {error}") from error
+        must_be_bounded(path, MOST_SERIES_BYTES)
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
+    except Unreadable as error:
+        raise SeriesError(f"{path} {error}") from error
+    except (*STRANGE, OSError, pa.ArrowException) as error:
+        raise SeriesError(f"{path} cannot be read: {str(error)[:300]}") from error
+    table.columns = [str(column) for column in table.columns]
+    if table.columns.has_duplicates:
+        double = sorted(table.columns[table.columns.duplicated()])
+        raise SeriesError(f"{path} has two columns {double[0]!r}")
     if TIME_COLUMN not in table.columns:
         raise SeriesError(f"{path} has no column {TIME_COLUMN!r}; it has {', '.join(table.columns)}")
     table.index = _times(path, table[TIME_COLUMN])
@@ -38,15 +48,21 @@ def read_table(path: Path) -> pd.DataFrame:
 def _times(path: Path, column: pd.Series) -> pd.DatetimeIndex:
     try:
         stamps = [datetime.fromisoformat(str(value)) for value in column]
-    except ValueError as error:
-        raise SeriesError(f"{path}: {error}; write times as 2024-06-21T00:15:00+02:00") from error
+        index = pd.DatetimeIndex(pd.to_datetime([s for s in stamps if s.tzinfo is not None], utc=True))
+    except STRANGE as error:
+        raise SeriesError(
+            f"{path}: {str(error)[:200]}; write times as 2024-06-21T00:15:00+02:00"
+        ) from error
     naive = [row for row, stamp in enumerate(stamps) if stamp.tzinfo is None]
     if naive:
         raise SeriesError(
             f"{path} row {naive[0] + 2}: time {column.iloc[naive[0]]} has no UTC offset; "
             "write it as 2024-06-21T00:15:00+02:00"
         )
-    return pd.DatetimeIndex(pd.to_datetime(stamps, utc=True))
+    strange = [s for s in stamps if not FIRST_YEAR <= s.year <= LAST_YEAR]
+    if strange:
+        raise SeriesError(f"{path}: {strange[0].isoformat()} is not between {FIRST_YEAR} and {LAST_YEAR}")
+    return index
 
 
 def _check_index(path: Path, index: pd.Index) -> None:

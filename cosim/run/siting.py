@@ -143,7 +143,9 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
     try:
         wanted = tuple(int(part) for part in suffix.split(".")) if suffix else tuple(present)
     except ValueError:
-        return f"{text!r} is not a bus with phases such as {bus}.{present[0]}"
+        wanted = ()
+    if not wanted or len(set(wanted)) != len(wanted):
+        return f"{text!r} is not a bus with phases, each once, such as {bus}.{present[0]}"
     missing = [phase for phase in wanted if phase not in present]
     if missing:
         here = ", ".join(f"{bus}.{phase}" for phase in present)
