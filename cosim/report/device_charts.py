@@ -196,5 +196,8 @@ def device_positions(record: Record, baseline: Record | None) -> Any | None:
                     record, values[:, i], name, colour=colour, dash=dash, width=width, legend=row == 1
                 )
                 figure.add_trace(trace, row=row, col=1)
-            figure.update_yaxes(title_text=f"{device.name}<br>(position)", tickformat="d", row=row, col=1)
+            span = device.highest - device.lowest
+            ticks = {"tick0": 0, "dtick": max(1, -(-span // 4))}
+            title = f"{device.name}<br>(position)"
+            figure.update_yaxes(title_text=title, tickformat="d", row=row, col=1, **ticks)
     return time_axis(figure, record)
