@@ -20,7 +20,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from cosim.commands import feeders, plans, studies
-from cosim.commands.console import FAILED, FINE, INVALID, bar, err, out
+from cosim.commands.console import FAILED, FINE, INVALID, TrustOption, bar, err, out
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
 from cosim.plugins import UnknownPlugin
@@ -90,6 +90,7 @@ def run(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
     baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
+    trust: TrustOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
 ) -> None:
     """Run a scenario in closed loop and write its record and report.
@@ -101,7 +102,7 @@ def run(
     - `cosim run runs/monday` repeats a run, if the files it was made of are unchanged
     """
     _log(verbose=verbose)
-    study = replace(_study_to_run(scenario, steps, master), port=port)
+    study = replace(_study_to_run(scenario, steps, master), port=port, trusted=trust)
     if not baseline:
         study = study.without_baseline()
     # Everything that can be found wrong is found before anything is written.
@@ -118,6 +119,7 @@ def run(
 @app.command("resume")
 def resume_run(
     folder: Annotated[Path, typer.Argument(help="folder of a run that was cut short", metavar="RUN")],
+    trust: TrustOption = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
 ) -> None:
     """Carry on a run that was interrupted, killed or failed; the record is that of one run without a break.
@@ -128,7 +130,7 @@ def resume_run(
     _log(verbose=verbose)
     if not is_record(folder):
         raise ScenarioError(str(folder), ["has no manifest.json: it is no run; see cosim run --help"])
-    study = open_recorded(folder)
+    study = replace(open_recorded(folder), trusted=trust)
     if read_manifest(folder)["status"] == "complete":
         out.print(f"{escape(str(folder))} is complete; there is nothing to carry on")
     else:
@@ -152,14 +154,14 @@ def _is_complete(folder: Path) -> bool:
 
 
 @app.command()
-def check(scenario: ScenarioArgument, master: MasterOption = None) -> None:
+def check(scenario: ScenarioArgument, master: MasterOption = None, trust: TrustOption = False) -> None:
     """Check a scenario without running it: all mistakes at once, each with its line.
 
     The feeder is compiled, the devices are placed, the series are read and the plan is compiled.
     """
     _log(verbose=False)
     path = find_scenario(scenario)
-    study = open_study(path, master=master)
+    study = replace(open_study(path, master=master), trusted=trust)
     with _checked(study) as assembly:
         site = assembly.site
     out.print(

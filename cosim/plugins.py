@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -171,19 +172,20 @@ def kind(group: Group) -> str:
     return group.removeprefix("cosim.").removesuffix("s")
 
 
-def load(group: Group, name: str, beside: Path | None = None) -> Any:
+def load(group: Group, name: str, beside: Path | None = None, *, trusted: bool = False) -> Any:
     """The object a plug-in name stands for.
 
     Args:
         group: what kind of plug-in.
         name: of an entry point, or ``module:Class``.
         beside: folder in which a module may lie that is not installed.
+        trusted: whether a module of that folder may be executed.
 
     Raises:
         UnknownPlugin: not installed, or it cannot be imported.
     """
     if ":" in name:
-        return _imported(group, name, beside)
+        return _imported(group, name, beside, trusted=trusted)
     for point in entry_points(group=group):
         if point.name == name:
             return point.load()
@@ -196,13 +198,29 @@ def load(group: Group, name: str, beside: Path | None = None) -> Any:
     )
 
 
-def _imported(group: Group, name: str, beside: Path | None) -> Any:
+def _imported(group: Group, name: str, beside: Path | None, *, trusted: bool) -> Any:
     module, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), attribute)):
         raise UnknownPlugin(f"{kind(group)} {name!r} is no module:Class, e.g. my_module:MyClass")
-    if beside is not None and str(beside.resolve()) not in sys.path:
-        sys.path.append(str(beside.resolve()))
+    if beside is not None and str(beside.resolve()) not in sys.path and not _is_importable(module):
+        first = module.partition(".")[0]
+        there = [path for path in (beside / first, beside / f"{first}.py") if path.exists()]
+        if there and not trusted:
+            raise UnknownPlugin(
+                f"{kind(group)} {name!r} lies beside the scenario ({there[0]}) and is not installed: it "
+                "would be executed. Read it, then add --trust"
+            )
+        if there:
+            sys.path.append(str(beside.resolve()))
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UnknownPlugin(f"{kind(group)} {name!r} cannot be imported: {error}") from error
+
+
+def _is_importable(module: str) -> bool:
+    """Whether a module can be found without a folder of a scenario; nothing of it is executed."""
+    try:
+        return importlib.util.find_spec(module.partition(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,6 +18,12 @@ from rich.progress import (
 FINE, FAILED, INVALID = 0, 1, 2
 out = Console()
 err = Console(stderr=True)
+
+
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="execute modules that lie beside the scenario: read them before"),
+]
 
 
 def bar(what: str) -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim import plugins
-from cosim.commands.console import FAILED, err, out
+from cosim.commands.console import FAILED, TrustOption, err, out
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day, read_plan
 from cosim.experiments.replay import Replay, replay
 from cosim.model.state import NoPlan
@@ -32,6 +33,7 @@ def plan(
     file: Annotated[Path, typer.Option("--out", help="where the plan goes, JSON")] = Path("plan.json"),
     planner: PlannerOption = None,
     master: Annotated[Path | None, typer.Option(help="another OpenDSS master")] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Plan the first horizon of a scenario once, without acting on it.
 
@@ -39,7 +41,7 @@ def plan(
     - `cosim plan ieee123_1ph --planner branch_flow_nl --out plan.json`
     - then `cosim replay plan.json`
     """
-    study = open_study(find_scenario(scenario), master=master)
+    study = replace(open_study(find_scenario(scenario), master=master), trusted=trust)
     if planner is not None:
         study = study.with_planner(study.scenario.control.planner.of_type(planner))
     made = plan_day(study)

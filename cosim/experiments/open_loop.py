@@ -216,4 +216,5 @@ def study_of(plan: OpenLoopPlan) -> Study:
     study = Study.from_json(plan.study)
     steps = int(plan.plan.period_s.sum()) // study.grid.step_s
     time = study.scenario.time.model_copy(update={"steps": steps})
-    return replace(study, scenario=study.scenario.model_copy(update={"time": time}))
+    # A file does not vouch for itself.
+    return replace(study, scenario=study.scenario.model_copy(update={"time": time}), trusted=False)

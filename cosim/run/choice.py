@@ -33,6 +33,7 @@ class Choice:
         seed: of the scenario.
         file: the scenario.
         folder: in which the module may lie.
+        trusted: whether it may be executed there.
     """
 
     group: Group
@@ -43,6 +44,7 @@ class Choice:
     seed: int
     file: Path
     folder: Path
+    trusted: bool
 
     @cached_property
     def plugin(self) -> Any:
@@ -51,7 +53,7 @@ class Choice:
         Raises:
             UnknownPlugin: there is none of this name.
         """
-        return plugins.load(self.group, self.name, self.folder)
+        return plugins.load(self.group, self.name, self.folder, trusted=self.trusted)
 
     @property
     def module(self) -> str | None:
@@ -172,6 +174,7 @@ def controller_of(study: Study) -> Choice:
         seed=control.seed,
         file=study.path,
         folder=study.folder,
+        trusted=study.trusted,
     )
 
 
@@ -187,6 +190,7 @@ def planner_of(study: Study) -> Choice:
         seed=control.seed,
         file=study.path,
         folder=study.folder,
+        trusted=study.trusted,
     )
 
 
@@ -202,4 +206,5 @@ def forecaster_of(study: Study) -> Choice:
         seed=control.seed,
         file=study.path,
         folder=study.folder,
+        trusted=study.trusted,
     )

@@ -128,6 +128,7 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "title": scenario.title,
             "feeder": scenario.feeder.model or study.master.name,
             "over": over,
+            "trusted": study.trusted,
             "controller": scenario.control.type,
             "planner": planner,
             "study": {

@@ -29,6 +29,7 @@ class Study:
         home: where relative paths start, if not beside the scenario file.
         resumes_at: of a run that was cut short: the first step that the controller decides anew; None for
             a run that begins.
+        trusted: whether modules beside the scenario may be executed.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Study:
     port: int | None = None
     home: Path | None = None
     resumes_at: int | None = None
+    trusted: bool = False
 
     @property
     def folder(self) -> Path:
@@ -79,6 +81,7 @@ class Study:
                 "master": str(self.master),
                 "scenario": self.scenario.model_dump(mode="json", by_alias=True),
                 "resumes_at": self.resumes_at,
+                "trusted": self.trusted,
             }
         )
 
@@ -88,7 +91,8 @@ class Study:
         data = json.loads(text)
         scenario = Scenario.model_validate(data["scenario"])
         path, master, home = (Path(data[name]) for name in ("path", "master", "home"))
-        return cls(path, scenario, master, home=home, resumes_at=data.get("resumes_at"))
+        resumes_at, trusted = data.get("resumes_at"), bool(data.get("trusted", False))
+        return cls(path, scenario, master, home=home, resumes_at=resumes_at, trusted=trusted)
 
     @property
     def commanded(self) -> bool:
@@ -110,7 +114,8 @@ class Study:
 
     def _controller(self) -> Declaration:
         """What the controller declares about itself."""
-        found = plugins.load("cosim.controllers", self.scenario.control.type, self.folder)
+        name = self.scenario.control.type
+        found = plugins.load("cosim.controllers", name, self.folder, trusted=self.trusted)
         return plugins.declared(found)
 
     @property

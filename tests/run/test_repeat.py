@@ -133,6 +133,7 @@ def test_a_controller_that_was_edited_is_named(scenario_file, tmp_path):
     module = tmp_path / "edited_controller.py"
     module.write_text("from cosim.control.idle import IdleController\nclass Mine(IdleController): pass\n")
     study = open_study(scenario_file(control={"type": "edited_controller:Mine"}), steps=1)
+    study = replace(study, trusted=True)
     run(study, tmp_path / "first")
     assert open_recorded(tmp_path / "first").folder == tmp_path
     module.write_text("class Mine: pass\n")
