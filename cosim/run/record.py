@@ -375,10 +375,11 @@ def _parts(folder: Path, columns: list[str] | None = None) -> list[pa.Table]:
     for path in sorted((folder / "steps").glob("*.parquet")):
         try:
             part = pq.read_table(path, columns=columns)
-        except (OSError, pa.ArrowException) as error:
+            names = part.column_names
+        except (OSError, ValueError, pa.ArrowException) as error:
             log.warning("%s is damaged and left out: %s", path, error)
             continue
-        if "step" not in part.column_names:
+        if "step" not in names:
             log.warning("%s has no column 'step' and is left out", path)
         elif len(part):
             found.append(part)
