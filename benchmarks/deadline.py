@@ -1,4 +1,4 @@
-"""A planner that is slowed to three times its deadline: is every step decided, and what does the feeder see?
+"""A planner at three times its deadline: is every step decided, and what does the feeder see?
 
     python -m benchmarks.deadline [--scenario ieee123] [--steps 96] [--deadline 0.2] [--out FILE]
 
