@@ -17,6 +17,8 @@ from typing import Any
 
 PIPE = "COSIM_EVENTS"
 """Environment variable with the number of the pipe; without it events are printed."""
+KEY = "COSIM_KEY"
+"""Environment variable with the key of the broker."""
 POLL_S = 0.1
 CHUNK = 65_536
 LONGEST = 1_000_000

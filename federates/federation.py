@@ -55,9 +55,11 @@ class Federation:
         events: what they said, with the sender.
         logs: open log files.
         study: whose federates they are.
+        key: of the broker.
     """
 
     study: Study
+    key: str
 
     children: dict[str, Child] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)

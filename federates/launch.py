@@ -25,7 +25,7 @@ from cosim.run.execute import Progress
 from cosim.run.scenario import FederateConfig
 from cosim.run.signals import POLITE, Interrupted
 from cosim.run.study import Study
-from federates.events import PIPE, Listener
+from federates.events import KEY, PIPE, Listener
 from federates.federation import Child, Federation
 from federates.session import Address
 from federates.watch import GRACE_S, POLL_S, watch_federation
@@ -50,7 +50,7 @@ def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly 
     if opened is not None:
         opened.__exit__()
     address = Address(CORE, _port(study), uuid.uuid4().hex)
-    federation = Federation(study)
+    federation = Federation(study, address.key)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
     (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
@@ -176,7 +176,7 @@ def _own(role: str, address: Address, *options: str) -> list[str]:
     return [
         # -P: a module of the working directory must not stand for one of ours.
         sys.executable, "-P", "-m", "federates", role,
-        "--port", str(address.port), "--key", address.key, "--core", address.core,
+        "--port", str(address.port), "--core", address.core,
         "--parent", str(os.getpid()), *options,
     ]  # fmt: skip
 
@@ -193,7 +193,8 @@ def _start(federation: Federation, name: str, role: str, command: list[str], fol
             stderr=log,
             text=True,
             pass_fds=(writes,),
-            env={**os.environ, PIPE: str(writes)},
+            # The key is not among the arguments, which every user of the machine can read.
+            env={**os.environ, PIPE: str(writes), KEY: federation.key},
             # Ctrl-C goes to the launcher alone, which ends the others in order.
             start_new_session=True,
         )

@@ -105,6 +105,7 @@ class ControlMetrics:
         highest_slack_pu: largest voltage violation that a plan itself expected.
         inexact_plans: plans that ended early: their status is neither ``optimal`` nor ``settled``.
         lead_errors: plan against outcome, by lead time.
+        fallback_cause: the commonest reason of decisions that did not come from the plan that was due.
     """
 
     decisions: dict[str, int]
@@ -122,6 +123,7 @@ class ControlMetrics:
     highest_slack_pu: float | None
     inexact_plans: int
     lead_errors: tuple[LeadError, ...]
+    fallback_cause: str = ""
 
     @property
     def fallback_decisions(self) -> int:
@@ -352,7 +354,16 @@ def control_metrics(record: Record) -> ControlMetrics | None:
         highest_slack_pu=_highest(plans["plan_slack_pu"]),
         inexact_plans=int((~plans["plan_status"].isin(ENDED_BY_THEMSELVES)).sum()),
         lead_errors=lead_errors(record),
+        fallback_cause=_fallback_cause(steps),
     )
+
+
+def _fallback_cause(steps: pd.DataFrame) -> str:
+    """The commonest reason of decisions that did not come from the plan that was due."""
+    if "reason" not in steps:
+        return ""
+    causes = steps.loc[steps["source"] != "PLAN", "reason"].str.partition(";")[0]
+    return "" if causes.empty else str(causes.value_counts().index[0])
 
 
 def _percentile(values: FloatArray, percent: float) -> float | None:

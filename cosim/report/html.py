@@ -10,7 +10,14 @@ from typing import Any
 
 from cosim.devices.registry import counted
 from cosim.errors import RecordError
-from cosim.experiments.metrics import Report, cut_setpoints, measure_report, metrics_to_dict, same_steps
+from cosim.experiments.metrics import (
+    ControlMetrics,
+    Report,
+    cut_setpoints,
+    measure_report,
+    metrics_to_dict,
+    same_steps,
+)
 from cosim.report import device_charts, figures
 from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
@@ -111,15 +118,23 @@ def _remarks(report: Report) -> tuple[str, ...]:
     ]
     if control is not None:
         found += [
-            (control.fallback_decisions, "decisions that did not come from the plan due"),
+            (control.fallback_decisions, f"decisions that did not come from the plan due{_cause(control)}"),
             (control.safe_state_steps, "steps in the safe state"),
             (control.setpoints_cut, f"set-points cut, {control.not_delivered_kwh:.2f} kWh not delivered"),
             (control.inexact_plans, "plans that ended before their solver was done"),
         ]
     remarks = [f"{count} {text}" for count, text in found if count]
+    ratio = None if control is None else control.computational_time_ratio
+    if ratio is not None and ratio > 1.0:
+        remarks.append(f"Decisions take {ratio:.1f} times the length of a step: too slow for real time")
     if report.baseline is None and report.baseline_note != "no baseline was run":
         remarks.append(report.baseline_note)
     return tuple(remarks)
+
+
+def _cause(control: ControlMetrics) -> str:
+    """Why, as far as one reason stands for most."""
+    return f", mostly because {control.fallback_cause}" if control.fallback_cause else ""
 
 
 def _header(report: Report, record: Record) -> str:

@@ -91,6 +91,7 @@ def test_a_killed_process_ends_the_run(scenario_file, tmp_path, victim):
     wait_for_step(out, 3)
     members = federates_of(process)
     assert set(members) == {"broker", "feeder", "controller", "recorder"}
+    assert not any("--key" in member.cmdline() for member in members.values()), "every user could read it"
     members[victim].send_signal(signal.SIGKILL)
     code, output, seconds = finish(process)
     assert code == 1

@@ -446,6 +446,17 @@ def test_a_run_with_something_to_explain_is_amber(row):
     assert banner(measure_report(record, None, baseline_note="no baseline was run")).colour == "amber"
 
 
+def test_the_head_says_why_decisions_fell_back_and_whether_they_are_too_slow():
+    fell = [step(i, source="EARLIER_PLAN", reason="the planner failed; following another") for i in (1, 2)]
+    record = record_of([step(0, planned=PLANS[0]), *fell, step(3, source="FALLBACK", reason="no weather")])
+    head = banner(measure_report(record, None, baseline_note="no baseline was run"))
+    because = "3 decisions that did not come from the plan due, mostly because the planner failed"
+    assert because in head.details
+    report = measure_report(record, None, baseline_note="no baseline was run")
+    slow = replace(report, control=replace(report.control, computational_time_ratio=9.6))
+    assert "Decisions take 9.6 times the length of a step: too slow for real time" in banner(slow).details
+
+
 def test_events_and_cuts_are_listed(tmp_path):
     rows = [step(0, planned=PLANS[0]), step(1, source="FALLBACK", reason="no <plan>"), cut_step()]
     rows[2]["events"] = ["2 nodes lost their voltage, e.g. b.1"]
