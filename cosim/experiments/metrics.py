@@ -7,6 +7,7 @@ taken from the manifest and compared without any tolerance: a node at 1.0500001 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -362,8 +363,9 @@ def _fallback_cause(steps: pd.DataFrame) -> str:
     """The commonest reason of decisions that did not come from the plan that was due."""
     if "reason" not in steps:
         return ""
-    causes = steps.loc[steps["source"] != "PLAN", "reason"].str.partition(";")[0]
-    return "" if causes.empty else str(causes.value_counts().index[0])
+    reasons = steps.loc[steps["source"] != "PLAN", "reason"]
+    causes = Counter(str(reason).partition(";")[0] for reason in reasons)
+    return causes.most_common(1)[0][0] if causes else ""
 
 
 def _percentile(values: FloatArray, percent: float) -> float | None:
