@@ -11,7 +11,7 @@ import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Forecaster, Planner, Resumable
+from cosim.model.roles import Forecaster, Planner, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, NoPlan, Plan, Setpoints, Source
 from cosim.model.timegrid import Horizon
@@ -63,7 +63,7 @@ class RecedingHorizonController:
     @property
     def resumable(self) -> bool:
         """Whether forecaster and planner can both be carried on."""
-        return isinstance(self._forecaster, Resumable) and isinstance(self._planner, Resumable)
+        return is_resumable(self._forecaster) and is_resumable(self._planner)
 
     def state(self) -> tuple[Any, Any, Plan | None]:
         """See :class:`cosim.model.roles.Resumable`."""

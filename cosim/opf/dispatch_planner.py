@@ -78,6 +78,7 @@ class DispatchPlanner:
         program = Program.of((self._energy, self._sources, self._network, self._import))
         self.problem = DispatchProblem(program, solver=options.solver, seconds=options.solver_seconds)
         self._earlier: Plan | None = None
+        self._first: tuple[Measurement, Forecast] | None = None
         self._gap: FloatArray | None = None
 
     @property
@@ -85,8 +86,29 @@ class DispatchPlanner:
         """Of the affine part of the compiled program."""
         return self.problem.size
 
+    @property
+    def resumable(self) -> bool:
+        """Whether later plans depend on the first program and the last plan alone.
+
+        Clarabel keeps the scaling of the first program and starts every solve anew; other solvers start
+        from the answer before.
+        """
+        return self.problem.solver == "clarabel"
+
+    def state(self) -> tuple[tuple[Measurement, Forecast] | None, Plan | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._first, self._earlier
+
+    def restore(self, state: tuple[tuple[Measurement, Forecast] | None, Plan | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`: the first program is solved again."""
+        first, earlier = state
+        if first is not None:
+            self.plan(*first)
+        self._earlier = earlier
+
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
+        self._first = self._first or (measurement, forecast)
         started = time.perf_counter()
         base_kw = self._network.update(measurement, forecast)
         energy, sources = self._devices.bounds(

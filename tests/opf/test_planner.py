@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from cosim.devices.pv import PvRating
+from cosim.devices.storage import StorageRating
 from cosim.errors import SolverMissing
+from cosim.experiments.open_loop import open_day
 from cosim.model.forecast import Forecast
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
@@ -18,6 +20,8 @@ from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.opf.planners import lindistflow
 from cosim.opf.problem import DispatchProblem
 from cosim.opf.program import Program, Squares
+from cosim.run.policy import make_planner
+from cosim.run.study import open_study
 from tests.conftest import a_feeder, a_storage, shipped_master
 
 HOURS = 6
@@ -245,3 +249,19 @@ def test_the_peak_that_counts_is_the_highest_committed_import(plant):
     paid = replace(measurement, peak_import_kw=float(flat.import_kw.max()) + 60.0)
     free = plan_of(site, paid, limits=NO_LIMITS, objective=objective)
     assert free.import_kw.max() > flat.import_kw.max() + 30
+
+
+@pytest.mark.parametrize("planner", ["tangent", "lindistflow", "copper_plate"])
+def test_stored_energy_measured_outside_its_window_is_no_reason_for_no_plan(scenario_file, planner):
+    study = open_study(scenario_file(control={"horizon_s": 3600, "planner": {"type": planner}}))
+    with open_day(study) as day:
+        battery = day.site.of_type(StorageRating)[0]
+        made = make_planner(study, day.assembly.knowledge)
+        for kwh in (battery.min_kwh - 30.0, battery.max_kwh + 30.0, -5.0, battery.kwh + 50.0):
+            stored = day.measurement.stored_kwh.copy()
+            stored[0] = kwh
+            plan = made.plan(replace(day.measurement, stored_kwh=stored), day.forecast)
+            assert isinstance(plan, Plan), (kwh, plan)
+            # Never farther out than it was measured.
+            steps = np.diff(plan.stored_kwh[:, 0])
+            assert (steps >= -1e-6).all() if kwh < battery.min_kwh else (steps <= 1e-6).all()
