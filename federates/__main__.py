@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,7 @@ def _run(options: argparse.Namespace, address: Address) -> None:
         study = Study.from_json(Path(options.study).read_text(encoding="utf-8"))
     else:
         study = open_study(Path(options.scenario), steps=options.steps)
+    study = replace(study, trusted=study.trusted or options.trust)
     folder = _folder(options)
     if options.role == "feeder":
         from federates.feeder import run_feeder
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
     parser.add_argument("--out", help="folder of the run; default that of --study")
     parser.add_argument("--federates", type=int, default=3, help="broker: how many it waits for")
+    parser.add_argument("--trust", action="store_true", help="execute modules beside the scenario")
     parser.add_argument("--parent", type=int, help="process to die with")
     return parser
 

@@ -47,8 +47,7 @@ def run_feeder(study: Study, address: Address, folder: Path) -> None:
         knowledge = knowledge_to_text(assembly.knowledge)
         session.publish({SITE.name: site_to_text(site), KNOWLEDGE.name: knowledge})
         first = study.resumes_at or 0
-        say({"step": first, "doing": "repeat"})
-        repeat_steps(plant, study, folder)
+        repeat_steps(plant, study, folder, lambda step: say({"step": step, "doing": "repeat"}))
         session.execute()
         for step in range(first, site.grid.steps):
             time_s = float(site.grid.second(step))

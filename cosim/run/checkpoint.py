@@ -31,7 +31,7 @@ FOLDER, KEPT = "checkpoint", 3
 MOST_SHARE = 0.02
 """Of the time of a run that writing states may take."""
 PLAIN = {
-    "builtins": frozenset({"set", "frozenset", "complex", "slice", "range", "bytearray"}),
+    "builtins": frozenset({"set", "frozenset", "complex", "slice", "range"}),
     "collections": frozenset({"OrderedDict", "deque"}),
     "datetime": frozenset({"datetime", "timedelta", "timezone"}),
     "numpy": frozenset({"ndarray", "dtype"}),

@@ -132,7 +132,7 @@ def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable
     over, study = str(manifest["over"]), opened.study
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
-        beginning = beginning_of(folder, opened.controller)
+        beginning = beginning_of(folder, opened.controller, study.grid.steps)
         told(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}

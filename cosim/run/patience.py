@@ -14,6 +14,7 @@ from cosim.errors import ControllerError
 FIRST_S, LEAST_S, TIMES_SLOWEST = 900.0, 60.0, 10.0
 """Limit of the first decision, which may compile kernels and programs; of the others, at least; and as a
 multiple of the slowest so far."""
+AT_ONCE_S = 1e-3
 
 
 class Patience:
@@ -67,10 +68,13 @@ class Patience:
             raise ControllerError(f"{who} did not {what} within {limit_s:g} s; see control.hang_limit_s")
 
         before = signal.signal(signal.SIGALRM, give_up)
-        signal.setitimer(signal.ITIMER_REAL, limit_s)
+        left_s, interval_s = signal.setitimer(signal.ITIMER_REAL, limit_s)
         try:
             yield
         finally:
+            # An alarm of somebody else goes on; one that was due meanwhile comes at once.
+            rest_s = max(left_s - (time.perf_counter() - began), AT_ONCE_S) if left_s else 0.0
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, before)
+            signal.setitimer(signal.ITIMER_REAL, rest_s, interval_s)
         self.took(time.perf_counter() - began)

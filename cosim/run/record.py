@@ -335,7 +335,11 @@ def in_use(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RecordError(f"another run is writing to {folder}; choose another --out") from error
-        yield
+        try:
+            yield
+        finally:
+            if not (folder / "manifest.json").is_file():  # a folder of somebody else keeps nothing of ours
+                (folder / LOCK).unlink(missing_ok=True)
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> None:

@@ -8,13 +8,13 @@ its steps as well, and they must be those on record.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from cosim.devices.registry import by_kind, by_network_kind
-from cosim.errors import RecordError
 from cosim.model.roles import Controller, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints, Source
@@ -56,30 +56,39 @@ class Beginning:
         )
 
 
-def beginning_of(folder: Path, controller: object) -> Beginning:
+def beginning_of(folder: Path, controller: object, total: int) -> Beginning:
     """How far a run came, and from where its controller can go on.
 
     Args:
         folder: of the run.
         controller: made for the study, to see whether it has a state.
+        total: steps of the whole run. The last one is always made again, because a run over HELICS ends
+            with its recorder's word that this step is kept.
 
     Raises:
-        RecordError: a step between the first and the last is missing.
+        RecordError: there are steps, and they cannot be read.
     """
-    try:
-        record = read_record(folder)
-    except RecordError:
+    record = _record_so_far(folder)
+    if record is None:
         return Beginning(0, 0)
     steps = record.steps["step"].to_numpy()
     gap = np.flatnonzero(steps != np.arange(len(steps)))
-    if gap.size:
-        raise RecordError(f"{folder}: step {int(gap[0])} is missing in the record; run the scenario again")
-    last = Checkpoints(folder).latest(len(steps) - 1) if is_resumable(controller) else None
-    return Beginning(len(steps), 0 if last is None else last + 1)
+    # Behind a gap nothing counts; what is there must be the same when it is made again.
+    whole = int(gap[0]) if gap.size else len(steps)
+    last = Checkpoints(folder).latest(min(whole, total - 1) - 1) if is_resumable(controller) else None
+    return Beginning(whole, 0 if last is None else last + 1)
 
 
-def repeat_steps(plant: PlantRole, study: Study, folder: Path) -> None:
+def repeat_steps(
+    plant: PlantRole, study: Study, folder: Path, progress: Callable[[int], None] | None = None
+) -> None:
     """Bring a plant to the step at which a study resumes.
+
+    Args:
+        plant: before step 0.
+        study: knows where it resumes.
+        folder: of the record.
+        progress: told each step that is repeated.
 
     Raises:
         RecordError: the plant gives other results than the record: a file or a package has changed.
@@ -88,6 +97,8 @@ def repeat_steps(plant: PlantRole, study: Study, folder: Path) -> None:
         return
     record = read_record(folder)
     for step in range(study.resumes_at):
+        if progress is not None:
+            progress(step)
         measurement = plant.measure(step)
         decision = recorded_decision(record, plant.site, step)
         made = step_row(StepRecord(measurement, decision, plant.act(decision, step=step)), plant.site)
@@ -125,9 +136,13 @@ def recorded_decision(record: Record, site: Site, step: int) -> Decision:
 
 def earlier_record(study: Study, folder: Path) -> Record | None:
     """The steps on record of a run that is carried on; None for one that begins, or has none."""
-    if study.resumes_at is None:
-        return None
-    try:
-        return read_record(folder)
-    except RecordError:
-        return None
+    return None if study.resumes_at is None else _record_so_far(folder)
+
+
+def _record_so_far(folder: Path) -> Record | None:
+    """The record of a run that was cut short; None where no step was finished.
+
+    Raises:
+        RecordError: there are steps, and they cannot be read.
+    """
+    return read_record(folder) if any((folder / "steps").glob("*.parquet")) else None

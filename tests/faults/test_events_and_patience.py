@@ -88,6 +88,18 @@ def test_a_decision_that_takes_too_long_is_ended_and_named():
     time.sleep(0.3)  # no alarm is left over
 
 
+def test_an_alarm_of_somebody_else_goes_on():
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    left = signal.setitimer(signal.ITIMER_REAL, 50.0)
+    try:
+        with Patience(5.0).waiting("controller", 0):
+            time.sleep(0.05)
+        assert 49.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 50.0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *left)
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
 def test_polite_signals_end_a_run_by_one_way(name):
     with pytest.raises(Interrupted, match=name), polite_signals():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from cosim.errors import RecordError
 from cosim.run.assembly import Assembly
@@ -132,6 +133,42 @@ def test_a_run_over_helics_that_was_killed_goes_on(scenario_file, tmp_path, vict
     assert read_manifest(tmp_path / "run")["status"] == ("running" if victim == "all" else "aborted")
     resumed(tmp_path / "run")
     assert_same_record(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("over", ["local", "helics"])
+def test_a_run_that_was_killed_after_its_last_step_goes_on(scenario_file, tmp_path, over):
+    """The record is whole, but nobody was left to say so."""
+    path = scenario(scenario_file)
+    execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"status": "complete"', '"status": "running"'))
+    whole = whole_run(path, tmp_path / "whole")
+    resumed(tmp_path / "run")
+    assert read_manifest(tmp_path / "run")["status"] == "complete"
+    assert_same_record(tmp_path / "run", whole)
+
+
+def test_steps_behind_a_damaged_one_are_made_again_and_compared(scenario_file, tmp_path):
+    path = scenario(scenario_file)
+    whole = whole_run(path, tmp_path / "whole")
+    run_until(path, tmp_path / "run", 5)
+    steps = tmp_path / "run" / "steps"
+    (old,) = steps.iterdir()
+    table = parquet.read_table(old)
+    old.unlink()
+    parquet.write_table(table.slice(0, 2), steps / "part-0000000.parquet")
+    (steps / "step-0000002.parquet").write_bytes(b"PAR1")
+    parquet.write_table(table.slice(3), steps / "part-0000003.parquet")
+    assert "2 steps are on record" in resumed(tmp_path / "run")
+    assert list(read_record(tmp_path / "run").steps.step) == list(read_record(whole).steps.step)
+
+
+def test_steps_that_cannot_be_read_are_no_reason_to_begin_anew(scenario_file, tmp_path):
+    run_until(scenario(scenario_file), tmp_path / "run", 5)
+    (tmp_path / "run" / "site.json").write_text("{}")
+    with pytest.raises(RecordError, match="holds no site"):
+        resumed(tmp_path / "run")
+    assert len(list((tmp_path / "run" / "steps").iterdir())) == 1
 
 
 def test_a_damaged_state_gives_way_to_an_earlier_one(scenario_file, tmp_path):

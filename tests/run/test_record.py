@@ -63,6 +63,9 @@ def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
     with pytest.raises(RecordError, match=r"is not a run \(no manifest.json\)"):
         prepare_folder(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
+    with pytest.raises(RecordError), in_use(tmp_path):
+        prepare_folder(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_a_run_with_foreign_files_in_its_folder_is_not_overwritten(tmp_path):
