@@ -76,7 +76,10 @@ def apart(master: Path, devices: tuple[Device, ...] = ()) -> Apart:
         result = feeder.commit()
         mine = dict(zip(model.engine.node_names(), model.engine.voltages().copy(), strict=True))
     plain = Engine()
-    plain.compile(master)
+    if model.script.notes:  # the engine alone would write files, or not find them
+        plain.compile(model.script)
+    else:
+        plain.command(f'redirect "{master.resolve()}"')
     plain.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
     plain.solve(controls=True)
     plain.refresh_nodes()

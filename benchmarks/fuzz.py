@@ -2,8 +2,8 @@
 
     python -m benchmarks.fuzz [--count 100000] [--seed 1] [--target NAME ...] [--out FILE]
 
-Targets: scenarios (YAML), series (CSV), plans and sites (JSON), records (a run's folder), messages on the
-wire, states of controllers, events of federates. A mutation changes bytes, swaps or repeats pieces, or puts
+Targets: masters (OpenDSS, up to the engine), scenarios (YAML), series (CSV), plans and sites (JSON),
+records (a run's folder), messages on the wire, states of controllers, events of federates. A mutation changes bytes, swaps or repeats pieces, or puts
 in values that parsers stumble over. Inputs that raise anything but an error of this package, or take over
 10 s, are kept in a folder with their traceback.
 """
@@ -29,6 +29,7 @@ import yaml
 
 from cosim.errors import CosimError
 from cosim.experiments.open_loop import plan_day, read_plan
+from cosim.feeder.script.reader import read_script
 from cosim.model.state import NoPlan
 from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
@@ -123,8 +124,9 @@ def targets(home: Path) -> dict[str, Target]:
     scenarios = [path.read_bytes() for path in sorted(configs.glob("*.yaml"))]
     series = [path.read_bytes()[:4000] for path in sorted((configs / "series").glob("*.csv"))]
     return {
-        "scenarios": Target(scenarios, lambda data: load_scenario(_put(home / "s.yaml", data)), 0.3),
-        "series": Target(series, lambda data: _series(_put(home / "s.csv", data)), 0.3),
+        "masters": Target(_masters(), lambda data: read_script(_put(home / "m.dss", data)), 0.15),
+        "scenarios": Target(scenarios, lambda data: load_scenario(_put(home / "s.yaml", data)), 0.2),
+        "series": Target(series, lambda data: _series(_put(home / "s.csv", data)), 0.25),
         "plans": Target(
             [(home / "plan.json").read_bytes()], lambda data: read_plan(_put(home / "p.json", data)), 0.1
         ),
@@ -138,6 +140,16 @@ def targets(home: Path) -> dict[str, Target]:
         "states": _states(home, run),
         "events": Target([b'{"step": 3, "doing": "plan"}\n', b'{"kept": 7}\n'], _events, 0.05),
     }
+
+
+def _masters() -> list[bytes]:
+    """Parts of the shipped feeders, and lines of every kind that are not obeyed as they stand."""
+    parts = [path.read_bytes()[:4000] for path in sorted(shipped("dss_models").glob("*/*.dss"))]
+    return [
+        *parts,
+        b"new generator.g bus1=b model=6 usermodel=./x.so\n~ userdata=(a b)\nexport voltages\n",
+        b"set datapath=x number=3\nsave circuit\n/* a\n*/\nnew loadshape.x npts=2 mult=(file=m.dss)\n",
+    ]
 
 
 def _small_study(home: Path) -> Study:

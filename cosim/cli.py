@@ -182,9 +182,10 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a run, complet
 @app.command()
 def inspect(
     master: Annotated[Path, typer.Argument(help="OpenDSS master file, or the name of a shipped feeder")],
+    trust: TrustOption = False,
 ) -> None:
     """What is in this feeder, is it radial, and where could batteries and PV go?"""
-    out.print(inspect_feeder(master))
+    out.print(inspect_feeder(master, trusted=trust))
 
 
 @app.command()

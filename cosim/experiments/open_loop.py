@@ -10,6 +10,7 @@ from pathlib import Path
 import cattrs
 import numpy as np
 
+from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import RecordError, ScenarioError
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
@@ -17,7 +18,7 @@ from cosim.model.roles import Planner
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.run.assembly import Assembly
-from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, Unreadable, bounded_text
+from cosim.run.bounded import MOST_JSON_BYTES, STRANGE
 from cosim.run.json_values import json_converter
 from cosim.run.policy import make_forecaster, make_planner
 from cosim.run.scenario import ControlConfig

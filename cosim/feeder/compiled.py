@@ -15,6 +15,7 @@ from cosim.feeder.devices import confine_controls, names_of, silence_controls
 from cosim.feeder.elements.element import element_of
 from cosim.feeder.engine import Engine
 from cosim.feeder.loads import LoadTable, read_loads
+from cosim.feeder.script.reader import read_script
 from cosim.model.device import Device
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class FeederModel:
         commanded: set-points will be written. Without it everything stays as the master says.
         storage_soc_max: upper end of the window of the batteries it defines, as a share of the full
             cell; OpenDSS has no property for it.
+        trusted: the master may name native code, which the engine executes.
     """
 
     def __init__(
@@ -43,11 +45,16 @@ class FeederModel:
         discover: bool = True,
         commanded: bool = True,
         storage_soc_max: float = 1.0,
+        trusted: bool = False,
     ) -> None:
         self.master = master
         self.tolerance = tolerance
         self.engine = engine = Engine()
-        engine.compile(master)
+        self.script = read_script(master, trusted=trusted)
+        log.info("compiles %s", master)
+        if notes := self.script.summary():
+            log.warning("the master is not followed to the letter: %s", notes)
+        engine.compile(self.script)
         engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
         if vreg is not None and engine.dss.RegControls.Count():
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")

@@ -10,7 +10,6 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import opendssdirect
 from dss import DSSException
 
 from cosim.errors import FeederError
+from cosim.feeder.script.reader import Script
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
 log = logging.getLogger(__name__)
@@ -161,21 +161,29 @@ class Engine:
         except DSSException as error:
             raise FeederError(f"OpenDSS refused {text!r}: {error}") from error
 
-    def compile(self, master: Path) -> None:
-        """Read a master file.
+    def compile(self, script: Script) -> None:
+        """Build the circuit of a master that was read.
 
         Raises:
-            FeederError: the file is missing, cannot be read, or defines no circuit.
+            FeederError: the engine refuses a statement, named by file and line, or there is no circuit.
         """
-        if not master.is_file():
-            raise FeederError(f"master file {master} does not exist")
-        log.info("compiles %s", master)
         self.command("clear")
         # The frequency base survives a clear; a 50 Hz feeder read earlier would linger.
         self.command("set defaultbasefrequency=60")
-        self.command(f'redirect "{master}"')
+        send = self.dss.Text.Command
+        for command in script.commands:
+            try:
+                send(command.text)
+            except DSSException as error:
+                if not (command.solves and error.args[0] == MAX_CONTROL_ITERATIONS_EXCEEDED):
+                    raise FeederError(f"{command.place}: {_reason(error)}") from error
+                log.warning("%s: the controls did not settle; the feeder goes on from there", command.place)
+                self.command("get controlmode")
         if not self.dss.Basic.NumCircuits():
-            raise FeederError(f"{master} defines no circuit (it needs a line 'new circuit.NAME ...')")
+            raise FeederError(
+                f"{script.files[0]} defines no circuit (it needs a line 'new circuit.NAME ...', "
+                "and no 'clear' behind it)"
+            )
 
     def solve(self, *, controls: bool) -> SolveReport:
         """Solve the power flow once, with or without regulators and capacitors acting.
@@ -320,3 +328,8 @@ class Engine:
         """Which nodes carry voltage, shape (node,)."""
         mask: BoolArray = np.abs(self.voltages()) > 1e-3
         return mask
+
+
+def _reason(error: DSSException) -> str:
+    """What the engine said, in one line."""
+    return f"OpenDSS refused the line: {' '.join(str(error).split())}"

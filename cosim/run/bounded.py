@@ -1,15 +1,14 @@
-"""Reading files of strangers: no more than a bound, no device, and every failure in a sentence."""
+"""Reading YAML and JSON of strangers: bounded, and every failure in a sentence."""
 
 from __future__ import annotations
 
 import json
-import stat
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-MEBIBYTE = 2**20
+from cosim.bounded import MEBIBYTE, Unreadable
+
 MOST_SCENARIO_BYTES = MEBIBYTE
 MOST_JSON_BYTES = 1024 * MEBIBYTE
 MOST_SERIES_BYTES = 4096 * MEBIBYTE
@@ -26,45 +25,6 @@ STRANGE = (
     MemoryError,
 )
 """What parsers raise on input that nobody foresaw."""
-
-
-class Unreadable(ValueError):
-    """A file that cannot be read; the text says why."""
-
-
-def must_be_bounded(path: Path, most_bytes: int) -> None:
-    """Refuse what is no regular file, or too large.
-
-    Raises:
-        Unreadable: says what it is.
-    """
-    try:
-        found = path.stat()
-    except (OSError, ValueError) as error:
-        raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise Unreadable("is no regular file")
-    if found.st_size > most_bytes:
-        raise Unreadable(
-            f"has {found.st_size / MEBIBYTE:.0f} MiB, at most {most_bytes / MEBIBYTE:.0f} are read"
-        )
-
-
-def bounded_text(path: Path, most_bytes: int) -> str:
-    """The text of a file.
-
-    Raises:
-        Unreadable: it is no file, too large, or no UTF-8.
-    """
-    must_be_bounded(path, most_bytes)
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise Unreadable(
-            f"is no UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
-        ) from error
 
 
 def yaml_of(text: str) -> tuple[Any, yaml.Node | None]:

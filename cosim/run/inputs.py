@@ -30,6 +30,7 @@ def compile_feeder(study: Study) -> FeederModel:
         discover=feeder.discover,
         commanded=study.commanded,
         storage_soc_max=feeder.storage_soc_max,
+        trusted=study.trusted,
     )
 
 

@@ -17,13 +17,17 @@ from cosim.run.shipped import find_master
 MOST_BUSES = 8
 
 
-def inspect_feeder(name_or_master: Path) -> Table:
+def inspect_feeder(name_or_master: Path, *, trusted: bool = False) -> Table:
     """A table of what a planner and a user need to know of a feeder.
+
+    Args:
+        name_or_master: a shipped feeder, or an OpenDSS file.
+        trusted: the master may name native code, which the engine executes.
 
     Raises:
         FeederError: it cannot be read or solved.
     """
-    model = FeederModel(find_master(name_or_master))
+    model = FeederModel(find_master(name_or_master), trusted=trusted)
     try:
         return _table(model)
     finally:

@@ -18,8 +18,9 @@ from typing import Any, Literal, cast
 
 import yaml
 
+from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
-from cosim.run.bounded import MOST_JSON_BYTES, Unreadable, bounded_text, json_of
+from cosim.run.bounded import MOST_JSON_BYTES, json_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step, write_text
 from cosim.run.scenario import Scenario
@@ -139,7 +140,7 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "seeds": seeds_of(scenario),
             "sha256": {
                 "scenario": hashlib.sha256(text.encode()).hexdigest(),
-                "feeder": hash_of_feeder(study.master),
+                "feeder": hash_of_feeder(sources.feeder),
                 "feeder_files": sources.feeder,
                 "inputs": sources.inputs,
                 "code": sources.code,

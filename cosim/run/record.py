@@ -30,6 +30,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.pv import PV
 from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
@@ -38,7 +39,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.network_device import positions_of
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
-from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, Unreadable, bounded_text, json_of
+from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, json_of
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same

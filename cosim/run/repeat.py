@@ -33,10 +33,10 @@ def open_recorded(folder: Path) -> Study:
     manifest = read_manifest(folder)
     sha256, origin = manifest["sha256"], manifest["study"]
     home, master = Path(origin["folder"]), Path(origin["master"])
+    feeder = list(_changes("feeder file", master.parent, sha256["feeder_files"]))
     problems = [
         *_changes("scenario", folder, {SCENARIO: sha256["scenario"]}),
-        *_changes("feeder file", master.parent, sha256["feeder_files"]),
-        *_additions(master, sha256["feeder_files"]),
+        *(feeder or _additions(master, sha256["feeder_files"])),
         *_changes("input file", home, sha256["inputs"]),
         *_changes("module of a plug-in", home, sha256["code"]),
     ]

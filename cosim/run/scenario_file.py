@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
-from cosim.run.bounded import MOST_SCENARIO_BYTES, STRANGE, Unreadable, bounded_text, yaml_of
+from cosim.run.bounded import MOST_SCENARIO_BYTES, STRANGE, yaml_of
 from cosim.run.scenario import Scenario
 
 MOST_PROBLEMS, LONGEST_VALUE = 50, 80

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cosim.bounded import Unreadable, must_be_bounded
 from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
-from cosim.run.bounded import MOST_SERIES_BYTES, STRANGE, Unreadable, must_be_bounded
+from cosim.run.bounded import MOST_SERIES_BYTES, STRANGE
 from cosim.run.scenario import Resample
 
 TIME_COLUMN = "time"

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosim.feeder.script.reader import read_script
 from cosim.run.choice import choices_of
 from cosim.run.study import Study
-
-REFERENCE = re.compile(
-    r"(?:^\s*(?:redirect|compile|buscoords|latlongcoords)\s+|\b(?:csv|dbl|sng|pqcsv)?file\s*=\s*)"
-    r"[(\[{]?\s*(?:\"(?P<double>[^\"\n]+)\"|'(?P<single>[^'\n]+)'|(?P<bare>[^\"'()\[\]{}!,\s]+))",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""Where an OpenDSS file names another one."""
 
 Hashes = dict[str, str]
 """sha256 by the name of a file."""
@@ -53,16 +46,19 @@ def sources_of(study: Study) -> Sources:
 
 
 def feeder_hashes(master: Path) -> Hashes:
-    """Hashes of the master and of every file it leads to, by names relative to the master's folder."""
+    """Hashes of the master and of every file it leads to, by names relative to the master's folder.
+
+    Raises:
+        FeederError: the master cannot be read.
+    """
     return _hashes(feeder_files(master), master.parent)
 
 
-def hash_of_feeder(master: Path) -> str:
+def hash_of_feeder(feeder: Hashes) -> str:
     """One hash over the names and contents of the master and every file it leads to."""
     digest = hashlib.sha256()
-    for path in feeder_files(master):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    for name, content in feeder.items():
+        digest.update(f"{Path(name).name} {content}\n".encode())
     return digest.hexdigest()
 
 
@@ -71,19 +67,14 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def feeder_files(master: Path) -> list[Path]:
-    """The master and all files that redirects, coordinates and data files name, in reading order."""
-    found: dict[Path, None] = {}
-    pending = [master.resolve()]
-    while pending:
-        path = pending.pop(0)
-        if path in found or not path.is_file():
-            continue
-        found[path] = None
-        text = path.read_text(encoding="utf-8", errors="replace")
-        named = [match[str(match.lastgroup)] for match in REFERENCE.finditer(text)]
-        pending += [(path.parent / name.replace("\\", "/")).resolve() for name in named]
-    return list(found)
+def feeder_files(master: Path) -> tuple[Path, ...]:
+    """The master and all files that it names, native code too, in reading order.
+
+    Raises:
+        FeederError: the master cannot be read.
+    """
+    # Nothing is executed here, so the libraries that a master names may be listed.
+    return read_script(master, trusted=True).files
 
 
 def input_files(study: Study) -> list[Path]:

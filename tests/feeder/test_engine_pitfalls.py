@@ -12,6 +12,7 @@ from cosim.errors import ContractError, FeederError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.elements.storage import STORAGE
 from cosim.feeder.engine import Batch, Engine
+from cosim.feeder.script.reader import read_script
 from tests.conftest import a_feeder, a_storage, setpoints, shipped_master
 
 NOTHING = np.zeros(0)
@@ -20,7 +21,7 @@ NOTHING = np.zeros(0)
 @pytest.fixture
 def ieee13():
     with Engine() as engine:
-        engine.compile(shipped_master("ieee13"))
+        engine.compile(read_script(shipped_master("ieee13")))
         engine.command("set mode=snapshot")
         engine.command("set stepsize=900s number=1")
         yield engine
@@ -34,13 +35,13 @@ def master_with(tmp_path: Path, *lines: str) -> Path:
 
 def test_compiling_leaves_the_working_directory_alone(ieee13):
     before = Path.cwd()
-    ieee13.compile(shipped_master("ieee123"))
+    ieee13.compile(read_script(shipped_master("ieee123")))
     assert Path.cwd() == before
 
 
 def test_two_engines_do_not_see_each_other(ieee13):
     with Engine() as other:
-        other.compile(shipped_master("ieee123"))
+        other.compile(read_script(shipped_master("ieee123")))
         assert ieee13.dss.Circuit.Name() == "ieee13"
         assert other.dss.Circuit.Name() == "ieee123"
 
@@ -105,7 +106,7 @@ def test_batch_writes_do_not_rebuild_the_matrix_and_give_the_same_answer(ieee13)
     ieee13.solve(controls=False)
     by_batch = ieee13.voltages().copy()
     with Engine() as plain:
-        plain.compile(shipped_master("ieee13"))
+        plain.compile(read_script(shipped_master("ieee13")))
         STORAGE.add(plain, a_storage())
         plain.command("set tolerance=1e-9")
         plain.command("edit storage.b1 kw=-70 kvar=30")

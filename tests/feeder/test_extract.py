@@ -13,6 +13,7 @@ from cosim.feeder.branch import watched_voltages
 from cosim.feeder.circuit import read_circuit
 from cosim.feeder.engine import Engine
 from cosim.feeder.plant import Feeder
+from cosim.feeder.script.reader import read_script
 from cosim.model.state import Setpoints
 from cosim.opf.linear_flow import LinearFlow
 from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
@@ -107,7 +108,7 @@ def test_a_regulator_lifts_the_model_as_it_lifts_the_feeder():
 
 def test_a_loop_is_named():
     with Engine() as engine:
-        engine.compile(shipped_master("ieee123"))
+        engine.compile(read_script(shipped_master("ieee123")))
         engine.command("edit line.sw54_94 enabled=yes")
         engine.solve(controls=True)
         circuit = read_circuit(engine)
@@ -121,7 +122,7 @@ def test_a_loop_is_named():
 
 def test_an_open_switch_is_no_branch():
     with Engine() as engine:
-        engine.compile(shipped_master("ieee123"))
+        engine.compile(read_script(shipped_master("ieee123")))
         engine.command("edit line.sw54_94 enabled=yes")
         engine.command("open line.sw54_94 1")
         engine.solve(controls=True)

@@ -11,6 +11,7 @@ from scipy.sparse import csc_matrix
 from cosim.errors import ContractError
 from cosim.feeder.engine import Engine
 from cosim.feeder.reading.controls import read_controls
+from cosim.feeder.script.reader import read_script
 from cosim.twin.controls import ControlState, tap_scaled
 from tests.conftest import published_feeder
 
@@ -47,7 +48,7 @@ class Bench:
 
     def __init__(self, master, *commands):
         self.engine = Engine()
-        self.engine.compile(master)
+        self.engine.compile(read_script(master))
         for command in commands:
             self.engine.command(command)
         self.engine.command("set maxiterations=100 maxcontroliter=100 tolerance=1e-9")

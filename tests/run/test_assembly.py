@@ -32,9 +32,9 @@ def compiled(monkeypatch) -> list[str]:
     found: list[str] = []
     whole = Engine.compile
 
-    def counting(self, master):
-        found.append(master.name)
-        whole(self, master)
+    def counting(self, script):
+        found.append(script.files[0].name)
+        whole(self, script)
 
     monkeypatch.setattr(Engine, "compile", counting)
     return found

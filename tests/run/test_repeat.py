@@ -120,11 +120,12 @@ def test_all_changed_files_are_named_at_once(own_study, tmp_path):
 
 def test_a_file_the_feeder_finds_only_now_is_named(own_study, tmp_path):
     master = own_study.master
-    # OpenDSS does not need the file of a comment, but reads files of that name where they are there.
-    master.write_text(master.read_text() + "\n! new loadshape.later mult=(file=later.csv)\n")
+    # A name that differs by upper and lower case is found; one that is spelled as written comes first.
+    (master.parent / "later.dss").write_text("! nothing yet\n")
+    master.write_text(master.read_text() + "\nredirect Later.DSS\n")
     run(own_study, tmp_path / "first")
-    later = master.parent / "later.csv"
-    later.write_text("1\n")
+    later = master.parent / "Later.DSS"
+    later.write_text("! nothing yet\n")
     with pytest.raises(ScenarioError, match=f"feeder file {later} was not there when the run was made"):
         open_recorded(tmp_path / "first")
 
