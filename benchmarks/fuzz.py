@@ -3,9 +3,9 @@
     python -m benchmarks.fuzz [--count 100000] [--seed 1] [--target NAME ...] [--out FILE]
 
 Targets: masters (OpenDSS, up to the engine), scenarios (YAML), series (CSV), plans and sites (JSON),
-records (a run's folder), messages on the wire, states of controllers, events of federates. A mutation changes bytes, swaps or repeats pieces, or puts
-in values that parsers stumble over. Inputs that raise anything but an error of this package, or take over
-10 s, are kept in a folder with their traceback.
+records (a run's folder), messages on the wire, states of controllers, events of federates. A mutation
+changes bytes, swaps or repeats pieces, or puts in values that parsers stumble over. Inputs that raise
+anything but an error of this package, or take over 10 s, are kept in a folder with their traceback.
 """
 
 from __future__ import annotations
