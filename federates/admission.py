@@ -4,9 +4,11 @@ HELICS 3.6.1 refuses a core whose key is wrong, or that comes too late. The refu
 without an identifier, and the broker takes that for the good-bye of the core that joined first: the run
 loses a federate. So a core without federates joins first, and the good-byes of strangers fall on it.
 
-A broker that counts federates starts with any of them. So a federate of the broker's own process, the gate,
-joins second. HELICS waits for it too, and it goes on only when everybody of the scenario is there, and nobody
-else. It must be a federate: while a federation starts, a core without federates leaves when another leaves.
+A broker that counts federates starts with any of them. So a federate of the broker's own process, the
+gate, joins second. HELICS waits for it too, and it goes on only when everybody of the scenario is there,
+and nobody else. It must be a federate: while a federation starts, a core without federates leaves when
+another leaves.
+
 Both leave when the federation is initialised, and cost nothing afterwards.
 """
 
@@ -98,6 +100,6 @@ def _gate(address: Address) -> Any:
 def _intruded(strangers: Sequence[str], missing: Sequence[str]) -> str:
     waiting = f" (still missing: {', '.join(missing)})" if missing else ""
     return (
-        f"{' and '.join(strangers)} joined with the key of this federation while it started{waiting}, and is "
-        "none of the scenario's federates; list it there as an observer, or find out who has passed on the key"
+        f"{' and '.join(strangers)} joined with this federation's key while it started{waiting}, and is "
+        "none of the scenario's federates; list it there as an observer, or find out who passed on the key"
     )
