@@ -5,7 +5,7 @@
 A rogue joins with a wrong key, with none, or with the right one: while the federation starts ("start"),
 and when step 0, 3 and 20 are on record. Reported are what the broker said to it, the exit code of the run,
 the steps on record, the columns that differ (none should, but for seconds on the wall), and the reason
-where the run ended.
+where the run ended. It goes on where it stopped; remove the file to begin again.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.resume import WAIT_S, descendants, differing, start, wait_for
 from benchmarks.rogue import KEY
+from cosim.run.manifest import MANIFEST
 from cosim.run.record import Record, read_record
 from cosim.run.shipped import find_scenario
 from federates import events
 
-KEYS = ("wrong", "none", "right")
-MOMENTS = ("start", 0, 3, 20)
+KEYS: tuple[str, ...] = ("wrong", "none", "right")
+MOMENTS: tuple[str | int, ...] = ("start", 0, 3, 20)
 
 
 def broker_of(run: int) -> tuple[int, list[str]]:
@@ -98,17 +100,26 @@ def one_join(
     began = time.perf_counter()
     code = process.wait(timeout=WAIT_S)
     seconds = time.perf_counter() - began
-    record = read_record(folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return {
         "key": key,
         "joins_at": moment,
         "rogue": heard_by(rogue),
         "exit_code": code,
         "seconds_after": round(seconds, 1),
-        "steps": len(record.steps),
-        "different": differing(record, whole) if code == 0 else None,
-        "reason": record.manifest["reason"],
+        "steps": manifest["last_step"] + 1 if manifest["last_step"] is not None else 0,
+        "different": differing(read_record(folder), whole) if code == 0 else None,
+        "reason": manifest["reason"],
     }
+
+
+def rows_of(file: Path, scenario: str, steps: int) -> list[dict[str, Any]]:
+    """Rows that an earlier call has written for the same scenario and steps."""
+    if not file.is_file():
+        return []
+    table = json.loads(file.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = table["rows"]
+    return rows if (table["scenario"], table["steps"]) == (scenario, steps) else []
 
 
 def main() -> int:
@@ -119,17 +130,18 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/results/rogue_joins.json"))
     options = parser.parse_args()
     scenario, steps = str(find_scenario(options.scenario)), options.steps
+    rows = rows_of(options.out, options.scenario, steps)
     with tempfile.TemporaryDirectory() as folder:
         whole_folder = Path(folder) / "whole"
         start(scenario, steps, "helics", whole_folder).wait(timeout=WAIT_S)
         whole = read_record(whole_folder)
-        rows = []
-        for key in KEYS:
-            for moment in MOMENTS:
-                rows.append(one_join(scenario, steps, key, moment, Path(folder) / f"{key}-{moment}", whole))
-                print(json.dumps(rows[-1]), flush=True)
-    table = {"scenario": options.scenario, "steps": steps, "rows": rows}
-    options.out.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+        for key, moment in product(KEYS, MOMENTS):
+            if any((row["key"], row["joins_at"]) == (key, moment) for row in rows):
+                continue
+            rows.append(one_join(scenario, steps, key, moment, Path(folder) / f"{key}-{moment}", whole))
+            print(json.dumps(rows[-1]), flush=True)
+            table = {"scenario": options.scenario, "steps": steps, "rows": rows}
+            options.out.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
     harmed = [row for row in rows if row["key"] != "right" and (row["exit_code"] or row["different"])]
     return 1 if harmed else 0
 

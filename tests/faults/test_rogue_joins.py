@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -84,4 +85,4 @@ def test_who_joins_uninvited_while_the_federation_starts_is_named(scenario_file,
     assert "failed: rogue joined with this federation's key while it started" in output
     assert "none of the scenario's federates" in " ".join(output.split())
     assert "rogue joined with this federation's key" in heard_by(rogue)
-    assert read_record(out).manifest["status"] == "aborted"
+    assert json.loads((out / "manifest.json").read_text())["status"] == "aborted"
