@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", help="frozen study that the launcher wrote, instead of --scenario")
     parser.add_argument("--steps", type=int, help="overrides the number of steps")
     parser.add_argument("--out", help="folder of the run; default that of --study")
-    parser.add_argument("--federates", type=int, default=3, help="broker: how many it waits for")
+    own = ["feeder", "controller", "recorder"]
+    parser.add_argument("--federates", nargs="+", default=own, help="broker: names of whom it waits for")
     parser.add_argument("--trust", action="store_true", help="execute modules beside the scenario")
     parser.add_argument("--parent", type=int, help="process to die with")
     return parser

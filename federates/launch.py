@@ -25,6 +25,7 @@ from cosim.run.execute import Progress
 from cosim.run.scenario import FederateConfig
 from cosim.run.signals import POLITE, Interrupted
 from cosim.run.study import Study
+from federates.broker import DISTURBED
 from federates.events import KEY, PIPE, Listener
 from federates.federation import Child, Federation
 from federates.session import Address
@@ -33,9 +34,9 @@ from federates.watch import GRACE_S, POLL_S, watch_federation
 CORE = "zmq"
 PORT_RANGE = (20_000, 30_000)
 """Below the ephemeral range, with room above: cores bind the ports after the broker's."""
-PORTS_NEEDED = 12
+PORTS_NEEDED = 16
 
-BROKER_START_S = 15.0
+BROKER_START_S, BROKER_ATTEMPTS = 15.0, 5
 STUDY_FILE = "study.json"
 
 
@@ -141,16 +142,29 @@ class _Interrupts:
 
 
 def _start_broker(federation: Federation, address: Address, folder: Path) -> None:
-    waits_for = str(len(federation.study.scenario.federates))
-    _start(federation, "broker", "broker", _own("broker", address, "--federates", waits_for), folder)
+    """Start the broker, again where a stranger disturbs its start."""
+    waits_for = [federate.name for federate in federation.study.scenario.federates]
+    command = _own("broker", address, "--federates", *waits_for)
+    for attempt in range(1, BROKER_ATTEMPTS + 1):
+        _start(federation, "broker", "broker", command, folder)
+        if _is_ready(federation, last_attempt=attempt == BROKER_ATTEMPTS):
+            return
+        federation.children.pop("broker").process.wait()
+        federation.listeners.pop("broker").stop()
+
+
+def _is_ready(federation: Federation, *, last_attempt: bool) -> bool:
+    """Wait until the broker is ready, or has ended and can be tried again."""
     broker = federation.children["broker"]
     deadline = time.monotonic() + BROKER_START_S
     while time.monotonic() < deadline:
         federation.read_events(timeout_s=POLL_S)
         if broker.doing == "serve":
-            return
+            return True
         if broker.process.poll() is not None:
             federation.read_events(timeout_s=0.2)
+            if DISTURBED in broker.error and not last_attempt:
+                return False
             raise FederationError(
                 broker.error or "the broker ended before it was ready; see logs/broker.log"
             )

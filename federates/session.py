@@ -57,10 +57,10 @@ class Address:
             f"--loglevel=error --maxsize={MAX_MESSAGE_BYTES}"
         )
 
-    def core_options(self) -> str:
-        """Options of a federate's core."""
+    def core_options(self, federates: int = 1) -> str:
+        """Options of a core with so many federates."""
         return (
-            f"-f 1 --broker_address=127.0.0.1 --brokerport={self.port} --brokerkey={self.key} "
+            f"-f {federates} --broker_address=127.0.0.1 --brokerport={self.port} --brokerkey={self.key} "
             "--tick=1s --timeout=10s --network_timeout=4s --networkretries=2 --loglevel=error "
             f"--maxsize={MAX_MESSAGE_BYTES}"
         )

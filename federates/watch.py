@@ -119,9 +119,12 @@ def _late(federation: Federation) -> str:
 
 
 def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
+    broker = federation.children["broker"]
+    if broker.error:
+        raise FederationError(broker.error)
     dead = _dead(federation)
-    if federation.children["broker"].process.poll() is not None and not dead and kept < steps - 1:
-        dead = [federation.children["broker"]]
+    if broker.process.poll() is not None and not dead and kept < steps - 1:
+        dead = [broker]
     if not dead:
         return
     culprit = _first_to_die(federation)
