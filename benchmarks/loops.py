@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cosim.commands.console import bar
+from cosim.api.progress import bar
 from cosim.experiments.executor import Budget
 from cosim.experiments.loop_case import CLOSED_LOOPS, LoopCase, LoopRow
 

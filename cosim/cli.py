@@ -1,85 +1,88 @@
-"""The command line: parse, call, exit code. 0 fine, 1 the run failed, 2 the scenario is invalid."""
+"""The command line: parse, call, exit code. What a command needs is imported when it runs.
+
+Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.
+"""
 
 from __future__ import annotations
 
-import copy
-import itertools
-import json
 import logging
 import os
 import sys
 import threading
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import click
 import typer
-from rich.logging import RichHandler
-from rich.markup import escape
 
-from cosim.commands import feeders, plans, studies
-from cosim.commands.console import FAILED, FINE, INVALID, TrustOption, bar, err, out
-from cosim.devices.registry import counted
-from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
-from cosim.plugins import UnknownPlugin
-from cosim.report.html import write_report
-from cosim.report.table import key_figures
-from cosim.run.assembly import Assembly
-from cosim.run.check import check_study
-from cosim.run.doctor import checks
-from cosim.run.examine import examine
-from cosim.run.execute import Finished, execute, execute_baseline, resume
-from cosim.run.inspect import inspect_feeder
-from cosim.run.manifest import read_manifest
-from cosim.run.record import last_step
-from cosim.run.repeat import is_record, open_recorded
-from cosim.run.schema import scenario_schema
-from cosim.run.shipped import find_scenario, shipped_scenarios
-from cosim.run.study import Study, open_study
+from cosim.commands.codes import FAILED, FINE, INVALID
+from cosim.errors import (
+    CosimError,
+    FormulationRefused,
+    ScenarioError,
+    SolverMissing,
+    SolverUnsuited,
+    UnknownPlugin,
+)
+from cosim.run.shipped import shipped_scenarios
 
 SHELL_INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+SHIPPED = ", ".join(shipped_scenarios())
 
+# Plain help: the coloured one takes four times as long to come.
 app = typer.Typer(
     name="cosim",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
-    add_completion=False,
+    rich_markup_mode=None,
     help="Closed-loop validation of battery dispatch on distribution feeders.\n\n"
     "OpenDSS simulates the feeder, HELICS carries the values, a receding-horizon optimal power flow "
     "decides, and the report shows whether the controller kept its promises.",
-    epilog="Start with **cosim run ieee13**, then **cosim run ieee123**. "
+    epilog="Start with: cosim run ieee13, then: cosim run ieee123. "
     "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.",
 )
-app.add_typer(studies.app)
-app.add_typer(feeders.app)
-app.command("plan")(plans.plan)
-app.command("replay")(plans.replay_plan)
+study_app = typer.Typer(
+    name="study", no_args_is_help=True, rich_markup_mode=None, help="Campaigns that answer one question."
+)
+feeder_app = typer.Typer(
+    name="feeder",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make single-phase feeders for studies.",
+)
+app.add_typer(study_app)
+app.add_typer(feeder_app)
 
 ScenarioArgument = Annotated[
-    str,
-    typer.Argument(
-        help="a YAML file, or the name of a shipped scenario: " + ", ".join(shipped_scenarios())
-    ),
+    str, typer.Argument(help=f"a YAML file, or the name of a shipped scenario: {SHIPPED}")
 ]
-RunArgument = Annotated[
-    str,
-    typer.Argument(
-        help="a YAML file, the folder of a record, which is repeated, or the name of a shipped scenario: "
-        + ", ".join(shipped_scenarios())
-    ),
-]
+RunFolder = Annotated[Path, typer.Argument(help="folder of a run", metavar="RUN")]
 MasterOption = Annotated[
     Path | None, typer.Option("--master", help="simulate this OpenDSS master instead of the scenario's")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="execute modules beside the scenario and native code of the master: read them before",
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="also write the figures")]
 
 
 @app.command()
 def run(
-    scenario: RunArgument,
-    over: Annotated[str, typer.Option(help="helics (separate processes) or local (this one)")] = "helics",
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="a YAML file, the folder of a record, which is repeated, or the name of a shipped "
+            f"scenario: {SHIPPED}"
+        ),
+    ],
+    over: Annotated[
+        Literal["helics", "local"], typer.Option(help="helics (separate processes) or local (this one)")
+    ] = "helics",
     folder: Annotated[
         Path | None, typer.Option("--out", help="folder of the record; default runs/NAME-TIME")
     ] = None,
@@ -88,69 +91,57 @@ def run(
     port: Annotated[
         int | None, typer.Option(min=1024, max=65_000, help="of the HELICS broker; default a free one")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be given several times"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
     baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
     trust: TrustOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Run a scenario in closed loop and write its record and report.
 
     Examples:
-    - `cosim run ieee13`
-    - `cosim run ieee123 --out runs/monday`
-    - `cosim run my.yaml --over local --steps 8`
-    - `cosim run runs/monday` repeats a run, if the files it was made of are unchanged
+      cosim run ieee13
+
+      cosim run ieee123 --out runs/monday --set control.horizon_s=7200
+
+      cosim run my.yaml --over local --steps 8
+
+      cosim run runs/monday (repeats a run, if the files it was made of are unchanged)
     """
-    _log(verbose=verbose)
-    study = replace(_study_to_run(scenario, steps, master), port=port, trusted=trust)
-    if not baseline:
-        study = study.without_baseline()
-    # Everything that can be found wrong is found before anything is written.
-    opened = _checked(study)
-    target = folder or _fresh_folder(study)
-    finished = _with_bar(opened, target, over=over, overwrite=overwrite)
-    if study.scenario.baseline and study.commanded:
-        _baseline(study, target)
-    report = write_report(target)
-    out.print(key_figures(report))
-    out.print(f"{finished.wall_s:.1f} s over {over}. Report: {escape(str(target / 'report.html'))}")
+    from cosim.commands import runs
+
+    runs.run(
+        scenario,
+        over=over,
+        folder=folder,
+        steps=steps,
+        master=master,
+        port=port,
+        settings=settings or [],
+        overwrite=overwrite,
+        baseline=baseline,
+        trust=trust,
+        verbose=verbose,
+    )
 
 
 @app.command("resume")
 def resume_run(
     folder: Annotated[Path, typer.Argument(help="folder of a run that was cut short", metavar="RUN")],
     trust: TrustOption = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")] = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Carry on a run that was interrupted, killed or failed; the record is that of one run without a break.
 
     The plant repeats the finished steps and must find what is on record. The controller goes on with the
-    state it had; one without `state()` and `restore()` repeats its steps too.
+    state it had; one without state() and restore() repeats its steps too.
     """
-    _log(verbose=verbose)
-    if not is_record(folder):
-        raise ScenarioError(str(folder), ["has no manifest.json: it is no run; see cosim run --help"])
-    study = replace(open_recorded(folder), trusted=trust)
-    if read_manifest(folder)["status"] == "complete":
-        out.print(f"{escape(str(folder))} is complete; there is nothing to carry on")
-    else:
-        opened = _checked(study)
-        with bar("steps") as progress:
-            task = progress.add_task(f"{study.scenario.name}, resumed", total=study.grid.steps)
-            resume(
-                folder,
-                progress=lambda done: progress.update(task, completed=done),
-                opened=opened,
-                told=lambda sentence: err.print(escape(sentence)),
-            )
-    if study.scenario.baseline and study.commanded and not _is_complete(folder / "baseline"):
-        _baseline(study, folder)
-    out.print(key_figures(write_report(folder)))
-    out.print(f"Report: {escape(str(folder / 'report.html'))}")
+    from cosim.commands import runs
 
-
-def _is_complete(folder: Path) -> bool:
-    return is_record(folder) and read_manifest(folder)["status"] == "complete"
+    runs.resume_run(folder, trust=trust, verbose=verbose)
 
 
 @app.command()
@@ -159,24 +150,91 @@ def check(scenario: ScenarioArgument, master: MasterOption = None, trust: TrustO
 
     The feeder is compiled, the devices are placed, the series are read and the plan is compiled.
     """
-    _log(verbose=False)
-    path = find_scenario(scenario)
-    study = replace(open_study(path, master=master), trusted=trust)
-    with _checked(study) as assembly:
-        site = assembly.site
-    out.print(
-        f"[green]{escape(str(path))} is valid[/green]: {len(site.nodes)} nodes, {len(site.loads)} loads, "
-        f"{counted(device.kind for device in site.devices)}, {len(site.regulators)} regulators, "
-        f"{study.grid.steps} steps of {study.grid.step_s} s, {len(study.horizon)} periods in a plan"
-    )
+    from cosim.commands import runs
+
+    runs.check(scenario, master, trust=trust)
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="folder of a run, complete or aborted")]) -> None:
+def report(folder: RunFolder) -> None:
     """Write the report of a run again, also of one that was cut short."""
-    written = write_report(folder)
-    out.print(key_figures(written))
-    out.print(f"Report: {escape(str(folder / 'report.html'))}")
+    from cosim.commands import runs
+
+    runs.report(folder)
+
+
+@app.command("open")
+def open_report(folder: RunFolder) -> None:
+    """Show the report of a run in a browser."""
+    from cosim.commands import runs
+
+    runs.open_report(folder)
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(help="folders of two runs or more", metavar="RUN RUN ...")
+    ],
+    file: Annotated[Path | None, typer.Option("--csv", help="also write the figures")] = None,
+) -> None:
+    """Show the key figures of runs side by side."""
+    from cosim.commands import runs
+
+    runs.compare(folders, file)
+
+
+@app.command()
+def plan(
+    scenario: ScenarioArgument,
+    file: Annotated[Path, typer.Option("--out", help="where the plan goes, JSON")] = Path("plan.json"),
+    planner: Annotated[
+        str | None, typer.Option(help="plan with this instead; cosim plugins lists them")
+    ] = None,
+    master: MasterOption = None,
+    trust: TrustOption = False,
+) -> None:
+    """Plan the first horizon of a scenario once, without acting on it.
+
+    Example: cosim plan ieee123_1ph --planner branch_flow_nl --out plan.json, then: cosim replay plan.json
+    """
+    from cosim.commands import plans
+
+    plans.plan(scenario, file, planner, master, trust=trust)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="a plan that cosim plan wrote", metavar="PLAN")],
+    scenario: Annotated[
+        str | None, typer.Option(help="replay in this scenario (same devices) instead of the plan's own")
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--html", help="also draw the comparison")] = None,
+    numbers: JsonOption = None,
+) -> None:
+    """Run a plan open loop through OpenDSS and compare cost, losses, substation and voltages.
+
+    Example: cosim replay plan.json --html replay.html
+    """
+    from cosim.commands import plans
+
+    plans.replay_plan(file, scenario, page, numbers)
+
+
+@app.command()
+def scenarios() -> None:
+    """List the scenarios that ship with the package."""
+    from cosim.commands import looking
+
+    looking.scenarios()
+
+
+@app.command()
+def plugins() -> None:
+    """List controllers, planners, forecasters, devices and drivers that are installed."""
+    from cosim.commands import looking
+
+    looking.list_plugins()
 
 
 @app.command()
@@ -185,7 +243,9 @@ def inspect(
     trust: TrustOption = False,
 ) -> None:
     """What is in this feeder, is it radial, and where could batteries and PV go?"""
-    out.print(inspect_feeder(master, trusted=trust))
+    from cosim.commands import looking
+
+    looking.inspect(master, trust=trust)
 
 
 @app.command()
@@ -198,107 +258,141 @@ def doctor(
 
     With the folder of a run: is its record sound? Steps without a gap, undamaged files, unchanged sources.
     """
-    bad = 0
-    for name, fine, detail in checks() if folder is None else examine(folder):
-        out.print(f"{'[green]ok  [/green]' if fine else '[red]FAIL[/red]'} {name}: {escape(detail)}")
-        bad += not fine
-    if bad:
-        raise typer.Exit(FAILED)
+    from cosim.commands import looking
+
+    raise typer.Exit(looking.doctor(folder))
 
 
 @app.command()
 def schema() -> None:
     """Print the JSON schema of scenario files, for editors (YAML language servers read it)."""
-    sys.stdout.write(json.dumps(scenario_schema(), indent=2) + "\n")
+    from cosim.commands import looking
+
+    looking.schema()
 
 
-# --- parts of a command ---------------------------------------------------------------------------
+# --- cosim study ----------------------------------------------------------------------------------
 
 
-def _study_to_run(name: str, steps: int | None, master: Path | None) -> Study:
-    """The study of a scenario, or that of a record."""
-    folder = Path(name)
-    if name in shipped_scenarios() or not folder.is_dir():
-        return open_study(find_scenario(name), steps=steps, master=master)
-    if not is_record(folder):
-        raise ScenarioError(name, ["is a folder without manifest.json: neither a record nor a scenario"])
-    if steps is not None or master is not None:
-        raise ScenarioError(
-            name, ["is a record, which is repeated as it is; leave out --steps and --master"]
-        )
-    return open_recorded(folder)
+@study_app.command()
+def reference(file: JsonOption = None) -> None:
+    """Compute the published single-phase systems from scratch and compare with the published figures.
+
+    About a minute. Exit code 1 if a figure differs.
+    """
+    from cosim.commands import studies
+
+    studies.reference(file)
 
 
-def _checked(study: Study) -> Assembly:
-    """The study, opened; everything that can be found wrong is found here."""
-    problems, assembly = check_study(study)
-    if problems or assembly is None:
-        raise ScenarioError(str(study.path), problems)
-    return assembly
+@study_app.command()
+def complementarity(
+    system: Annotated[
+        list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
+    ] = None,
+    file: JsonOption = None,
+) -> None:
+    """Charging and discharging at once under a negative price, and what cures it, in kW, hours and money.
+
+    A minute or two.
+    """
+    from cosim.commands import studies
+
+    studies.complementarity(system, file)
 
 
-def _fresh_folder(study: Study) -> Path:
-    # Local time: it only names a folder that a person looks for.
-    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
-        folder = Path("runs") / f"{study.scenario.name}-{stamp}{'' if number == 1 else f'-{number}'}"
-        try:
-            # Created at once: another run may be started in the same second.
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError
+@study_app.command("optimality-gap")
+def optimality_gap(
+    file: Annotated[
+        Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
+    ] = None,
+    folder: Annotated[
+        Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
+    ] = Path("runs/optimality_gap"),
+    small: Annotated[
+        bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
+    ] = False,
+    redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
+) -> None:
+    """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
+
+    Every case runs in a process of its own, within the campaign's limits of time and memory. Finished
+    cases are kept, and not run again.
+    """
+    from cosim.commands import studies
+
+    studies.optimality_gap(file, folder, small=small, redraw=redraw)
 
 
-def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> Finished:
-    study = opened.study
-    try:
-        with bar("steps") as progress:
-            task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
-            return execute(
-                study,
-                target,
-                over=over,
-                overwrite=overwrite,
-                progress=lambda done: progress.update(task, completed=done),
-                opened=opened,
-            )
-    except (CosimError, KeyboardInterrupt):
-        if last_step(target) is not None:
-            name = escape(str(target))
-            err.print(f"Finished steps are kept; see them with: cosim report {name}")
-            err.print(f"Go on with: cosim resume {name}")
-        raise
+# --- cosim feeder ---------------------------------------------------------------------------------
+
+Folder = Annotated[Path, typer.Option("--out", help="folder of the OpenDSS model")]
+Seed = Annotated[int, typer.Option(help="of the draws: the same seed gives the same feeder")]
+PvShare = Annotated[float, typer.Option(min=0, max=1, help="PV at this share of the load buses")]
+PvSize = Annotated[float, typer.Option(help="kW of PV per kW of local load")]
+StorageShare = Annotated[float, typer.Option(min=0, max=1, help="batteries, likewise")]
+StorageSize = Annotated[float, typer.Option(help="kW of battery per kW of local load")]
 
 
-def _baseline(study: Study, target: Path) -> None:
-    """Run without control; if that fails, the run keeps its report, which says so."""
-    try:
-        with bar("steps") as progress:
-            task = progress.add_task("without control", total=study.grid.steps)
-            execute_baseline(study, target, progress=lambda done: progress.update(task, completed=done))
-    except CosimError as error:
-        err.print(f"[yellow]no baseline:[/yellow] without control the run failed: {escape(str(error))}")
+@feeder_app.command()
+def synthetic(
+    folder: Folder,
+    buses: Annotated[int, typer.Option(min=2, max=20_000)] = 500,
+    seed: Seed = 1,
+    pv_share: PvShare = 0.2,
+    pv_times_load: PvSize = 0.35,
+    storage_share: StorageShare = 0.3,
+    storage_times_load: StorageSize = 0.35,
+) -> None:
+    """A synthetic radial feeder with realistic lines and loads.
 
+    Example: cosim feeder synthetic --buses 2500 --seed 7 --out feeders/synthetic2500
+    """
+    from cosim.commands import feeders
 
-class _Terminal(RichHandler):
-    """Shows messages without their tracebacks, which are in the log of the run."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Show one message."""
-        bare = copy.copy(record)
-        bare.exc_info = bare.exc_text = None
-        super().emit(bare)
-
-
-def _log(*, verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(name)s %(message)s",
-        handlers=[_Terminal(console=err, show_path=False, show_time=False)],
-        force=True,
+    feeders.synthetic(
+        folder,
+        buses,
+        seed,
+        pv_share=pv_share,
+        pv_times_load=pv_times_load,
+        storage_share=storage_share,
+        storage_times_load=storage_times_load,
     )
+
+
+@feeder_app.command()
+def balanced(
+    master: Annotated[
+        Path, typer.Argument(help="OpenDSS master of a three-phase radial feeder, or a shipped one")
+    ],
+    folder: Folder,
+    source_pu: Annotated[float, typer.Option(help="voltage of the substation")] = 1.03,
+    seed: Seed = 1,
+    pv_share: PvShare = 0.2,
+    pv_times_load: PvSize = 0.35,
+    storage_share: StorageShare = 0.3,
+    storage_times_load: StorageSize = 0.35,
+) -> None:
+    """The balanced single-phase equivalent of a three-phase radial feeder, with PV and batteries.
+
+    Branch-flow planners need one. A third of the load, positive-sequence impedances, no regulators.
+    """
+    from cosim.commands import feeders
+
+    feeders.balanced(
+        master,
+        folder,
+        source_pu=source_pu,
+        seed=seed,
+        pv_share=pv_share,
+        pv_times_load=pv_times_load,
+        storage_share=storage_share,
+        storage_times_load=storage_times_load,
+    )
+
+
+# --- from errors to exit codes --------------------------------------------------------------------
 
 
 def main() -> None:
@@ -311,7 +405,7 @@ def _leave(code: int) -> None:
     current = threading.current_thread()
     left = [thread for thread in threading.enumerate() if thread is not current and not thread.daemon]
     if left:
-        err.print(f"[yellow]left behind:[/yellow] {len(left)} threads of other code, which are ended now")
+        _say(f"[yellow]left behind:[/yellow] {len(left)} threads of other code, which are ended now")
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -324,10 +418,10 @@ def _run_command() -> int:
     try:
         code = app(standalone_mode=False) or FINE
     except (ScenarioError, UnknownPlugin, FormulationRefused, SolverUnsuited, SolverMissing) as error:
-        _say("invalid", error)
+        _say_error("invalid", error)
         return INVALID
     except (CosimError, OSError) as error:
-        _say("failed", error)
+        _say_error("failed", error)
         return FAILED
     except (KeyboardInterrupt, click.Abort):
         code = SHELL_INTERRUPTED
@@ -335,13 +429,21 @@ def _run_command() -> int:
         error.show()
         return error.exit_code
     if code == SHELL_INTERRUPTED:
-        err.print("[red]interrupted[/red]: what was finished is kept")
+        _say("[red]interrupted[/red]: what was finished is kept")
         return FAILED
     return int(code)
 
 
-def _say(what: str, error: Exception) -> None:
-    err.print(f"[red]{what}:[/red] {escape(str(error))}", soft_wrap=True)
+def _say_error(what: str, error: Exception) -> None:
+    from rich.markup import escape
+
+    _say(f"[red]{what}:[/red] {escape(str(error))}")
+
+
+def _say(sentence: str) -> None:
+    from cosim.commands.console import err
+
+    err.print(sentence, soft_wrap=True)
 
 
 if __name__ == "__main__":

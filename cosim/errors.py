@@ -12,6 +12,8 @@
     ├── SolverUnsuited      the solver cannot solve this kind of program
     ├── FormulationRefused  a formulation does not cover this feeder or option
     ├── ControllerError     a controller raised an exception, or did not answer in time
+    ├── UnknownPlugin       a name stands for no plug-in, or it cannot be imported
+    ├── WrongDeclaration    a plug-in declares what the program does not know, or does not take it
     ├── RecordError         a run directory cannot be read or must not be overwritten
     └── FederationError     a federate is gone, late, duplicated or could not start
 
@@ -92,3 +94,11 @@ class RecordError(CosimError):
 
 class FederationError(CosimError):
     """A federate is gone, late or duplicated, or the broker could not start."""
+
+
+class UnknownPlugin(CosimError):
+    """No plug-in of that name is installed or can be imported; the message lists those that are."""
+
+
+class WrongDeclaration(CosimError):
+    """What a plug-in declares about itself means nothing, or does not fit its arguments."""

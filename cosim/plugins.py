@@ -14,17 +14,19 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from cosim.errors import CosimError
+from cosim.errors import UnknownPlugin, WrongDeclaration
 
 Group = Literal[
     "cosim.controllers", "cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"
 ]
+GROUPS: tuple[Group, ...] = get_args(Group)
+
 Need = Literal["network", "twin", "truth"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
 radial network model, a twin of the feeder, the series that the plant will meet."""
@@ -32,14 +34,6 @@ ANY_NETWORK: frozenset[Need] = frozenset({"network"})
 """What a plug-in gets that declares nothing."""
 
 T = TypeVar("T")
-
-
-class UnknownPlugin(CosimError):
-    """No plug-in of that name is installed or can be imported; the message lists those that are."""
-
-
-class WrongDeclaration(CosimError):
-    """What a plug-in declares about itself means nothing, or does not fit its arguments."""
 
 
 class Options(BaseModel):
@@ -165,6 +159,11 @@ def _wrong(plugin: Any, name: str, found: object, expected: str) -> WrongDeclara
 def names(group: Group) -> tuple[str, ...]:
     """Installed plug-ins of a group."""
     return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
+def installed(group: Group) -> tuple[EntryPoint, ...]:
+    """Installed plug-ins of a group with where they come from, sorted by name."""
+    return tuple(sorted(set(entry_points(group=group)), key=lambda point: point.name))
 
 
 def kind(group: Group) -> str:

@@ -25,7 +25,7 @@ from benchmarks.opf.campaign_summary import write_summary
 from benchmarks.opf.cases import CaseSpec
 from benchmarks.opf.experiment import OPF_ROWS
 from benchmarks.opf.row_spec import RowSpec
-from cosim.commands.console import bar
+from cosim.api.progress import bar
 from cosim.experiments.executor import ROWS, Budget
 
 LINDISTFLOW = tuple(

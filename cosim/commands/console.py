@@ -1,40 +1,12 @@
-"""Where commands write, and the bar they show."""
+"""Where commands write."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-FINE, FAILED, INVALID = 0, 1, 2
+from cosim.commands.codes import FAILED, FINE, INVALID
+
+__all__ = ["FAILED", "FINE", "INVALID", "err", "out"]
+
 out = Console()
 err = Console(stderr=True)
-
-
-TrustOption = Annotated[
-    bool,
-    typer.Option("--trust", help="execute modules that lie beside the scenario: read them before"),
-]
-
-
-def bar(what: str) -> Progress:
-    """A progress bar that counts things of a kind."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(what),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=err,
-    )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 
 from cosim.commands.console import out
@@ -16,30 +14,18 @@ from cosim.networks.synthetic import synthetic_feeder
 from cosim.run.equivalent import equivalent_of
 from cosim.run.shipped import find_master
 
-app = typer.Typer(name="feeder", no_args_is_help=True, help="Make single-phase feeders for studies.")
 
-Folder = Annotated[Path, typer.Option("--out", help="folder of the OpenDSS model")]
-Seed = Annotated[int, typer.Option(help="of the draws: the same seed gives the same feeder")]
-PvShare = Annotated[float, typer.Option(min=0, max=1, help="PV at this share of the load buses")]
-PvSize = Annotated[float, typer.Option(help="kW of PV per kW of local load")]
-StorageShare = Annotated[float, typer.Option(min=0, max=1, help="batteries, likewise")]
-StorageSize = Annotated[float, typer.Option(help="kW of battery per kW of local load")]
-
-
-@app.command()
 def synthetic(
-    folder: Folder,
-    buses: Annotated[int, typer.Option(min=2, max=20_000)] = 500,
-    seed: Seed = 1,
-    pv_share: PvShare = 0.2,
-    pv_times_load: PvSize = 0.35,
-    storage_share: StorageShare = 0.3,
-    storage_times_load: StorageSize = 0.35,
+    folder: Path,
+    buses: int,
+    seed: int,
+    *,
+    pv_share: float,
+    pv_times_load: float,
+    storage_share: float,
+    storage_times_load: float,
 ) -> None:
-    """A synthetic radial feeder with realistic lines and loads.
-
-    Example: `cosim feeder synthetic --buses 2500 --seed 7 --out feeders/synthetic2500`
-    """
+    """Make a synthetic radial feeder with realistic lines and loads."""
     feeder = synthetic_feeder(
         buses,
         seed,
@@ -51,23 +37,18 @@ def synthetic(
     _write(feeder, folder)
 
 
-@app.command()
 def balanced(
-    master: Annotated[
-        Path, typer.Argument(help="OpenDSS master of a three-phase radial feeder, or a shipped one")
-    ],
-    folder: Folder,
-    source_pu: Annotated[float, typer.Option(help="voltage of the substation")] = 1.03,
-    seed: Seed = 1,
-    pv_share: PvShare = 0.2,
-    pv_times_load: PvSize = 0.35,
-    storage_share: StorageShare = 0.3,
-    storage_times_load: StorageSize = 0.35,
+    master: Path,
+    folder: Path,
+    *,
+    source_pu: float,
+    seed: int,
+    pv_share: float,
+    pv_times_load: float,
+    storage_share: float,
+    storage_times_load: float,
 ) -> None:
-    """The balanced single-phase equivalent of a three-phase radial feeder, with PV and batteries.
-
-    Branch-flow planners need one. A third of the load, positive-sequence impedances, no regulators.
-    """
+    """Derive the balanced single-phase equivalent of a three-phase feeder, with PV and batteries."""
     master = find_master(master)
     equivalent = equivalent_of(
         master, name=f"{master.resolve().parent.name.lower().replace(' ', '_')}_1ph", source_pu=source_pu

@@ -5,42 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cosim import plugins
-from cosim.commands.console import FAILED, TrustOption, err, out
+from cosim.commands.console import FAILED, err, out
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day, read_plan
 from cosim.experiments.replay import Replay, replay
 from cosim.model.state import NoPlan
 from cosim.report.replay.page import write_replay_page
-from cosim.run.shipped import find_scenario, shipped_scenarios
+from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 
-PlannerOption = Annotated[
-    str | None,
-    typer.Option(help="plan with this instead: " + ", ".join(plugins.names("cosim.planners"))),
-]
 
-
-def plan(
-    scenario: Annotated[
-        str, typer.Argument(help="a YAML file, or a shipped scenario: " + ", ".join(shipped_scenarios()))
-    ],
-    file: Annotated[Path, typer.Option("--out", help="where the plan goes, JSON")] = Path("plan.json"),
-    planner: PlannerOption = None,
-    master: Annotated[Path | None, typer.Option(help="another OpenDSS master")] = None,
-    trust: TrustOption = False,
-) -> None:
-    """Plan the first horizon of a scenario once, without acting on it.
-
-    Examples:
-    - `cosim plan ieee123_1ph --planner branch_flow_nl --out plan.json`
-    - then `cosim replay plan.json`
-    """
+def plan(scenario: str, file: Path, planner: str | None, master: Path | None, *, trust: bool) -> None:
+    """Plan the first horizon of a scenario once and write the plan."""
     study = replace(open_study(find_scenario(scenario), master=master), trusted=trust)
     if planner is not None:
         study = study.with_planner(study.scenario.control.planner.of_type(planner))
@@ -76,18 +56,8 @@ def _certificate(made: OpenLoopPlan) -> Table:
     return table
 
 
-def replay_plan(
-    file: Annotated[Path, typer.Argument(help="a plan that cosim plan wrote", metavar="PLAN")],
-    scenario: Annotated[
-        str | None, typer.Option(help="replay in this scenario (same devices) instead of the plan's own")
-    ] = None,
-    page: Annotated[Path | None, typer.Option("--html", help="also draw the comparison")] = None,
-    numbers: Annotated[Path | None, typer.Option("--json", help="also write the figures")] = None,
-) -> None:
-    """Run a plan open loop through OpenDSS and compare cost, losses, substation and voltages.
-
-    Example: `cosim replay plan.json --html replay.html`
-    """
+def replay_plan(file: Path, scenario: str | None, page: Path | None, numbers: Path | None) -> None:
+    """Run a plan open loop through OpenDSS and compare."""
     planned = read_plan(file)
     other: Study | None = open_study(find_scenario(scenario)) if scenario is not None else None
     result = replay(planned, other)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from cosim.commands.console import FAILED, bar, err, out
+from cosim.api.progress import bar
+from cosim.commands.console import FAILED, err, out
 from cosim.experiments.complementarity import Outcome, complementarity_outcomes
 from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
 from cosim.experiments.reference import Line, reference_lines, worst
@@ -30,17 +30,9 @@ OUTCOME_COLUMNS = (
     ("s", "solve_s"),
 )
 
-app = typer.Typer(name="study", no_args_is_help=True, help="Campaigns that answer one question.")
 
-
-@app.command()
-def reference(
-    file: Annotated[Path | None, typer.Option("--json", help="also write the figures")] = None,
-) -> None:
-    """Compute the published single-phase systems from scratch and compare with the published figures.
-
-    About a minute. Exit code 1 if a figure differs.
-    """
+def reference(file: Path | None) -> None:
+    """Compute the published single-phase systems and compare with the published figures."""
     lines: list[Line] = []
     with err.status("...") as status:
         lines.extend(reference_lines(lambda what: status.update(escape(what))))
@@ -71,17 +63,8 @@ def _reference_table(system: str, lines: list[Line]) -> Table:
     return table
 
 
-@app.command()
-def complementarity(
-    system: Annotated[
-        list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
-    ] = None,
-    file: Annotated[Path | None, typer.Option("--json", help="also write the figures")] = None,
-) -> None:
-    """Charging and discharging at once under a negative price, and what cures it, in kW, hours and money.
-
-    A minute or two.
-    """
+def complementarity(system: list[str] | None, file: Path | None) -> None:
+    """Show charging and discharging at once under a negative price, and what cures it."""
     outcomes: list[Outcome] = []
     with err.status("...") as status:
         found = complementarity_outcomes(
@@ -116,24 +99,8 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-@app.command("optimality-gap")
-def optimality_gap(
-    file: Annotated[
-        Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
-    ] = None,
-    folder: Annotated[
-        Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
-    ] = Path("runs/optimality_gap"),
-    small: Annotated[
-        bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
-    ] = False,
-    redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
-) -> None:
-    """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
-
-    Every case runs in a process of its own, within the campaign's limits of time and memory. Finished
-    cases are kept, and not run again.
-    """
+def optimality_gap(file: Path | None, folder: Path, *, small: bool, redraw: bool) -> None:
+    """Run the campaign on optimality gaps, or only draw what is there."""
     path = file or shipped("configs") / "studies" / "optimality_gap.yaml"
     campaign = load_campaign(path)
     cases = cases_of(campaign, path.parent, small=small)

@@ -282,9 +282,9 @@ class Decision:
     step: int
     issued_at_s: float
     setpoints: Setpoints
-    source: Source
-    reason: str
-    plan: Plan | None
+    source: Source = Source.PLAN
+    reason: str = ""
+    plan: Plan | None = None
     belief: Belief | None = None
     owner: str = ""
 

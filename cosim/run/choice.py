@@ -34,6 +34,7 @@ class Choice:
         file: the scenario.
         folder: in which the module may lie.
         trusted: whether it may be executed there.
+        made: what is taken instead of what the name stands for.
     """
 
     group: Group
@@ -45,6 +46,7 @@ class Choice:
     file: Path
     folder: Path
     trusted: bool
+    made: Any = None
 
     @cached_property
     def plugin(self) -> Any:
@@ -53,6 +55,8 @@ class Choice:
         Raises:
             UnknownPlugin: there is none of this name.
         """
+        if self.made is not None:
+            return self.made
         return plugins.load(self.group, self.name, self.folder, trusted=self.trusted)
 
     @property
@@ -173,8 +177,9 @@ def controller_of(study: Study) -> Choice:
         options_place=("control", "options"),
         seed=control.seed,
         file=study.path,
-        folder=study.folder,
+        folder=study.plugin_folder,
         trusted=study.trusted,
+        made=None if study.made is None else type(study.made),
     )
 
 
@@ -189,7 +194,7 @@ def planner_of(study: Study) -> Choice:
         options_place=("control", "planner", "options"),
         seed=control.seed,
         file=study.path,
-        folder=study.folder,
+        folder=study.plugin_folder,
         trusted=study.trusted,
     )
 
@@ -205,6 +210,6 @@ def forecaster_of(study: Study) -> Choice:
         options_place=("control", "forecast", "options"),
         seed=control.seed,
         file=study.path,
-        folder=study.folder,
+        folder=study.plugin_folder,
         trusted=study.trusted,
     )

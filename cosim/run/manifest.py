@@ -136,6 +136,7 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
                 "scenario": str(study.path.resolve()),
                 "folder": str(study.folder.resolve()),
                 "master": str(study.master.resolve()),
+                "modules": None if study.modules is None else str(study.modules.resolve()),
             },
             "seeds": seeds_of(scenario),
             "sha256": {

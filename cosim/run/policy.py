@@ -6,9 +6,10 @@ import inspect
 from typing import cast
 
 from cosim.control.receding_horizon import Rhythm
+from cosim.errors import WrongDeclaration
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
-from cosim.plugins import Need, WrongDeclaration
+from cosim.plugins import Need
 from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
 from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
@@ -40,6 +41,8 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
     Raises:
         ScenarioError, CosimError: unknown names, a missing solver, a feeder the planner cannot use.
     """
+    if study.made is not None:
+        return study.made
     choice = controller_of(study)
     parts: tuple[object, ...] = ()
     if choice.declared.plans:

@@ -44,7 +44,8 @@ def open_recorded(folder: Path) -> Study:
         raise ScenarioError(str(folder), problems)
     _warn_of_versions(folder, manifest["versions"])
     path = folder / SCENARIO
-    return Study(path, load_scenario(path), master, home=home)
+    modules = None if origin.get("modules") is None else Path(origin["modules"])
+    return Study(path, load_scenario(path), master, home=home, modules=modules)
 
 
 def _changes(what: str, folder: Path, recorded: Hashes) -> Iterator[str]:

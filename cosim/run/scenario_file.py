@@ -29,8 +29,22 @@ def load_scenario(path: Path) -> Scenario:
         data, tree = yaml_of(bounded_text(path, MOST_SCENARIO_BYTES))
     except Unreadable as error:
         raise ScenarioError(str(path), [str(error)]) from error
+    return scenario_of(data, str(path), tree)
+
+
+def scenario_of(data: object, source: str, tree: yaml.Node | None = None) -> Scenario:
+    """Check the content of a scenario.
+
+    Args:
+        data: plain values, as in a scenario file.
+        source: the file, or a name for a scenario that has none.
+        tree: of the YAML document, which tells the lines.
+
+    Raises:
+        ScenarioError: everything that is wrong, each with its place and a suggestion.
+    """
     if not isinstance(data, dict):
-        raise ScenarioError(str(path), ["is empty or no mapping; see 'cosim schema' for its keys"])
+        raise ScenarioError(source, ["is empty or no mapping; see 'cosim schema' for its keys"])
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
@@ -38,10 +52,10 @@ def load_scenario(path: Path) -> Scenario:
         problems = [text for item in items[:MOST_PROBLEMS] for text in _sentences(dict(item), tree)]
         if len(items) > MOST_PROBLEMS:
             problems.append(f"and {len(items) - MOST_PROBLEMS} more; mend these first")
-        raise ScenarioError(str(path), problems) from None
+        raise ScenarioError(source, problems) from None
     except STRANGE as error:
         why = f"{type(error).__name__}: {str(error)[:200]}"
-        raise ScenarioError(str(path), [f"holds a value that cannot be read: {why}"]) from error
+        raise ScenarioError(source, [f"holds a value that cannot be read: {why}"]) from error
 
 
 def line_of(path: Path, place: tuple[str | int, ...]) -> str:

@@ -106,7 +106,7 @@ def code_files(study: Study) -> list[Path]:
     for choice in choices_of(study):
         if choice.module is not None:
             modules |= {choice.module, choice.plugin.__module__}
-    files = [sys.modules[name].__file__ for name in modules]
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in modules]
     return sorted({Path(file).resolve() for file in files if file is not None})
 
 

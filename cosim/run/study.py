@@ -8,13 +8,17 @@ from pathlib import Path
 
 from cosim import plugins
 from cosim.errors import ScenarioError
+from cosim.model.roles import Controller
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
 from cosim.run.injected import Schedule
 from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
-from cosim.run.scenario_file import line_of, load_scenario
+from cosim.run.scenario_file import line_of, load_scenario, scenario_of
 from cosim.run.shipped import shipped, shipped_feeders
+
+MADE_IN_CODE = "(made in code)"
+"""Stands for the file of a scenario that has none."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Study:
         home: where relative paths start, if not beside the scenario file.
         resumes_at: of a run that was cut short: the first step that the controller decides anew; None for
             a run that begins.
-        trusted: whether modules beside the scenario may be executed.
+        trusted: whether modules beside the scenario, and native code of the master, may be executed.
+        modules: where modules of plug-ins may lie, if not in the folder of the study.
+        made: a controller that exists already, for a run in this process.
     """
 
     path: Path
@@ -39,11 +45,18 @@ class Study:
     home: Path | None = None
     resumes_at: int | None = None
     trusted: bool = False
+    modules: Path | None = None
+    made: Controller | None = None
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of the scenario start, and where the module of a plug-in may lie."""
+        """Where relative paths of the scenario start."""
         return self.path.parent if self.home is None else self.home
+
+    @property
+    def plugin_folder(self) -> Path:
+        """Where the module of a plug-in may lie that is not installed."""
+        return self.folder if self.modules is None else self.modules
 
     def without_control(self) -> Study:
         """The same study with the controller taken out: the baseline."""
@@ -56,7 +69,8 @@ class Study:
             resolution_s=control.resolution_s,
             tail=control.tail,
         )
-        return replace(self, scenario=self.scenario.model_copy(update={"control": idle, "baseline": False}))
+        scenario = self.scenario.model_copy(update={"control": idle, "baseline": False})
+        return replace(self, scenario=scenario, made=None)
 
     def without_baseline(self) -> Study:
         """The same study, not compared with a run without control."""
@@ -69,8 +83,10 @@ class Study:
 
     def with_controller(self, name: str) -> Study:
         """The same study with another controller."""
-        control = self.scenario.control.model_copy(update={"type": name})
-        return replace(self, scenario=self.scenario.model_copy(update={"control": control}))
+        config = self.scenario.control
+        options = config.options if name == config.type else {}
+        control = config.model_copy(update={"type": name, "options": options})
+        return replace(self, scenario=self.scenario.model_copy(update={"control": control}), made=None)
 
     def to_json(self) -> str:
         """The study as it is now, for another process; :meth:`from_json` reads it back."""
@@ -82,6 +98,7 @@ class Study:
                 "scenario": self.scenario.model_dump(mode="json", by_alias=True),
                 "resumes_at": self.resumes_at,
                 "trusted": self.trusted,
+                "modules": None if self.modules is None else str(self.modules.resolve()),
             }
         )
 
@@ -92,7 +109,10 @@ class Study:
         scenario = Scenario.model_validate(data["scenario"])
         path, master, home = (Path(data[name]) for name in ("path", "master", "home"))
         resumes_at, trusted = data.get("resumes_at"), bool(data.get("trusted", False))
-        return cls(path, scenario, master, home=home, resumes_at=resumes_at, trusted=trusted)
+        modules = None if data.get("modules") is None else Path(data["modules"])
+        return cls(
+            path, scenario, master, home=home, resumes_at=resumes_at, trusted=trusted, modules=modules
+        )
 
     @property
     def commanded(self) -> bool:
@@ -114,8 +134,10 @@ class Study:
 
     def _controller(self) -> Declaration:
         """What the controller declares about itself."""
+        if self.made is not None:
+            return plugins.declared(type(self.made))
         name = self.scenario.control.type
-        found = plugins.load("cosim.controllers", name, self.folder, trusted=self.trusted)
+        found = plugins.load("cosim.controllers", name, self.plugin_folder, trusted=self.trusted)
         return plugins.declared(found)
 
     @property
@@ -161,6 +183,21 @@ def open_study(path: Path, *, steps: int | None = None, master: Path | None = No
     found = _given(master)
     feeder = scenario.feeder.model_copy(update={"model": None, "master": found})
     return Study(path, scenario.model_copy(update={"feeder": feeder}), found)
+
+
+def study_in_code(data: object, folder: Path) -> Study:
+    """A study that no file holds.
+
+    Args:
+        data: plain values, as in a scenario file.
+        folder: that relative paths start in.
+
+    Raises:
+        ScenarioError: the scenario is wrong or the feeder does not exist.
+    """
+    path = folder / MADE_IN_CODE
+    scenario = scenario_of(data, MADE_IN_CODE)
+    return Study(path, scenario, _find_master(path, scenario), home=folder)
 
 
 def _given(master: Path) -> Path:

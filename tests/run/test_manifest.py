@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cosim.plugins import UnknownPlugin
+from cosim.errors import UnknownPlugin
 from cosim.run.execute import execute, execute_baseline
 from cosim.run.manifest import effective_scenario, seeds_of, software_versions
 from cosim.run.scenario import Scenario

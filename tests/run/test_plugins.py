@@ -10,10 +10,10 @@ import yaml
 from cosim import plugins
 from cosim.control.idle import IdleController
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
-from cosim.errors import ScenarioError
+from cosim.errors import ScenarioError, UnknownPlugin, WrongDeclaration
 from cosim.experiments.open_loop import open_day
 from cosim.opf.tangent.planner import TangentOptions
-from cosim.plugins import Declaration, UnknownPlugin, WrongDeclaration, declared
+from cosim.plugins import Declaration, declared
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study
 from cosim.run.policy import make_planner, needs_of_study

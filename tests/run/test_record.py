@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from cosim.cli import _fresh_folder
+from cosim.api.study import fresh_folder
 from cosim.errors import ControllerError, RecordError
 from cosim.model.site import Site
 from cosim.run.assembly import Assembly
@@ -100,7 +100,7 @@ def test_a_damaged_part_leaves_the_rest_readable(scenario_file, tmp_path, caplog
 def test_folders_of_runs_in_the_same_second_differ(scenario_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = open_study(scenario_file())
-    folders = {_fresh_folder(study) for _ in range(50)}
+    folders = {fresh_folder(study.scenario.name) for _ in range(50)}
     assert len(folders) == 50
     assert all(folder.is_dir() for folder in folders)
 

@@ -1,0 +1,140 @@
+"""A run from a user's side: figures, tables, plots, report; also of one that failed or goes on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cosim.api import tables
+from cosim.api.plots import Plots
+from cosim.experiments.compared import read_compared
+from cosim.experiments.metrics import Report, measure_report
+from cosim.report.html import write_report
+from cosim.report.key_figures import key_figure_rows
+from cosim.run.manifest import read_manifest
+from cosim.run.record import Record
+
+
+def open_run(folder: Path | str) -> Run:
+    """A run on disk.
+
+    Raises:
+        RecordError: the folder is no run, or holds no finished step.
+    """
+    run = Run(Path(folder))
+    run.record  # noqa: B018 - fails here rather than later
+    return run
+
+
+class Run:
+    """A run on disk; everything is read when it is first asked for.
+
+    Args:
+        folder: of the record.
+        note: why there is no baseline, if one was wanted.
+    """
+
+    def __init__(self, folder: Path, note: str = "") -> None:
+        self.folder = folder
+        self.note = note
+
+    @cached_property
+    def _compared(self) -> tuple[Record, Record | None, str]:
+        return read_compared(self.folder)
+
+    @property
+    def record(self) -> Record:
+        """The record as it was written."""
+        return self._compared[0]
+
+    @property
+    def baseline(self) -> Record | None:
+        """The same steps without control."""
+        return self._compared[1]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Versions, seeds, hashes, and how the run ended."""
+        return read_manifest(self.folder)
+
+    @property
+    def status(self) -> str:
+        """``complete``, ``aborted`` or ``running``."""
+        return str(self.manifest["status"])
+
+    @cached_property
+    def figures(self) -> Report:
+        """All figures as plain values."""
+        record, baseline, note = self._compared
+        return measure_report(record, baseline, baseline_note=self.note or note)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """The key figures: columns ``run``, ``baseline``, ``unit``."""
+        rows = key_figure_rows(self.figures)
+        return pd.DataFrame(
+            {
+                "run": [row.run for row in rows],
+                "baseline": [row.baseline for row in rows],
+                "unit": [row.unit for row in rows],
+            },
+            index=pd.Index([row.label for row in rows], name="figure"),
+        )
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """Single values of every step by time: import, losses, price, decisions, decision times."""
+        return tables.step_table(self.record)
+
+    @cached_property
+    def voltages(self) -> pd.DataFrame:
+        """Voltage of every node in pu, by time."""
+        return tables.voltage_table(self.record)
+
+    @cached_property
+    def devices(self) -> pd.DataFrame:
+        """Power, set-points and stored energy of every device by time; columns (device, quantity)."""
+        return tables.device_table(self.record)
+
+    @cached_property
+    def plans(self) -> pd.DataFrame:
+        """What every plan expected; rows (made at, start of the period)."""
+        return tables.plan_table(self.record)
+
+    @property
+    def plot(self) -> Plots:
+        """The figures of the report, e.g. ``run.plot.voltages()``."""
+        return Plots(self.record, self.baseline)
+
+    def compare(self, *others: Run) -> pd.DataFrame:
+        """The key figures of several runs side by side; a column per run, and the unit."""
+        runs = (self, *others)
+        names = [run.folder.name for run in runs]
+        if len(set(names)) < len(names):
+            names = [str(run.folder) for run in runs]
+        columns = {name: run.metrics["run"] for name, run in zip(names, runs, strict=True)}
+        table = pd.DataFrame(columns)
+        units = pd.concat([run.metrics["unit"] for run in runs])
+        table["unit"] = units[~units.index.duplicated()].reindex(table.index)
+        return table.reindex([label for label in self.metrics.index if label in table.index])
+
+    def report(self) -> Path:
+        """Write the report again and tell where: one HTML file that needs no network."""
+        write_report(self.folder)
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        figures = self.figures
+        return (
+            f"<Run {figures.name}: {figures.status}, {figures.run.steps} of {figures.planned_steps} steps, "
+            f"energy cost {figures.run.energy_cost:.2f}, voltage outside the limits "
+            f"{figures.run.violation_node_h:.2f} node-h, in {self.folder}>"
+        )
+
+    def _repr_html_(self) -> str:
+        head = f"<p><code>{escape(repr(self)[1:-1])}</code></p>"
+        return head + self.metrics.round(4).to_html(na_rep="")

@@ -1,0 +1,64 @@
+"""Commands that look at what is there: feeder, machine, record, scenarios, plug-ins, schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from cosim import plugins
+from cosim.commands.console import FAILED, FINE, out
+from cosim.run.doctor import checks
+from cosim.run.examine import examine
+from cosim.run.inspect import inspect_feeder
+from cosim.run.scenario_file import load_scenario
+from cosim.run.schema import scenario_schema
+from cosim.run.shipped import find_scenario, shipped_scenarios
+
+
+def inspect(master: Path, *, trust: bool) -> None:
+    """Show what is in a feeder."""
+    out.print(inspect_feeder(master, trusted=trust))
+
+
+def doctor(folder: Path | None) -> int:
+    """Check this machine, or the record in a folder; the exit code."""
+    bad = 0
+    for name, fine, detail in checks() if folder is None else examine(folder):
+        out.print(f"{'[green]ok  [/green]' if fine else '[red]FAIL[/red]'} {name}: {escape(detail)}")
+        bad += not fine
+    return FAILED if bad else FINE
+
+
+def schema() -> None:
+    """Print the JSON schema of scenario files."""
+    sys.stdout.write(json.dumps(scenario_schema(), indent=2) + "\n")
+
+
+def scenarios() -> None:
+    """List the scenarios that ship."""
+    table = Table(title="Scenarios: cosim run NAME", title_justify="left")
+    for heading in ("name", "what it is", "controller", "file"):
+        table.add_column(heading)
+    for name in shipped_scenarios():
+        path = find_scenario(name)
+        found = load_scenario(path)
+        control = found.control
+        who = control.planner.type if control.type == "receding_horizon" else control.type
+        table.add_row(name, escape(found.title), who, escape(str(path)))
+    out.print(table)
+
+
+def list_plugins() -> None:
+    """List the plug-ins that are installed."""
+    table = Table(title="Plug-ins, as a scenario names them", title_justify="left")
+    for heading in ("kind", "name", "from", "what it is"):
+        table.add_column(heading)
+    for group in plugins.GROUPS:
+        for point in plugins.installed(group):
+            says = (getattr(point.load(), "__doc__", None) or "").strip().partition("\n")[0]
+            table.add_row(plugins.kind(group), point.name, point.value.partition(":")[0], escape(says))
+    out.print(table)
