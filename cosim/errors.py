@@ -13,6 +13,7 @@
     ├── FormulationRefused  a formulation does not cover this feeder or option
     ├── ControllerError     a controller raised an exception, or did not answer in time
     ├── RecordError         a run directory cannot be read or must not be overwritten
+    │   └── DiskFull        a file of a run cannot be written for want of room
     └── FederationError     a federate is gone, late, duplicated or could not start
 
 Infeasible is not in the tree: it is a result (:class:`cosim.model.state.NoPlan`).
@@ -88,6 +89,10 @@ class ControllerError(CosimError):
 
 class RecordError(CosimError):
     """A run directory cannot be read, or would be overwritten."""
+
+
+class DiskFull(RecordError):
+    """A file of a run cannot be written for want of room; names it."""
 
 
 class FederationError(CosimError):

@@ -21,6 +21,7 @@ from typing import Any
 
 from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
+from cosim.run.disk import write_text
 from cosim.run.execute import Progress
 from cosim.run.scenario import FederateConfig
 from cosim.run.signals import POLITE, Interrupted
@@ -53,7 +54,7 @@ def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly 
     federation = Federation(study, address.key)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
-    (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
+    write_text(folder / STUDY_FILE, study.to_json())
     with _Interrupts() as interrupts:
         try:
             _start_broker(federation, address, folder)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -13,11 +14,13 @@ from typing import Protocol, cast
 from cosim import plugins
 from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
+from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
 from cosim.run.patience import Patience
-from cosim.run.record import RecordWriter, in_use, prepare_folder
+from cosim.run.record import RecordWriter
 from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
+from cosim.run.run_folder import in_use, prepare_folder
 from cosim.run.signals import polite_signals, reason_of, undisturbed
 from cosim.run.study import Study
 
@@ -55,7 +58,8 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
-        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder))
+        sync = study.scenario.record.sync
+        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder), sync=sync)
         states = Checkpoints(folder)
 
         def keep(record: StepRecord) -> None:
@@ -75,11 +79,27 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
             writer.close()
 
 
+class _Log(logging.FileHandler):
+    """A log that a full disk cuts short without a word: whoever writes the record tells of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Leave a message out that has no room."""
+        error = sys.exc_info()[1]
+        if not (isinstance(error, OSError) and error.errno in FULL):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close it, whatever is still waiting for room."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Write what this process logs to a file as well, with tracebacks."""
-    path.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    with full_disk_named(path):
+        path.parent.mkdir(exist_ok=True)
+    handler = _Log(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(name)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

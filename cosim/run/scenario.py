@@ -24,6 +24,7 @@ from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.disk import RecordConfig
 from cosim.run.injected import FaultsConfig
 from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
@@ -326,6 +327,7 @@ class Scenario(Config):
     sensing: SensingConfig = SensingConfig()
     communication: CommunicationConfig = CommunicationConfig()
     faults: FaultsConfig = FaultsConfig()
+    record: RecordConfig = RecordConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
     federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")
