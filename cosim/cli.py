@@ -20,7 +20,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 
 from cosim.commands import feeders, plans, studies
-from cosim.commands.console import FAILED, FINE, INVALID, TrustOption, bar, err, out
+from cosim.commands.console import FAILED, FINE, INVALID, TrustOption, bar, describe, err, out
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, FormulationRefused, ScenarioError, SolverMissing, SolverUnsuited
 from cosim.plugins import UnknownPlugin
@@ -141,7 +141,8 @@ def resume_run(
                 folder,
                 progress=lambda done: progress.update(task, completed=done),
                 opened=opened,
-                told=lambda sentence: err.print(escape(sentence)),
+                repeats=lambda sentence: err.print(escape(sentence)),
+                told=lambda text: describe(progress, task, f"{study.scenario.name}, resumed", text),
             )
     if study.scenario.baseline and study.commanded and not _is_complete(folder / "baseline"):
         _baseline(study, folder)
@@ -254,7 +255,8 @@ def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> 
     study = opened.study
     try:
         with bar("steps") as progress:
-            task = progress.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
+            name = f"{study.scenario.name} over {over}"
+            task = progress.add_task(name, total=study.grid.steps)
             return execute(
                 study,
                 target,
@@ -262,6 +264,7 @@ def _with_bar(opened: Assembly, target: Path, *, over: str, overwrite: bool) -> 
                 overwrite=overwrite,
                 progress=lambda done: progress.update(task, completed=done),
                 opened=opened,
+                told=lambda text: describe(progress, task, name, text),
             )
     except (CosimError, KeyboardInterrupt):
         if last_step(target) is not None:

@@ -36,7 +36,10 @@ def run_broker(address: Address, federates: int) -> None:
     say({"broker": "ready", "port": address.port})
     watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
     watcher.start()
+    joined: set[str] = set()
     while h.helicsBrokerIsConnected(broker):
+        if len(joined) < federates:
+            joined |= _tell_newcomers(broker, joined)
         time.sleep(POLL_S)
 
 
@@ -52,6 +55,17 @@ def _create(address: Address, federates: int) -> Any:
     if not h.helicsBrokerIsConnected(broker):
         raise FederationError(f"the broker cannot start on port {address.port}; another program may use it")
     return broker
+
+
+def _tell_newcomers(broker: Any, joined: set[str]) -> set[str]:
+    """Say who has joined since; the launcher must know whom it waits for, whatever their language."""
+    query = h.helicsCreateQuery("root", "federates")
+    names = h.helicsQueryBrokerExecute(query, broker)
+    h.helicsQueryFree(query)
+    found = set(names if isinstance(names, list) else []) - joined
+    for name in sorted(found):
+        say({"joined": name})
+    return found
 
 
 def _end_when_told(broker: object) -> None:

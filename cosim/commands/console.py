@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -38,3 +40,9 @@ def bar(what: str) -> Progress:
         TimeRemainingColumn(),
         console=err,
     )
+
+
+def describe(progress: Progress, task: TaskID, name: str, waits: str) -> None:
+    """Show in the line of a bar for whom its run waits; an empty text takes that back."""
+    text = escape(name) + (f": [yellow]{escape(waits)}[/yellow]" if waits else "")
+    progress.update(task, description=text)

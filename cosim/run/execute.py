@@ -17,7 +17,7 @@ from cosim.run.checkpoint import Checkpoints
 from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
-from cosim.run.patience import Patience
+from cosim.run.patience import Patience, Told, silent
 from cosim.run.record import RecordWriter
 from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
 from cosim.run.run_folder import in_use, prepare_folder
@@ -32,10 +32,16 @@ class Runner(Protocol):
     """A driver: carries a scenario from step 0 to its end and writes the steps to a folder."""
 
     def __call__(
-        self, study: Study, folder: Path, progress: Progress, opened: Assembly | None = None
+        self,
+        study: Study,
+        folder: Path,
+        progress: Progress,
+        opened: Assembly | None = None,
+        told: Told = silent,
     ) -> None:
         """Run; raise on any failure, with all finished steps on disk.
 
+        ``told`` hears for whom a run waits that does not move.
         ``opened`` is the study where it has been opened already, before step 0. It is closed afterwards.
         """
         ...
@@ -54,7 +60,9 @@ class Finished:
     wall_s: float
 
 
-def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
+def run_local(
+    study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
+) -> None:
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
@@ -67,13 +75,14 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
             states.offer(record.measurement.step, controller)
             progress(record.measurement.step + 1)
 
+        owner, first = study.scenario.federate("controller"), study.resumes_at or 0
+        patience = Patience(study.scenario.control.hang_limit_s, told, assembly.opened_s)
         try:
             if study.resumes_at:
-                start_controller(controller, plant.site, study.scenario.federate("controller"))
+                with patience.waiting(owner, None):
+                    start_controller(controller, plant.site, owner)
                 repeat_steps(plant, study, folder)
                 take_over(controller, study, folder)
-            owner, first = study.scenario.federate("controller"), study.resumes_at or 0
-            patience = Patience(study.scenario.control.hang_limit_s)
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
@@ -118,6 +127,7 @@ def execute(
     overwrite: bool,
     progress: Progress,
     opened: Assembly | None = None,
+    told: Told = silent,
 ) -> Finished:
     """Run a scenario and write its manifest, as complete or as aborted with the reason.
 
@@ -128,22 +138,31 @@ def execute(
         overwrite: whether an earlier run in the folder may be replaced.
         progress: told the number of finished steps.
         opened: the study, if it has been opened by a check.
+        told: hears for whom the run waits, where it does not move.
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
     with in_use(folder):
         prepare_folder(folder, overwrite=overwrite)
-        return _run(runner, study, folder, provenance, progress, opened)
+        return _run(runner, study, folder, provenance, progress, opened, told)
 
 
-def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable[[str], None]) -> Finished:
+def resume(
+    folder: Path,
+    *,
+    progress: Progress,
+    opened: Assembly,
+    repeats: Callable[[str], None],
+    told: Told = silent,
+) -> Finished:
     """Carry on a run that was cut short, with the driver it ran with.
 
     Args:
         folder: of its record.
         progress: told the number of finished steps.
         opened: the recorded study, opened.
-        told: hears in a sentence what is repeated.
+        repeats: hears in a sentence what is repeated.
+        told: hears for whom the run waits, where it does not move.
 
     Raises:
         RecordError: the run cannot be carried on, or repeated steps differ from the record.
@@ -153,7 +172,7 @@ def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
         beginning = beginning_of(folder, opened.controller, study.grid.steps)
-        told(beginning.sentence)
+        repeats(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
         earlier = [*manifest.get("resumed", []), this]
@@ -161,7 +180,7 @@ def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
         Checkpoints(folder).drop_after(beginning.resumes_at - 1)
-        return _run(runner, resumed, folder, provenance, progress, None)
+        return _run(runner, resumed, folder, provenance, progress, None, told)
 
 
 def _run(
@@ -171,12 +190,13 @@ def _run(
     provenance: Provenance,
     progress: Progress,
     opened: Assembly | None,
+    told: Told,
 ) -> Finished:
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
         with polite_signals(), logged_to(folder / "logs" / "run.log"):
-            runner(study, folder, progress, opened)
+            runner(study, folder, progress, opened, told)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
         wall_s = time.perf_counter() - started

@@ -272,7 +272,7 @@ class ControlConfig(Config):
     hang_limit_s: PositiveFloat | None = Field(
         None,
         description="the run ends if a decision takes longer; default 60 s, or ten times the slowest so "
-        "far (15 minutes for the first)",
+        "far (for the first 120 s, and ten times what it took to set the run up)",
     )
     on_planner_error: Literal["fall_back", "stop"] = Field(
         "fall_back", description="what an exception of the planner does; it is logged and counted"
@@ -298,6 +298,11 @@ class FederateConfig(Config):
         None,
         description="starts it instead of the project's own; {port}, {key}, {core}, {name} and {study} are "
         "filled in; an empty list: somebody else starts it",
+    )
+    join_limit_s: PositiveFloat | None = Field(
+        None,
+        description="the run ends if it has not joined by then; default 60 s, 15 minutes where somebody "
+        "else starts it",
     )
 
 

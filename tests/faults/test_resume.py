@@ -64,7 +64,7 @@ def resumed(folder: Path) -> str:
     """Carry a run on; what was told."""
     told: list[str] = []
     study = open_recorded(folder)
-    resume(folder, progress=lambda _done: None, opened=Assembly(study), told=told.append)
+    resume(folder, progress=lambda _done: None, opened=Assembly(study), repeats=told.append)
     return told[0]
 
 
