@@ -5,6 +5,7 @@
     CosimError
     ├── ScenarioError       the scenario is wrong; carries the list of all problems found
     ├── FeederError         the model cannot be read, solved or trusted
+    │   ├── NotConverged    a power flow has no solution, or none that can be found
     │   └── MeshedFeeder    a formulation needs a tree and the feeder has a loop
     ├── SeriesError         a time series is short, unsorted, has gaps or no time zone
     ├── ContractError       two parties disagree about what crosses the border
@@ -46,6 +47,24 @@ class ScenarioError(CosimError):
 
 class FeederError(CosimError):
     """The feeder model cannot be read, solved or trusted."""
+
+
+class NotConverged(FeederError):
+    """A power flow has no solution, or none that can be found.
+
+    Args:
+        what: happened.
+        iterations: made in vain.
+    """
+
+    ADVICE = (
+        "check load and generation against what the feeder can carry, or loosen feeder.tolerance if the "
+        "model has extreme impedances"
+    )
+
+    def __init__(self, what: str, iterations: int) -> None:
+        self.what, self.iterations = what, iterations
+        super().__init__(f"{what}; {self.ADVICE}")
 
 
 class MeshedFeeder(FeederError):

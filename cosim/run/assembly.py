@@ -68,6 +68,7 @@ class Assembly:
                 exogenous=truth,
                 grid=study.grid,
                 with_network="network" in self._needs,
+                on_no_convergence=study.scenario.feeder.on_no_convergence,
             )
         except CosimError:
             model.close()

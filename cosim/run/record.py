@@ -30,10 +30,10 @@ from cosim.devices.pv import PV
 from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
 from cosim.errors import CosimError, DiskFull, RecordError
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.network_device import positions_of
 from cosim.model.site import Site
-from cosim.model.state import Belief, Certificate, Plan
+from cosim.model.state import NOT_SOLVED, Belief, Certificate, Plan
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, Unreadable, bounded_text, json_of
 from cosim.run.disk import Sync, full_disk_named, synced, whole_file, write_text
 from cosim.run.json_values import json_converter
@@ -372,6 +372,11 @@ class Record:
     def vector(self, column: str) -> FloatArray:
         """A column of lists as a matrix, shape (step, entry)."""
         return np.array(self.steps[column].tolist(), dtype=np.float64).reshape(len(self.steps), -1)
+
+    def solved(self) -> BoolArray:
+        """Which steps have a power flow of their own, shape (step,)."""
+        held = [any(str(event).startswith(NOT_SOLVED) for event in found) for found in self.steps["events"]]
+        return ~np.array(held, dtype=np.bool_)
 
     def planned_voltage_pu(self, step: int) -> FloatArray | None:
         """Voltages that the plan of a step expects, shape (period, node); None where none are kept."""

@@ -70,6 +70,10 @@ class FeederConfig(Config):
     tolerance: PositiveFloat = Field(
         1e-8, description="of the power flow; stored energy is as exact as this"
     )
+    on_no_convergence: Literal["stop", "hold"] = Field(
+        "stop",
+        description="a step without power flow ends the run, or is on record and left out of all figures",
+    )
     storage_soc_max: Share = Field(
         1.0, description="upper end of the window of the batteries it defines; OpenDSS knows only 1"
     )
