@@ -106,7 +106,7 @@ def inject(fault: Fault) -> Row:
                 env=os.environ | {"COLUMNS": "200"},
             )
             seen = descendants(process.pid)
-            if fault.signals or fault.disk == "step":
+            if fault.signals or fault.disk == "step" or fault.from_fault:
                 _wait_for(fault, folder, process)
                 seen |= descendants(process.pid)
                 began = time.perf_counter()
