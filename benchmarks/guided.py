@@ -21,7 +21,7 @@ import atheris
 LONGEST_S, MOST_MIB, LONGEST_INPUT = 10, 4096, 20_000
 
 # Branches are seen only in modules that are imported here.
-with atheris.instrument_imports(include=["cosim", "federates", "benchmarks.fuzz", "yaml"]):
+with atheris.instrument_imports(include=["cosim", "federates", "benchmarks.fuzz"]):
     from benchmarks.fuzz import SPLICES, Target, sign_of, targets
     from cosim.errors import CosimError
 

@@ -102,9 +102,7 @@ def share_of(folder: Path) -> dict[str, Any]:
         "wall_ms_per_step": round(1e3 * wall_s / steps, 3),
         "cpu_ms_per_step": round(1e3 * float(times["cpu_s"]) / steps, 3),
         "in_helics_ms_per_step": {name: round(1e3 * s / steps, 3) for name, s in sorted(seconds.items())},
-        "share_waiting": round(
-            sum(s for name, s in seconds.items() if name.startswith("wait")) / wall_s, 3
-        ),
+        "share_waiting": round(waiting_s / wall_s, 3),
         "share_publishing_and_reading": round((seconds["publish"] + seconds["read"]) / wall_s, 3),
     }
 
