@@ -177,6 +177,11 @@ def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
     how = culprit.error or (
         f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
     )
+    if culprit.name in {federate.name for federate in federation.absent()}:
+        raise FederationError(
+            f"{culprit.name} left before it joined the federation: {how}; see its command in 'federates', "
+            f"and logs/{culprit.name}.log"
+        )
     step = max((child.step for child in federation.children.values() if child.step is not None), default=0)
     raise FederationError(
         f"{culprit.name} died at step {step}: {how} (last step on record: {kept if kept >= 0 else 'none'}; "

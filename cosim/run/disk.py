@@ -71,8 +71,8 @@ def full_disk_named(path: Path) -> Iterator[None]:
             raise
         why = os.strerror(error.errno)
         raise DiskFull(
-            f"{path} cannot be written: {why}. The steps before are kept; make room on the disk, then go "
-            "on with 'cosim resume'"
+            f"the disk is full: {path} cannot be written ({why}). Finished steps are kept; make room, then "
+            "go on with 'cosim resume'"
         ) from error
 
 
