@@ -19,7 +19,8 @@ HANG_LIMIT_S = 8.0
 FEDERATES = ("feeder", "controller", "recorder", "broker")
 GOES_ON = frozenset(
     {
-        "slow once", "prints 5 MB", "prints a byte that is no text", "prints an event without step",
+        "slow once", "slow for 6 s", "prints 5 MB", "prints a byte that is no text",
+        "prints an event without step",
         "prints an event of another", "leaves a helper with its output", "leaves a thread",
         "set-points of 1e300 kW",
     }
@@ -179,11 +180,12 @@ def _slow() -> dict[str, Any]:
 
 def _full_disks(driver: str) -> Iterator[Fault]:
     says = "the disk is full"
-    yield Fault("disk: full at step 2", driver, _slow(), says=says, disk="step", within_s=KILL_S)
+    slow = _slow() | {"options": {"fault": "slow for 6 s"}}
+    yield Fault("disk: full at step 2", driver, slow, says=says, disk="step", within_s=2 * KILL_S)
     plans = {"horizon_s": 3600, "planner": {"type": "tangent"}, "deadline_s": 60.0}
-    slow = {"faults": {"inject": [{"kind": "controller_slow", "seconds": 1.0, "from_step": AT_STEP}]}}
+    late = {"faults": {"inject": [{"kind": "controller_slow", "seconds": 6.0, "from_step": AT_STEP}]}}
     yield Fault(
-        "disk: full at step 2, with plans", driver, plans, slow, says=says, disk="step", within_s=KILL_S
+        "disk: full at step 2, with plans", driver, plans, late, says=says, disk="step", within_s=2 * KILL_S
     )
     yield Fault("disk: full before the start", driver, _slow(), says=says, disk="start", manifest="none")
 

@@ -149,6 +149,7 @@ FAULTS: dict[str, Callable[[Decision, Measurement], Any]] = {
     "sleeps for ever": _sleep(LONG_S),
     "computes for ever": _spin,
     "slow once": _sleep(1.0),
+    "slow for 6 s": _sleep(6.0),
     "prints 5 MB": _fill_logs,
     "prints a byte that is no text": _write(b"\xff\xfe\n"),
     "prints an event without step": _write(b'{"step": null, "error": 3}\n'),
