@@ -13,7 +13,7 @@ STEPS = 8
 AT_STEP = 2
 KILL_S, HANG_S, ANY_S = 10.0, 75.0, 90.0
 FIRST_S = 660.0
-"""300 s and twenty times the set-up, see :mod:`cosim.run.patience`."""
+"""300 s and ten times the set-up, see :mod:`cosim.run.patience`."""
 HANG_LIMIT_S = 8.0
 """Given to the scenarios that hang, so that the table takes minutes and not hours; the default is 60 s."""
 FEDERATES = ("feeder", "controller", "recorder", "broker")

@@ -14,7 +14,7 @@ from types import FrameType
 
 from cosim.errors import ControllerError
 
-FIRST_S, TIMES_SET_UP = 300.0, 20.0
+FIRST_S, TIMES_SET_UP = 300.0, 10.0
 """The first decision may compile kernels, which takes as long on every feeder (measured: 128 s with an
 empty cache on two cores with ten processes at work), and build programs, which grow with the feeder as the
 time to set the run up does."""

@@ -276,7 +276,7 @@ class ControlConfig(Config):
     hang_limit_s: PositiveFloat | None = Field(
         None,
         description="the run ends if a decision takes longer; default 60 s, or ten times the slowest so "
-        "far (for the first 300 s, and 20 times what it took to set the run up)",
+        "far (for the first 300 s, and ten times what it took to set the run up)",
     )
     on_planner_error: Literal["fall_back", "stop"] = Field(
         "fall_back", description="what an exception of the planner does; it is logged and counted"

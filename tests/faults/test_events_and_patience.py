@@ -61,7 +61,7 @@ def test_a_helper_that_keeps_the_pipe_does_not_keep_the_listener():
 def test_the_limit_follows_the_slowest_decision():
     patience = Patience(None, set_up_s=1.5)
     patience.set_up(0.5)
-    assert patience.limit_s == 340.0
+    assert patience.limit_s == 320.0
     patience.took(40.0)
     assert patience.limit_s == 60.0, "the first decision compiles, and says nothing of the others"
     patience.took(7.5)
