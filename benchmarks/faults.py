@@ -15,64 +15,26 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.faulty import FAULTS, PLANNER_FAULTS
+from benchmarks.fault_cases import AT_STEP, STEPS, Fault, faults
 from benchmarks.resume import COSIM, descendants
 from cosim.errors import RecordError
 from cosim.run.manifest import read_manifest
 from cosim.run.record import read_record
 
-STEPS = 8
-AT_STEP = 2
-KILL_S, HANG_S, ANY_S = 10.0, 75.0, 90.0
-HANG_LIMIT_S = 8.0
-"""Given to the scenarios that hang, so that the table takes minutes and not hours; the default is 60 s."""
-FEDERATES = ("feeder", "controller", "recorder", "broker")
-GOES_ON = frozenset(
-    {
-        "slow once", "prints 5 MB", "prints a byte that is no text", "prints an event without step",
-        "prints an event of another", "leaves a helper with its output", "leaves a thread",
-        "set-points of 1e300 kW",
-    }
-)  # fmt: skip
-"""Faults of a controller that a run survives."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row to be.
-
-    Attributes:
-        name: of the fault.
-        driver: ``local`` or ``helics``.
-        control: of the scenario.
-        changes: of the rest of the scenario.
-        signals: sent at step 2: who gets it, and which.
-        ends: exit code that is right.
-        says: part of the message that names the culprit.
-        within_s: to the end.
-        options: of the command line.
-    """
-
-    name: str
-    driver: str
-    control: dict[str, Any]
-    changes: dict[str, Any] = field(default_factory=dict)
-    signals: tuple[tuple[str, int], ...] = ()
-    ends: int = 1
-    says: str = ""
-    within_s: float = ANY_S
-    options: tuple[str, ...] = ()
+DISK_BYTES = 4_000_000
 
 
 @dataclass
@@ -96,110 +58,6 @@ class Row:
     manifest: str
     terminal: str
     wrong: list[str] = field(default_factory=list)
-
-
-def faults() -> Iterator[Fault]:
-    """All faults over all drivers to which they apply."""
-    for driver in ("local", "helics"):
-        yield from _controller_faults(driver)
-        yield from _planner_faults(driver)
-        yield from _feeder_faults(driver)
-        yield from _signals_to_the_run(driver)
-    yield from _signals_to_federates()
-
-
-def _controller_faults(driver: str) -> Iterator[Fault]:
-    hangs = {"sleeps for ever", "computes for ever", "start hangs"}
-    leaves = {"os._exit(0)", "os._exit(7)", "segmentation fault"}
-    for name in FAULTS:
-        if driver == "local" and name in leaves:
-            continue  # the whole run is one process
-        control: dict[str, Any] = {
-            "type": "benchmarks.faulty:Faulty",
-            "options": {"fault": name},
-            "horizon_s": 3600,
-        }
-        if name in hangs:
-            control["hang_limit_s"] = HANG_LIMIT_S
-        fine = name in GOES_ON
-        says = "" if fine else "controller"
-        if name == "raises KeyboardInterrupt" and driver == "local":
-            says = "interrupted"
-        if driver == "local" and name == "start raises":
-            says = "a start that fails"
-        yield Fault(
-            f"controller: {name}",
-            driver,
-            control,
-            ends=0 if fine else 1,
-            says=says,
-            within_s=HANG_S if name in hangs else ANY_S,
-        )
-
-
-def _planner_faults(driver: str) -> Iterator[Fault]:
-    for name in PLANNER_FAULTS:
-        control: dict[str, Any] = {
-            "horizon_s": 3600,
-            "planner": {"type": "benchmarks.faulty:FaultyPlanner", "options": {"fault": name}},
-        }
-        if name == "late":
-            control["deadline_s"] = 0.3
-        yield Fault(f"planner: {name}", driver, control, ends=0)
-    stop = {
-        "horizon_s": 3600,
-        "on_planner_error": "stop",
-        "planner": {
-            "type": "benchmarks.faulty:FaultyPlanner", "options": {"fault": "raises LinAlgError"},
-        },
-    }  # fmt: skip
-    yield Fault("planner: raises, and shall stop", driver, stop, says="LinAlgError: singular matrix")
-    for name in ("raises", "NaN"):
-        control = {
-            "horizon_s": 3600,
-            "forecast": {"type": "benchmarks.faulty:FaultyForecaster", "options": {"fault": name}},
-        }
-        fine = name == "NaN"
-        yield Fault(
-            f"forecaster: {name}", driver, control, ends=0 if fine else 1, says="" if fine else "weather"
-        )
-
-
-def _feeder_faults(driver: str) -> Iterator[Fault]:
-    idle = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
-    load = {"load": {"multiplier": {"file": "load.csv", "column": "load"}}}
-    yield Fault("feeder: no power flow at step 2", driver, idle, load, says="did not converge")
-    yield Fault("feeder: a bus that is not there", driver, idle, {"pvs": [
-        {"name": "p1", "bus": "nowhere", "kw": 300},
-    ]}, ends=2, says="'nowhere' is no bus")  # fmt: skip
-
-
-def _signals_to_the_run(driver: str) -> Iterator[Fault]:
-    slow = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"):
-        number = getattr(signal, name)
-        yield Fault(f"run: {name}", driver, slow, signals=(("run", number),), says=name, within_s=KILL_S)
-    many = (("run", signal.SIGINT),) * 8
-    yield Fault("run: eight times SIGINT", driver, slow, signals=many, says="SIGINT", within_s=KILL_S)
-    kill = (("run", signal.SIGKILL),)
-    yield Fault("run: SIGKILL", driver, slow, signals=kill, ends=-9, within_s=KILL_S)
-
-
-def _signals_to_federates() -> Iterator[Fault]:
-    slow = {"type": "benchmarks.faulty:Faulty", "options": {"fault": "slow once"}, "horizon_s": 3600}
-    for federate in FEDERATES:
-        for name in ("SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT"):
-            number = getattr(signal, name)
-            yield Fault(
-                f"{federate}: {name}", "helics", slow, signals=((federate, number),),
-                says=f"{federate} died", within_s=KILL_S,
-            )  # fmt: skip
-        patient = slow | {"hang_limit_s": HANG_LIMIT_S}
-        if federate != "broker":
-            yield Fault(
-                f"{federate}: SIGSTOP", "helics", patient, signals=((federate, signal.SIGSTOP),),
-                says=f"{federate} has not moved", within_s=HANG_S,
-            )  # fmt: skip
 
 
 # --- running one ----------------------------------------------------------------------------------
@@ -233,32 +91,82 @@ def scenario_of(fault: Fault, folder: Path) -> Path:
 
 def inject(fault: Fault) -> Row:
     """Run with a fault and look at what is left."""
-    with tempfile.TemporaryDirectory() as home:
-        folder = Path(home) / "run"
+    with tempfile.TemporaryDirectory() as home, _disk(fault, Path(home)) as disk, _port(fault) as port:
+        folder = disk / "run"
         words = ["run", str(scenario_of(fault, Path(home))), "--over", fault.driver, "--out", str(folder)]
+        if fault.disk == "start":
+            _fill(disk)
         began = time.perf_counter()
         with (Path(home) / "terminal.txt").open("wb") as terminal:
             process = subprocess.Popen(
-                [*COSIM, *words, *fault.options],
+                [*COSIM, *words, *fault.options, *port],
                 stdout=terminal,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=os.environ | {"COLUMNS": "200"},
             )
             seen = descendants(process.pid)
-            if fault.signals:
-                _wait_for_step(folder, process)
+            if fault.signals or fault.disk == "step" or fault.from_fault:
+                _wait_for(fault, folder, process)
                 seen |= descendants(process.pid)
                 began = time.perf_counter()
                 _send(fault, process, seen)
-            code = _wait(process, seen)
+            if fault.disk == "step":
+                _fill(disk)
+            code = _wait(process, seen, fault.within_s + 30.0)
         seconds = time.perf_counter() - began
         text = (Path(home) / "terminal.txt").read_text(encoding="utf-8", errors="replace")
         return _row(fault, code, seconds, folder, text, _left_behind(seen))
 
 
-def _wait_for_step(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None and not (folder / "steps" / f"step-{AT_STEP - 1:07d}.parquet").is_file():
+@contextmanager
+def _disk(fault: Fault, home: Path) -> Iterator[Path]:
+    """Where the record goes: a small file system of its own where the disk is to be full.
+
+    Raises:
+        CalledProcessError: this user may not mount one.
+    """
+    if fault.disk == "never":
+        yield home
+        return
+    disk = home / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _fill(disk: Path) -> None:
+    """Leave no room."""
+    with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(b"x" * 512)
+
+
+@contextmanager
+def _port(fault: Fault) -> Iterator[tuple[str, ...]]:
+    """Options of a run whose port is taken."""
+    if not fault.takes_port:
+        yield ()
+        return
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield ("--port", str(taken.getsockname()[1]))
+
+
+def _wait_for(fault: Fault, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the moment of a fault."""
+    while process.poll() is None:
+        if fault.when == "step":
+            if (folder / "steps" / f"step-{AT_STEP - 1:07d}.parquet").is_file():
+                return
+        elif any(
+            "federates" in words and fault.when in words for words in descendants(process.pid).values()
+        ):
+            return
         time.sleep(0.005)
 
 
@@ -273,9 +181,9 @@ def _send(fault: Fault, process: subprocess.Popen[bytes], members: dict[int, lis
                     os.kill(pid, number)
 
 
-def _wait(process: subprocess.Popen[bytes], seen: dict[int, list[str]]) -> int | None:
+def _wait(process: subprocess.Popen[bytes], seen: dict[int, list[str]], most_s: float) -> int | None:
     """The exit code; None where the run had to be killed."""
-    deadline = time.monotonic() + ANY_S + 30.0
+    deadline = time.monotonic() + most_s
     while process.poll() is None:
         seen |= descendants(process.pid)
         if time.monotonic() > deadline:
@@ -320,14 +228,18 @@ def _row(fault: Fault, code: int | None, seconds: float, folder: Path, text: str
         status, reason = str(manifest["status"]), str(manifest["reason"])
     said, last = f"{status}: {reason}", lines[-1] if lines else ""
     row = Row(fault.name, fault.driver, code, round(seconds, 2), len(recorded), orphans, said, last)
-    expected = {0: "complete", 1: "aborted", 2: "none", -9: "running"}[fault.ends]
+    expected = fault.manifest or {0: "complete", 1: "aborted", 2: "none", -9: "running"}[fault.ends]
     wrong = {
         f"exit code {code}, should be {fault.ends}": code != fault.ends,
         f"does not say {fault.says!r}": fault.says not in reason + text,
         f"took {seconds:.1f} s, at most {fault.within_s:g}": seconds > fault.within_s,
         f"{orphans} processes left behind": orphans > 0,
         "a step is missing in the record": recorded != list(range(len(recorded))),
-        f"only {len(recorded)} steps on record": bool(fault.signals) and len(recorded) < AT_STEP,
+        f"only {len(recorded)} steps on record": (
+            fault.when == "step"
+            and (bool(fault.signals) or fault.disk == "step")
+            and len(recorded) < AT_STEP
+        ),
         f"manifest says {status}, should be {expected}": status != expected,
         "a traceback on the terminal": "Traceback" in text,
     }

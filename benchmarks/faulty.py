@@ -20,7 +20,7 @@ from cosim.model.state import Certificate, Decision, Measurement, NoPlan, Plan, 
 from cosim.model.timegrid import Horizon
 
 AT_STEP = 2
-LONG_S = 600.0
+LONG_S = 1200.0
 
 
 class Faulty:
@@ -44,6 +44,8 @@ class Faulty:
         """Rest, or fail."""
         rest = Setpoints.idle(self._site)
         decision = Decision(measurement.step, measurement.time_s, rest, Source.PLAN, "", None)
+        if self._fault == "first decision hangs" and measurement.step == 0:
+            time.sleep(LONG_S)
         if measurement.step != AT_STEP:
             return decision
         return FAULTS[self._fault](decision, measurement)
@@ -147,6 +149,7 @@ FAULTS: dict[str, Callable[[Decision, Measurement], Any]] = {
     "sleeps for ever": _sleep(LONG_S),
     "computes for ever": _spin,
     "slow once": _sleep(1.0),
+    "slow for 6 s": _sleep(6.0),
     "prints 5 MB": _fill_logs,
     "prints a byte that is no text": _write(b"\xff\xfe\n"),
     "prints an event without step": _write(b'{"step": null, "error": 3}\n'),

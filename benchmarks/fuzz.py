@@ -1,11 +1,13 @@
 """Mutated inputs: every one is read, or refused with a sentence; none is a traceback, none hangs.
 
     python -m benchmarks.fuzz [--count 100000] [--seed 1] [--target NAME ...] [--out FILE]
+    python -m benchmarks.fuzz --guided [--seconds 600] [--target NAME ...] [--out FILE]
 
 Targets: masters (OpenDSS, up to the engine), scenarios (YAML), series (CSV), plans and sites (JSON),
 records (a run's folder), messages on the wire, states of controllers, events of federates. A mutation
 changes bytes, swaps or repeats pieces, or puts in values that parsers stumble over. Inputs that raise
-anything but an error of this package, or take over 10 s, are kept in a folder with their traceback.
+anything but an error of this package, or take over 10 s, are kept in a folder with their traceback. With
+--guided mutations follow coverage (libFuzzer by way of atheris, see :mod:`benchmarks.guided`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ import argparse
 import json
 import logging
 import queue
+import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -258,6 +262,58 @@ def _events(data: bytes) -> object:
     return found
 
 
+def sign_of(error: Exception) -> str:
+    """Type and place of an exception, by which breaks are told apart."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
+
+
+def guided(name: str, seconds: int, kept: Path) -> dict[str, Any]:
+    """Let libFuzzer explore a target in a process of its own."""
+    before = set(kept.glob(f"guided-{name}-*"))
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.guided",
+        name,
+        "--seconds",
+        str(seconds),
+        "--kept",
+        str(kept),
+    ]
+    done = subprocess.run(words, capture_output=True, check=False)
+    said = done.stderr.decode("utf-8", "replace")
+    stats = dict(re.findall(r"^stat::(\w+):\s+(\d+)", said, re.MULTILINE))
+    covered = re.findall(r"cov: (\d+)", said)
+    found = sorted(set(kept.glob(f"guided-{name}-*")) - before)
+    signs = [path.read_text(encoding="utf-8").partition("\n")[0] for path in found if path.suffix == ".txt"]
+    if done.returncode:
+        signs.append(f"exit code {done.returncode}: {said.strip().splitlines()[-1][:200]}")
+    return {
+        "seconds": seconds,
+        "inputs": int(stats.get("number_of_executed_units", 0)),
+        "branches_from_seeds": int(covered[0]) if covered else None,
+        "branches": int(covered[-1]) if covered else None,
+        "peak_mib": int(stats.get("peak_rss_mb", 0)),
+        "broken": signs,
+    }
+
+
+def explore(options: argparse.Namespace) -> int:
+    """Let all targets be explored; exit code 1 if an input broke something or took too long."""
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as home:
+        chosen = list(shares(targets(Path(home)), options.seconds, options.target))
+    for name, _, seconds in chosen:
+        rows[name] = guided(name, seconds, options.kept)
+        print(name, json.dumps(rows[name]), flush=True)
+    broken = sum(len(row["broken"]) for row in rows.values())
+    print(f"{broken} places broken by {sum(row['inputs'] for row in rows.values())} inputs")
+    if options.out is not None:
+        options.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return 1 if broken else 0
+
+
 def fuzz(name: str, target: Target, count: int, seed: int, kept: Path) -> Tally:
     """Feed mutations to a target."""
     random, tally = np.random.default_rng([seed, len(name), ord(name[0])]), Tally()
@@ -269,8 +325,7 @@ def fuzz(name: str, target: Target, count: int, seed: int, kept: Path) -> Tally:
         except CosimError:
             tally.refused += 1
         except Exception as error:  # noqa: BLE001 - this is what is looked for
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            sign = f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}"
+            sign = sign_of(error)
             if sign not in tally.broken:
                 kept.mkdir(parents=True, exist_ok=True)
                 (kept / f"{name}-{number}.input").write_bytes(data)
@@ -298,7 +353,11 @@ def main() -> int:
     parser.add_argument("--target", nargs="*", default=[])
     parser.add_argument("--kept", type=Path, default=Path("runs/fuzz"), help="inputs that broke something")
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--guided", action="store_true", help="mutations follow coverage; needs atheris")
+    parser.add_argument("--seconds", type=int, default=600, help="for all targets, with --guided")
     options = parser.parse_args()
+    if options.guided:
+        return explore(options)
     logging.disable(logging.WARNING)
     rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home:

@@ -5,6 +5,7 @@
     CosimError
     ├── ScenarioError       the scenario is wrong; carries the list of all problems found
     ├── FeederError         the model cannot be read, solved or trusted
+    │   ├── NotConverged    a power flow has no solution, or none that can be found
     │   └── MeshedFeeder    a formulation needs a tree and the feeder has a loop
     ├── SeriesError         a time series is short, unsorted, has gaps or no time zone
     ├── ContractError       two parties disagree about what crosses the border
@@ -15,6 +16,7 @@
     ├── UnknownPlugin       a name stands for no plug-in, or it cannot be imported
     ├── WrongDeclaration    a plug-in declares what the program does not know, or does not take it
     ├── RecordError         a run directory cannot be read or must not be overwritten
+    │   └── DiskFull        a file of a run cannot be written for want of room
     └── FederationError     a federate is gone, late, duplicated or could not start
 
 Infeasible is not in the tree: it is a result (:class:`cosim.model.state.NoPlan`).
@@ -47,6 +49,24 @@ class ScenarioError(CosimError):
 
 class FeederError(CosimError):
     """The feeder model cannot be read, solved or trusted."""
+
+
+class NotConverged(FeederError):
+    """A power flow has no solution, or none that can be found.
+
+    Args:
+        what: happened.
+        iterations: made in vain.
+    """
+
+    ADVICE = (
+        "check load and generation against what the feeder can carry, or loosen feeder.tolerance if the "
+        "model has extreme impedances"
+    )
+
+    def __init__(self, what: str, iterations: int) -> None:
+        self.what, self.iterations = what, iterations
+        super().__init__(f"{what}; {self.ADVICE}")
 
 
 class MeshedFeeder(FeederError):
@@ -90,6 +110,10 @@ class ControllerError(CosimError):
 
 class RecordError(CosimError):
     """A run directory cannot be read, or would be overwritten."""
+
+
+class DiskFull(RecordError):
+    """A file of a run cannot be written for want of room; names it."""
 
 
 class FederationError(CosimError):

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +42,10 @@ def main() -> int:
     try:
         _run(options, address)
     except BaseException as error:  # noqa: BLE001 - whatever it was, the launcher must hear of it
-        traceback.print_exc()
+        # First: the log may be on a full disk.
         say({"error": _in_words(error)})
+        with suppress(OSError):
+            traceback.print_exc()
         return 1
     say({"doing": "finished"})
     return 0
@@ -122,8 +125,9 @@ def _die_with_parent(parent: int) -> None:
 
 if __name__ == "__main__":
     code = main()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # a log on a full disk
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
     # A thread that a user's controller left behind must not keep the process.
     os._exit(code)

@@ -36,6 +36,10 @@ class Admission:
         address: of the broker.
         names: of the federates that may join.
 
+    Attributes:
+        joined: those of them that have joined.
+        is_over: the federation has started, and the broker's own process has left it.
+
     Raises:
         helics.HelicsException: the broker's own process cannot join.
     """
@@ -45,6 +49,7 @@ class Admission:
         self._query = h.helicsCreateQuery("root", "federates")
         self._broker = broker
         self._waits, self.is_over = False, False
+        self.joined: frozenset[str] = frozenset()
         self._first = _first_core(address)
         self._gate = _gate(address)
 
@@ -59,6 +64,7 @@ class Admission:
         there = h.helicsQueryBrokerExecute(self._query, self._broker)
         if not isinstance(there, list):  # The broker has ended.
             return
+        self.joined = self._names & set(there)
         strangers, missing = set(there) - self._names - {GATE}, self._names - set(there)
         if strangers:
             raise FederationError(_intruded(sorted(strangers), sorted(missing)))

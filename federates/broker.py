@@ -52,9 +52,14 @@ def run_broker(address: Address, names: Sequence[str]) -> None:
     say({"broker": "ready", "port": address.port})
     watcher = threading.Thread(target=_end_when_told, args=(broker,), daemon=True)
     watcher.start()
+    told: set[str] = set()
     try:
         while h.helicsBrokerIsConnected(broker):
             admission.check()
+            # The launcher must know for whom it waits, whatever their language.
+            for name in sorted(admission.joined - told):
+                say({"joined": name})
+            told |= admission.joined
             time.sleep(POLL_S if admission.is_over else START_POLL_S)
     except FederationError as error:
         # Said before the others hear of it, so that the launcher does not take one of them for the cause.

@@ -21,6 +21,9 @@ KEY = "COSIM_KEY"
 """Environment variable with the key of the broker."""
 POLL_S = 0.1
 CHUNK = 65_536
+KINDS = (
+    ("step", int), ("kept", int), ("doing", str), ("error", str), ("broker", str), ("joined", str),
+)  # fmt: skip
 LONGEST = 1_000_000
 """A line that is longer is no event."""
 
@@ -91,7 +94,7 @@ def _event(line: bytes) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         return None
     event: dict[str, Any] = {}
-    for key, kind in (("step", int), ("kept", int), ("doing", str), ("error", str), ("broker", str)):
+    for key, kind in KINDS:
         value = found.get(key)
         if isinstance(value, kind) and not isinstance(value, bool):
             event[key] = value

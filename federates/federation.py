@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from cosim.run.scenario import FederateRole
+from cosim.run.scenario import FederateConfig, FederateRole
 from cosim.run.study import Study
 from federates.events import Listener
 
@@ -54,6 +54,7 @@ class Federation:
         listeners: on their pipes, by name.
         events: what they said, with the sender.
         logs: open log files.
+        joined: federates that the broker knows.
         study: whose federates they are.
         key: of the broker.
     """
@@ -65,10 +66,19 @@ class Federation:
     listeners: dict[str, Listener] = field(default_factory=dict)
     events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
     logs: list[IO[str]] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
 
     def federates(self) -> list[Child]:
         """All but the broker."""
         return [child for child in self.children.values() if child.role != "broker"]
+
+    def absent(self) -> list[FederateConfig]:
+        """Federates of the scenario that have not joined yet."""
+        everybody = self.study.scenario.federates
+        # One that uses another name is there all the same.
+        if len(self.joined) >= len(everybody):
+            return []
+        return [one for one in everybody if one.name not in self.joined]
 
     def of_role(self, role: FederateRole) -> Child:
         """The process that has a role."""
@@ -93,3 +103,5 @@ class Federation:
             child.step = event.get("kept", event.get("step", child.step))
             child.doing = event.get("doing", "serve" if "broker" in event else child.doing)
             child.error = event.get("error", child.error)
+            if child.role == "broker" and "joined" in event:
+                self.joined.add(event["joined"])

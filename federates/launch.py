@@ -21,7 +21,9 @@ from typing import Any
 
 from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
+from cosim.run.disk import write_text
 from cosim.run.execute import Progress
+from cosim.run.patience import Told, silent
 from cosim.run.scenario import FederateConfig
 from cosim.run.signals import POLITE, Interrupted
 from cosim.run.study import Study
@@ -40,7 +42,9 @@ BROKER_START_S, BROKER_ATTEMPTS = 15.0, 5
 STUDY_FILE = "study.json"
 
 
-def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
+def run_helics(
+    study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
+) -> None:
     """The driver over HELICS; see :class:`cosim.run.execute.Runner`.
 
     A study that is open here is closed first: the feeder's process opens its own.
@@ -54,13 +58,13 @@ def run_helics(study: Study, folder: Path, progress: Progress, opened: Assembly 
     federation = Federation(study, address.key)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
-    (folder / STUDY_FILE).write_text(study.to_json(), encoding="utf-8")
+    write_text(folder / STUDY_FILE, study.to_json())
     with _Interrupts() as interrupts:
         try:
             _start_broker(federation, address, folder)
             for federate in study.scenario.federates:
                 _start_federate(federation, federate, address, folder)
-            watch_federation(federation, study.grid.steps, progress, interrupts.check)
+            watch_federation(federation, progress, interrupts.check, told)
         except BaseException as error:
             _end(federation, str(error) or type(error).__name__)
             raise

@@ -38,7 +38,8 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         sizes = Sizes.of(site)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.expects(controller, decision_quantities(sizes))
-        writer = RecordWriter(folder, site, earlier_record(study, folder))
+        sync = study.scenario.record.sync
+        writer = RecordWriter(folder, site, earlier_record(study, folder), sync=sync)
         try:
             for step in range(study.resumes_at or 0, grid.steps):
                 session.advance(grid.second(step) + KEEP_S)

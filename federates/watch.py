@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cosim.errors import FederationError
 from cosim.run.execute import Progress
-from cosim.run.patience import Patience
+from cosim.run.patience import Patience, Told
 from cosim.run.scenario import FederateRole
 from federates.federation import Child, Federation
 
@@ -21,20 +21,28 @@ POLL_S = 0.02
 GRACE_S = 2.0
 STALL_S = 900.0
 """Longest silence before the run is ended, but for a decision: see :mod:`cosim.run.patience`."""
+JOIN_S = 60.0
+"""Longest time from the start of a process until its federate has joined."""
 SILENCE_S = 60.0
 """The same once steps are made and nobody is computing a decision."""
 
 
 def watch_federation(
-    federation: Federation, steps: int, progress: Progress, check_interrupts: Callable[[], None]
+    federation: Federation, progress: Progress, check_interrupts: Callable[[], None], told: Told
 ) -> None:
     """Follow the federates until all have ended well.
 
+    Args:
+        federation: whose processes have been started.
+        progress: told the number of finished steps.
+        check_interrupts: raises where somebody asked the run to end.
+        told: hears for whom the run waits.
+
     Raises:
-        FederationError: one died, left early, or nothing moved for too long.
+        FederationError: one never joined, died, left early, or nothing moved for too long.
     """
-    kept = -1
-    watch = _Watch(federation, Patience(federation.study.scenario.control.hang_limit_s))
+    kept, steps = -1, federation.study.grid.steps
+    watch = _Watch(federation, Patience(federation.study.scenario.control.hang_limit_s, told))
     while True:
         if federation.read_events(timeout_s=POLL_S):
             watch.moved()
@@ -66,8 +74,8 @@ class _Watch:
 
     def __init__(self, federation: Federation, patience: Patience) -> None:
         self._federation, self._patience = federation, patience
-        self._moved_at = time.monotonic()
-        self._deciding = False
+        self._began = self._moved_at = time.monotonic()
+        self._deciding = self._has_decided = self._told = False
 
     def moved(self) -> None:
         """Somebody said something."""
@@ -75,8 +83,14 @@ class _Watch:
         # A controller that somebody else has started says nothing; one that starts has been asked already.
         planning = self._federation.doing("controller") in {"plan", "start", ""}
         deciding = planning and self._federation.doing("feeder") == "decide"
+        if deciding and not self._has_decided:
+            self._has_decided = True
+            self._patience.set_up(now - self._began)
         if self._deciding and not deciding:
             self._patience.took(now - self._moved_at)
+        if self._told:
+            self._told = False
+            self._patience.tell_no_more()
         self._moved_at, self._deciding = now, deciding
 
     def check(self, kept: int) -> None:
@@ -85,12 +99,17 @@ class _Watch:
         Raises:
             FederationError: names who is late, since when, and the limit.
         """
+        self._check_joined()
         silent_s = time.monotonic() - self._moved_at
         otherwise_s = STALL_S if kept < 0 else SILENCE_S
         limit_s = self._patience.limit_s if self._deciding else otherwise_s
+        late = _late(self._federation)
+        if silent_s > self._patience.late_s and not self._told:
+            self._told = True
+            child = self._federation.children.get(late)
+            self._patience.tell(late if child is None else child.state(), limit_s)
         if silent_s <= limit_s:
             return
-        late = _late(self._federation)
         states = ", ".join(child.state() for child in self._federation.federates())
         child = self._federation.children.get(late)
         how = "" if child is None else _stopped(child.process.pid)
@@ -98,6 +117,23 @@ class _Watch:
         raise FederationError(
             f"{late} has not moved for {silent_s:.0f} s{how}, limit {limit_s:g} s{advice} ({states})"
         )
+
+    def _check_joined(self) -> None:
+        """Look who is still not there.
+
+        Raises:
+            FederationError: names who has not joined in time.
+        """
+        waited_s = time.monotonic() - self._began
+        for federate in self._federation.absent():
+            started = federate.command is None or len(federate.command) > 0
+            limit_s = federate.join_limit_s or (JOIN_S if started else STALL_S)
+            if waited_s > limit_s:
+                log = f"; see logs/{federate.name}.log" if started else ""
+                raise FederationError(
+                    f"{federate.name} has not joined the federation within {limit_s:g} s, see "
+                    f"federates.join_limit_s{log}"
+                )
 
 
 def _stopped(process: int) -> str:
@@ -114,6 +150,9 @@ def _late(federation: Federation) -> str:
     stopped = [child.name for child in federation.federates() if _stopped(child.process.pid)]
     if stopped:
         return stopped[0]
+    absent = federation.absent()
+    if absent:
+        return absent[0].name
     role: FederateRole = "controller" if federation.doing("feeder") == "decide" else "feeder"
     return federation.study.scenario.federate(role)
 
@@ -141,6 +180,11 @@ def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
     how = culprit.error or (
         f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
     )
+    if culprit.name in {federate.name for federate in federation.absent()}:
+        raise FederationError(
+            f"{culprit.name} left before it joined the federation: {how}; see its command in 'federates', "
+            f"and logs/{culprit.name}.log"
+        )
     step = max((child.step for child in federation.children.values() if child.step is not None), default=0)
     raise FederationError(
         f"{culprit.name} died at step {step}: {how} (last step on record: {kept if kept >= 0 else 'none'}; "

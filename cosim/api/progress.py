@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -31,3 +33,9 @@ def bar(what: str, *, shown: bool = True) -> Progress:
         console=Console(stderr=True),
         disable=not shown,
     )
+
+
+def describe(progress: Progress, task: TaskID, name: str, waits: str) -> None:
+    """Show in the line of a bar for whom its run waits; an empty text takes that back."""
+    text = escape(name) + (f": [yellow]{escape(waits)}[/yellow]" if waits else "")
+    progress.update(task, description=text)

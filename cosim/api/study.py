@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-from cosim.api.progress import bar
+from cosim.api.progress import bar, describe
 from cosim.api.run import Run
 from cosim.errors import CosimError, ScenarioError
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day
@@ -223,7 +223,8 @@ class Study:
         place = fresh_folder(self.name) if folder is None else Path(folder)
         study = asked.inner
         with bar("steps", shown=progress) as shown:
-            task = shown.add_task(f"{study.scenario.name} over {over}", total=study.grid.steps)
+            name = f"{study.scenario.name} over {over}"
+            task = shown.add_task(name, total=study.grid.steps)
             execute(
                 study,
                 place,
@@ -231,6 +232,7 @@ class Study:
                 overwrite=overwrite,
                 progress=lambda done: shown.update(task, completed=done),
                 opened=assembly,
+                told=lambda text: describe(shown, task, name, text),
             )
         note = run_baseline(study, place, progress=progress) if has_baseline(study) else ""
         write_report(place)

@@ -11,7 +11,7 @@ import yaml
 from rich.markup import escape
 from rich.table import Table
 
-from cosim.api.progress import bar
+from cosim.api.progress import bar, describe
 from cosim.api.run import Run, open_run
 from cosim.api.study import Driver, Study, fresh_folder, has_baseline, load, run_baseline
 from cosim.commands.console import err, out
@@ -72,12 +72,14 @@ def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
     else:
         opened = study.opened()
         with bar("steps") as progress:
-            task = progress.add_task(f"{study.name}, resumed", total=study.steps)
+            name = f"{study.name}, resumed"
+            task = progress.add_task(name, total=study.steps)
             resume(
                 folder,
                 progress=lambda done: progress.update(task, completed=done),
                 opened=opened,
-                told=lambda sentence: err.print(escape(sentence)),
+                repeats=lambda sentence: err.print(escape(sentence)),
+                told=lambda text: describe(progress, task, name, text),
             )
     note = ""
     if has_baseline(study.inner) and not _is_complete(folder / "baseline"):

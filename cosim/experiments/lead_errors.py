@@ -65,10 +65,11 @@ class Periods:
 
 
 def lead_errors(record: Record) -> tuple[LeadError, ...]:
-    """Errors by lead time; periods that reach beyond the end of the run are skipped."""
+    """Errors by lead time, without periods beyond the end of the run or with a step without power flow."""
     planned = planned_periods(record)
     end_s = float(record.steps["time_s"].iloc[-1]) + record.site.grid.step_s
     planned = _select(planned, np.flatnonzero(planned.end_s <= end_s + EDGE_S))
+    planned = _select(planned, np.flatnonzero(_unsolved_within(record, planned) == 0))
     if not planned.lead_s.size:
         return ()
     realised = _realised(record, planned)
@@ -97,7 +98,7 @@ def _node_errors(record: Record) -> dict[float, tuple[float, float]]:
     """Mean and largest absolute error of node voltages by lead time, over the plans that keep them."""
     step_s = float(record.site.grid.step_s)
     first = int(record.steps["step"].iloc[0])
-    voltage_pu = record.vector("voltage_pu")
+    voltage_pu, solved = record.vector("voltage_pu"), record.solved()
     summed = np.vstack([np.zeros(voltage_pu.shape[1]), np.cumsum(voltage_pu, axis=0)])
     total: dict[float, list[float]] = {}
     plans = record.steps[record.steps["plan_period_s"].notna()]
@@ -111,13 +112,25 @@ def _node_errors(record: Record) -> dict[float, tuple[float, float]]:
             end = begin + max(int(length_s // step_s), 1)
             if end > len(voltage_pu):
                 break
+            lead_s += float(length_s)
+            if not solved[begin:end].all():
+                continue
             error = np.abs(row - (summed[end] - summed[begin]) / (end - begin))
-            found = total.setdefault(lead_s, [0.0, 0.0, 0.0])
+            found = total.setdefault(lead_s - float(length_s), [0.0, 0.0, 0.0])
             found[0] += float(error.mean())
             found[1] = max(found[1], float(error.max()))
             found[2] += 1.0
-            lead_s += float(length_s)
     return {lead: (found[0] / found[2], found[1]) for lead, found in total.items()}
+
+
+def _unsolved_within(record: Record, periods: Periods) -> IntArray:
+    """How many steps without power flow each period touches."""
+    step_s = float(record.site.grid.step_s)
+    first_s = float(record.steps["time_s"].iloc[0])
+    before = np.concatenate([[0], np.cumsum(~record.solved())])
+    begins = np.floor((periods.start_s - first_s) / step_s + EDGE_S).astype(np.int64)
+    ends = np.ceil((periods.end_s - first_s) / step_s - EDGE_S).astype(np.int64)
+    return np.asarray(before[ends] - before[begins])
 
 
 def planned_periods(record: Record) -> Periods:

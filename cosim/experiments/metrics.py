@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from cosim.devices.registry import by_kind
+from cosim.errors import RecordError
 from cosim.experiments.lead_errors import LeadError, lead_errors
 from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.state import NOT_DELIVERED
@@ -187,6 +188,8 @@ class Report:
         comparison: None without baseline.
         events: how many unusual things the plant reported.
         undelivered: how many of them say that a device did not deliver what was accepted.
+        unsolved_steps: steps without a power flow, in the run or its baseline. They repeat what the step
+            before gave, so they are left out of all figures of both.
     """
 
     name: str
@@ -201,11 +204,12 @@ class Report:
     comparison: Comparison | None
     events: int
     undelivered: int
+    unsolved_steps: int
 
     @property
     def finished(self) -> bool:
         """Whether every step that was asked for is there."""
-        return self.status == "complete" and self.run.steps == self.planned_steps
+        return self.status == "complete" and self.run.steps + self.unsolved_steps == self.planned_steps
 
 
 def measure_report(record: Record, baseline: Record | None, *, baseline_note: str = "") -> Report:
@@ -215,7 +219,17 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         record: the run.
         baseline: over the same steps (see :func:`same_steps`).
         baseline_note: why there is none.
+
+    Raises:
+        RecordError: no step has a power flow.
     """
+    solved = record.solved() if baseline is None else record.solved() & baseline.solved()
+    if not solved.any():
+        raise RecordError(f"{record.folder} holds no step with a power flow; nothing can be measured")
+    whole = record
+    if not solved.all():
+        record = _these_steps(record, solved)
+        baseline = None if baseline is None else _these_steps(baseline, solved)
     run = run_metrics(record)
     without = None if baseline is None else run_metrics(baseline)
     manifest = record.manifest
@@ -223,18 +237,23 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         name=str(manifest["name"]),
         status=str(manifest["status"]),
         reason=str(manifest["reason"]),
-        last_step=int(record.steps["step"].iloc[-1]),
+        last_step=int(whole.steps["step"].iloc[-1]),
         planned_steps=int(manifest["steps"]),
         run=run,
         baseline=without,
         baseline_note=baseline_note,
-        control=control_metrics(record),
+        control=control_metrics(whole),
         comparison=None if without is None else compare(run, without),
-        events=int(sum(len(found) for found in record.steps["events"])),
+        events=int(sum(len(found) for found in whole.steps["events"])),
         undelivered=sum(
-            str(event).startswith(NOT_DELIVERED) for found in record.steps["events"] for event in found
+            str(event).startswith(NOT_DELIVERED) for found in whole.steps["events"] for event in found
         ),
+        unsolved_steps=int((~solved).sum()),
     )
+
+
+def _these_steps(record: Record, chosen: BoolArray) -> Record:
+    return replace(record, steps=record.steps[chosen].reset_index(drop=True))
 
 
 def same_steps(baseline: Record, record: Record) -> Record | None:

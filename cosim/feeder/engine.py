@@ -16,7 +16,7 @@ import numpy as np
 import opendssdirect
 from dss import DSSException
 
-from cosim.errors import FeederError
+from cosim.errors import FeederError, NotConverged
 from cosim.feeder.script.reader import Script
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -189,7 +189,8 @@ class Engine:
         """Solve the power flow once, with or without regulators and capacitors acting.
 
         Raises:
-            FeederError: not converged, or a voltage is not a number.
+            NotConverged: there is no solution, or a voltage is not a number.
+            FeederError: the engine refused to solve.
         """
         solution = self.dss.Solution
         overrun = False
@@ -207,20 +208,17 @@ class Engine:
             self.command("get controlmode")
         iterations = int(solution.TotalIterations())
         if not solution.Converged():
-            raise FeederError(
-                f"the power flow did not converge in {iterations} iterations; "
-                "check load and generation against what the feeder can carry, or loosen "
-                "feeder.tolerance if the model has extreme impedances"
-            )
+            raise NotConverged(f"the power flow did not converge in {iterations} iterations", iterations)
         voltages = self.voltages()
         # The sum is a number exactly when every part is, and costs a tenth of a full test.
         total = voltages.sum()
         if not (math.isfinite(total.real) and math.isfinite(total.imag)):
             nodes = self.node_names()
             bad = [nodes[i] for i in np.flatnonzero(~np.isfinite(voltages))[:5]]
-            raise FeederError(
-                f"the power flow gave voltages that are not numbers, at {', '.join(bad)} ...; "
-                "a Storage element with kVA below its kW rating does this"
+            raise NotConverged(
+                f"the power flow gave voltages that are not numbers, at {', '.join(bad)} ... (a Storage "
+                "element with kVA below its kW rating does this)",
+                iterations,
             )
         return SolveReport(iterations, overrun)
 

@@ -28,6 +28,12 @@ class TapMeter:
         """Tap ratio of each winding."""
         return np.array([winding.Tap() for winding in self._each()])
 
+    def write(self, ratios: FloatArray) -> None:
+        """Put each winding where it is said to stand."""
+        for winding, ratio in zip(self._each(), ratios, strict=True):
+            if winding.Tap() != ratio:
+                winding.Tap(float(ratio))
+
     def steps(self) -> FloatArray:
         """Ratio between neighbouring taps of each winding."""
         return np.array([(w.MaxTap() - w.MinTap()) / w.NumTaps() for w in self._each()])

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.devices.registry import by_kind, in_order
-from cosim.errors import ContractError, MeshedFeeder
+from cosim.errors import ContractError, FeederError, MeshedFeeder
 from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
@@ -24,13 +24,14 @@ from cosim.feeder.group import Group, positions
 from cosim.feeder.meters import Meters, TapMeter
 from cosim.feeder.network_devices import AS_THE_MASTER_SAYS, NetworkDevices
 from cosim.feeder.reading.twin_model import read_twin_model
+from cosim.feeder.step_solver import Moment, NotSolved, OnNoConvergence, Reading, StepSolver
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.device import Device, DeviceState
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
 from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
-from cosim.model.state import Applied, Measurement, Setpoints, StepResult
+from cosim.model.state import NOT_SOLVED, Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
 from cosim.twin.model_error import ModelError
 from cosim.twin.twin_model import TwinModel
@@ -57,6 +58,8 @@ class Feeder:
         exogenous: demand, sun and price.
         grid: the steps of the run.
         with_network: read the radial network model, which takes most of the time on a large feeder.
+        on_no_convergence: whether a step without a solution ends the run, or repeats what the step before
+            gave, with stored energy as it was, and says so in an event.
 
     Attributes:
         site: the facts of the plant.
@@ -76,9 +79,11 @@ class Feeder:
         exogenous: Exogenous,
         grid: TimeGrid,
         with_network: bool = True,
+        on_no_convergence: OnNoConvergence = "stop",
     ) -> None:
         self._model, self._with_network = model, with_network
         self._engine = model.engine
+        self._solver = StepSolver(self._engine, on_no_convergence)
         self._devices = in_order(devices)
         self._groups = [Group(model, kind, place, items) for kind, place, items in by_kind(self._devices)]
         self._exogenous, self._grid = exogenous, grid
@@ -97,8 +102,11 @@ class Feeder:
         self.taps = TapMeter(self._engine, dict(sorted(windings.items())))
         banks = {*self._engine.switched_capacitors(), *self._switchgear.banks}
         self._capacitors = tuple(sorted(banks))
+        self._result: StepResult | None = None
+        self._unsolved: list[str] = []
         self._settle()
         self._switchgear.take_over()
+        self._solver.watch(self.taps, self._capacitors)
         circuit = model.circuit()
         self._watched = watched_voltages(circuit)
         self.meters = Meters(self._engine, self._watched, self._balance)
@@ -129,6 +137,7 @@ class Feeder:
 
         Raises:
             ContractError: the step is not the next one.
+            FeederError: the power flow has no solution.
         """
         if step != self._next_step:
             raise ContractError(
@@ -139,26 +148,25 @@ class Feeder:
         self._write_source(step)
         self._write_loads(demand_kw, demand_kvar)
         self._expose(irradiance, demand_kw)
-        self._engine.solve(controls=False)
-        self._measured, self._applied = step, False
-        delivered = self._delivered_kva()
-        power, losses = self.meters.head()
+        self._measured, self._applied, self._load_now_kw = step, False, float(demand_kw.sum())
+        found = self._solve(step, controls=False)
+        seen = Reading.of(found.last) if isinstance(found, NotSolved) else self._read()
         return Measurement(
             step=step,
             time_s=float(self._grid.second(step)),
-            voltage_pu=self.meters.voltage_pu(),
+            voltage_pu=seen.voltage_pu,
             demand_kw=demand_kw,
             demand_kvar=demand_kvar,
             price_per_kwh=price,
-            p_kw=delivered.real,
-            q_kvar=delivered.imag,
+            p_kw=seen.p_kw,
+            q_kvar=seen.q_kvar,
             stored_kwh=self._stored(),
             available_kw=self._available_kw,
             tap=self.taps.ratios(),
             capacitor_closed=self._engine.closed_capacitors(self._capacitors),
-            import_kw=power.real,
-            import_kvar=power.imag,
-            losses_kw=losses,
+            import_kw=seen.import_kw,
+            import_kvar=seen.import_kvar,
+            losses_kw=seen.losses_kw,
             peak_import_kw=self._peak_import_kw,
             position=self._switchgear.positions(),
             source_ratio=self._source_ratio,
@@ -208,7 +216,9 @@ class Feeder:
         if self._measured is None or not self._applied:
             raise ContractError("commit needs measure and apply of the same step before it")
         step = self._measured
-        report = self._engine.solve(controls=True)
+        report = self._solve(step, controls=True)
+        if isinstance(report, NotSolved):
+            return self._move_on(self._held(report, step))
         delivered = self._delivered_kva()
         power, losses = self.meters.head()
         load_kva, other_kw = self._balance.load_kva(), self._balance.other_kw()
@@ -233,6 +243,7 @@ class Feeder:
             loading_line=line,
             iterations=report.iterations,
             events=(
+                *self._unsolved,
                 *self._events(report),
                 *self._broken_laws(states, stored),
                 *self._delivery.compare(self._due(states), delivered, self._commanded),
@@ -246,9 +257,40 @@ class Feeder:
             position=position,
             operations=self._switchgear.operations(position),
         )
-        self._measured, self._next_step = None, step + 1
+        return self._move_on(result)
+
+    def _held(self, found: NotSolved, step: int) -> StepResult:
+        """A step without a solution: what the step before gave, and nothing integrated."""
+        position = self._switchgear.positions()
+        return replace(
+            found.last,
+            step=step,
+            stored_kwh=self._stored(),
+            tap=self.taps.ratios(),
+            iterations=found.iterations,
+            events=tuple(self._unsolved),
+            position=position,
+            operations=self._switchgear.operations(position),
+        )
+
+    def _move_on(self, result: StepResult) -> StepResult:
+        self._measured, self._next_step, self._result = None, result.step + 1, result
         self._peak_import_kw = max(self._peak_import_kw, result.import_kw)
+        self._unsolved.clear()
         return result
+
+    def _solve(self, step: int, *, controls: bool) -> SolveReport | NotSolved:
+        """A power flow of a step; one without a solution is noted for the step's events.
+
+        Raises:
+            FeederError: there is no solution, and the run may not go on without.
+        """
+        kw = float(self._setpoints.p_kw.sum())
+        moment = Moment(step, controls, self._load_now_kw, kw, self._source_ratio)
+        found = self._solver.solve(moment, self._result)
+        if isinstance(found, NotSolved):
+            self._unsolved.append(f"{NOT_SOLVED}: {found.sentence}. Values of the step before are repeated")
+        return found
 
     def twin_model(self, error: ModelError) -> TwinModel:
         """A model of the feeder that needs no engine, read before step 0.
@@ -334,6 +376,7 @@ class Feeder:
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
         demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
+        self._load_now_kw = float(demand_kw.sum())
         self._write_source(0)
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)
@@ -343,7 +386,9 @@ class Feeder:
         for _ in range(SETTLING_SOLVES):
             self.settling_solves += 1
             before = self.taps.ratios()
-            report = self._engine.solve(controls=True)
+            report = self._solve(0, controls=True)
+            if isinstance(report, NotSolved):  # there is no step before to hold on to
+                raise FeederError(report.sentence)
             if not report.control_overrun and np.array_equal(before, self.taps.ratios()):
                 return
         log.warning("regulators or capacitors still move after %d solves at step 0", SETTLING_SOLVES)
@@ -438,6 +483,14 @@ class Feeder:
             )
 
     # --- reading ---------------------------------------------------------------------------------
+
+    def _read(self) -> Reading:
+        """The feeder as it is solved now."""
+        delivered = self._delivered_kva()
+        power, losses = self.meters.head()
+        return Reading(
+            self.meters.voltage_pu(), delivered.real, delivered.imag, power.real, power.imag, losses
+        )
 
     def _delivered_kva(self) -> ComplexArray:
         """Power from each device into the network, kW + j kvar."""

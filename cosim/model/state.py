@@ -22,6 +22,8 @@ def _none() -> FloatArray:
 
 NOT_DELIVERED = "not delivered"
 """How the event begins that a device does not deliver what was accepted."""
+NOT_SOLVED = "no power flow"
+"""How the event begins that a step has no solution, and repeats what the last one with a solution gave."""
 
 
 @dataclass(frozen=True)

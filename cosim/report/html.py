@@ -95,6 +95,9 @@ def banner(report: Report) -> Banner:
         detail = "The run is still going, or it was killed and could not say why."
         return Banner("red", headline, (detail, *_remarks(report)))
     remarks = _remarks(report)
+    if report.unsolved_steps:
+        headline = f"NO POWER FLOW in {report.unsolved_steps} of {report.planned_steps} steps"
+        return Banner("red", headline, (*remarks, _outcome(report)))
     if remarks:
         return Banner("amber", f"Complete, {reached}, but not as planned", (*remarks, _outcome(report)))
     calm = "no fallback, no cut set-point, no event"
@@ -113,6 +116,7 @@ def _outcome(report: Report) -> str:
 def _remarks(report: Report) -> tuple[str, ...]:
     control = report.control
     found: list[tuple[int, str]] = [
+        (report.unsolved_steps, "steps without a power flow, which are left out of all figures"),
         (report.undelivered, "times a device did not deliver what was accepted"),
         (report.events - report.undelivered, "other events reported by the plant"),
     ]

@@ -14,6 +14,8 @@ COLOURS = {"better": "green", "worse": "red", "same": ""}
 def key_figures(report: Report) -> Table:
     """The same rows as in the page."""
     state = "" if report.finished else f" [red]{report.status.upper()}, not all steps are there[/red]"
+    if report.unsolved_steps:
+        state += f" [red]{report.unsolved_steps} WITHOUT A POWER FLOW[/red]"
     table = Table(title=f"{escape(report.name)}: {report.run.steps} of {report.planned_steps} steps{state}")
     table.add_column("")
     for heading in ("run", "baseline", "difference"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import cached_property
@@ -40,6 +41,7 @@ class Assembly:
         study: the study.
         feeder: in operation, before step 0.
         truth: the series that the plant will meet.
+        opened_s: seconds that opening it took.
 
     Raises:
         ScenarioError: everything that does not fit together.
@@ -47,6 +49,7 @@ class Assembly:
     """
 
     def __init__(self, study: Study, needs: Collection[Need] | None = None) -> None:
+        began = time.perf_counter()
         self.study = study
         wanted = needs_of_study(study) | study.scenario.sensing.needs if needs is None else needs
         self._needs = frozenset(wanted)
@@ -65,10 +68,12 @@ class Assembly:
                 exogenous=truth,
                 grid=study.grid,
                 with_network="network" in self._needs,
+                on_no_convergence=study.scenario.feeder.on_no_convergence,
             )
         except CosimError:
             model.close()
             raise
+        self.opened_s = time.perf_counter() - began
 
     def __enter__(self) -> Assembly:
         return self

@@ -17,14 +17,18 @@ import hashlib
 import importlib
 import io
 import json
+import logging
 import pickle
 import pickletools
 import time
 from pathlib import Path
 from typing import Any, cast
 
-from cosim.errors import RecordError
+from cosim.errors import DiskFull, RecordError
 from cosim.model.roles import Resumable, is_resumable
+from cosim.run.disk import full_disk_named, whole_file
+
+log = logging.getLogger(__name__)
 
 FOLDER, KEPT = "checkpoint", 3
 """Files that are kept. A controller over HELICS may be a step ahead of the record, hence not one only."""
@@ -77,7 +81,11 @@ class Checkpoints:
         now = time.perf_counter()
         if not is_resumable(controller) or now < self._not_before:
             return
-        self.keep(step, cast("Resumable", controller).state())
+        try:
+            self.keep(step, cast("Resumable", controller).state())
+        except DiskFull as error:
+            # The record meets the same disk, and says so as the recorder's failure.
+            log.warning("no state after step %d: %s", step, error)
         done = time.perf_counter()
         self._not_before = done + (done - now) / MOST_SHARE
 
@@ -87,12 +95,11 @@ class Checkpoints:
 
     def keep_bytes(self, step: int, body: bytes) -> None:
         """Write a state that is a pickle already."""
-        self._folder.mkdir(exist_ok=True)
+        with full_disk_named(self._folder):
+            self._folder.mkdir(exist_ok=True)
         head = {"step": step, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-        path = self._path(step)
-        side = path.with_suffix(".writing")
-        side.write_bytes(json.dumps(head).encode() + b"\n" + body)
-        side.replace(path)
+        with whole_file(self._path(step)) as side:
+            side.write_bytes(json.dumps(head).encode() + b"\n" + body)
         for old in self._files()[:-KEPT]:
             old.unlink(missing_ok=True)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -13,11 +14,13 @@ from typing import Protocol, cast
 from cosim import plugins
 from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
+from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
-from cosim.run.patience import Patience
-from cosim.run.record import RecordWriter, in_use, prepare_folder
+from cosim.run.patience import Patience, Told, silent
+from cosim.run.record import RecordWriter
 from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
+from cosim.run.run_folder import in_use, prepare_folder
 from cosim.run.signals import polite_signals, reason_of, undisturbed
 from cosim.run.study import Study
 
@@ -29,10 +32,16 @@ class Runner(Protocol):
     """A driver: carries a scenario from step 0 to its end and writes the steps to a folder."""
 
     def __call__(
-        self, study: Study, folder: Path, progress: Progress, opened: Assembly | None = None
+        self,
+        study: Study,
+        folder: Path,
+        progress: Progress,
+        opened: Assembly | None = None,
+        told: Told = silent,
     ) -> None:
         """Run; raise on any failure, with all finished steps on disk.
 
+        ``told`` hears for whom a run waits that does not move.
         ``opened`` is the study where it has been opened already, before step 0. It is closed afterwards.
         """
         ...
@@ -51,11 +60,14 @@ class Finished:
     wall_s: float
 
 
-def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly | None = None) -> None:
+def run_local(
+    study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
+) -> None:
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
-        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder))
+        sync = study.scenario.record.sync
+        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder), sync=sync)
         states = Checkpoints(folder)
 
         def keep(record: StepRecord) -> None:
@@ -63,23 +75,40 @@ def run_local(study: Study, folder: Path, progress: Progress, opened: Assembly |
             states.offer(record.measurement.step, controller)
             progress(record.measurement.step + 1)
 
+        owner, first = study.scenario.federate("controller"), study.resumes_at or 0
+        patience = Patience(study.scenario.control.hang_limit_s, told, assembly.opened_s)
         try:
             if study.resumes_at:
-                start_controller(controller, plant.site, study.scenario.federate("controller"))
+                with patience.waiting(owner, None):
+                    start_controller(controller, plant.site, owner)
                 repeat_steps(plant, study, folder)
                 take_over(controller, study, folder)
-            owner, first = study.scenario.federate("controller"), study.resumes_at or 0
-            patience = Patience(study.scenario.control.hang_limit_s)
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
 
 
+class _Log(logging.FileHandler):
+    """A log that a full disk cuts short without a word: whoever writes the record tells of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Leave a message out that has no room."""
+        error = sys.exc_info()[1]
+        if not (isinstance(error, OSError) and error.errno in FULL):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close it, whatever is still waiting for room."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Write what this process logs to a file as well, with tracebacks."""
-    path.parent.mkdir(exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    with full_disk_named(path):
+        path.parent.mkdir(exist_ok=True)
+    handler = _Log(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-5s %(name)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -98,6 +127,7 @@ def execute(
     overwrite: bool,
     progress: Progress,
     opened: Assembly | None = None,
+    told: Told = silent,
 ) -> Finished:
     """Run a scenario and write its manifest, as complete or as aborted with the reason.
 
@@ -108,22 +138,31 @@ def execute(
         overwrite: whether an earlier run in the folder may be replaced.
         progress: told the number of finished steps.
         opened: the study, if it has been opened by a check.
+        told: hears for whom the run waits, where it does not move.
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
     with in_use(folder):
         prepare_folder(folder, overwrite=overwrite)
-        return _run(runner, study, folder, provenance, progress, opened)
+        return _run(runner, study, folder, provenance, progress, opened, told)
 
 
-def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable[[str], None]) -> Finished:
+def resume(
+    folder: Path,
+    *,
+    progress: Progress,
+    opened: Assembly,
+    repeats: Callable[[str], None],
+    told: Told = silent,
+) -> Finished:
     """Carry on a run that was cut short, with the driver it ran with.
 
     Args:
         folder: of its record.
         progress: told the number of finished steps.
         opened: the recorded study, opened.
-        told: hears in a sentence what is repeated.
+        repeats: hears in a sentence what is repeated.
+        told: hears for whom the run waits, where it does not move.
 
     Raises:
         RecordError: the run cannot be carried on, or repeated steps differ from the record.
@@ -133,7 +172,7 @@ def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
         beginning = beginning_of(folder, opened.controller, study.grid.steps)
-        told(beginning.sentence)
+        repeats(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
         earlier = [*manifest.get("resumed", []), this]
@@ -141,7 +180,7 @@ def resume(folder: Path, *, progress: Progress, opened: Assembly, told: Callable
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
         Checkpoints(folder).drop_after(beginning.resumes_at - 1)
-        return _run(runner, resumed, folder, provenance, progress, None)
+        return _run(runner, resumed, folder, provenance, progress, None, told)
 
 
 def _run(
@@ -151,12 +190,13 @@ def _run(
     provenance: Provenance,
     progress: Progress,
     opened: Assembly | None,
+    told: Told,
 ) -> Finished:
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
         with polite_signals(), logged_to(folder / "logs" / "run.log"):
-            runner(study, folder, progress, opened)
+            runner(study, folder, progress, opened, told)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
         wall_s = time.perf_counter() - started

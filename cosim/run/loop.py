@@ -129,7 +129,7 @@ def run_loop(
     """
     patience = patience or Patience(None)
     if not first_step:
-        with patience.first().waiting(owner, None):
+        with patience.waiting(owner, None):
             start_controller(controller, plant.site, owner)
     for step in range(first_step, plant.site.grid.steps):
         measurement = plant.measure(step)

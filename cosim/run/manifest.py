@@ -22,7 +22,8 @@ from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
 from cosim.run.policy import needs_of_study
-from cosim.run.record import last_step, write_text
+from cosim.run.record import last_step
+from cosim.run.run_folder import write_last_words
 from cosim.run.scenario import Scenario
 from cosim.run.sources import hash_of_feeder, sources_of
 from cosim.run.study import Study
@@ -183,7 +184,7 @@ def write_manifest(
     wall_s: float | None = None,
 ) -> None:
     """Write or renew ``manifest.json`` and the effective scenario."""
-    write_text(folder / SCENARIO, provenance.scenario_text)
+    write_last_words(folder / SCENARIO, provenance.scenario_text)
     manifest = {
         "name": study.scenario.name,
         "status": status,
@@ -193,7 +194,7 @@ def write_manifest(
         "wall_s": wall_s,
         **provenance.facts,
     }
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    write_last_words(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -15,11 +15,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +30,13 @@ from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.pv import PV
 from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
-from cosim.errors import CosimError, RecordError
-from cosim.model.arrays import FloatArray
+from cosim.errors import CosimError, DiskFull, RecordError
+from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.network_device import positions_of
 from cosim.model.site import Site
-from cosim.model.state import Belief, Certificate, Plan
+from cosim.model.state import NOT_SOLVED, Belief, Certificate, Plan
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, json_of
+from cosim.run.disk import Sync, full_disk_named, synced, whole_file, write_text
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
@@ -63,11 +60,18 @@ class RecordWriter:
         folder: the run's folder; it exists already.
         site: written once, as ``site.json``.
         earlier: of an interrupted run that is carried on: steps that are made again must be the same.
+        sync: when steps are forced onto the disk.
+
+    Raises:
+        DiskFull: there is no room for them.
     """
 
-    def __init__(self, folder: Path, site: Site, earlier: Record | None = None) -> None:
-        self._folder = folder / "steps"
-        self._folder.mkdir(exist_ok=True)
+    def __init__(
+        self, folder: Path, site: Site, earlier: Record | None = None, *, sync: Sync = "never"
+    ) -> None:
+        self._folder, self._sync = folder / "steps", sync
+        with full_disk_named(self._folder):
+            self._folder.mkdir(exist_ok=True)
         self._site = site
         self._recent: list[pa.Table] = []
         self._earlier = None if earlier is None else earlier.steps.set_index("step", drop=False)
@@ -78,41 +82,53 @@ class RecordWriter:
 
         Raises:
             RecordError: the step is on record already, and was another one.
+            DiskFull: there is no room for it.
         """
         row = step_row(record, self._site)
         if self._earlier is not None and record.measurement.step in self._earlier.index:
             recorded = self._earlier.loc[record.measurement.step].to_dict()
             must_be_same(row, recorded, record.measurement.step, "the run")
             return
+        each = self._sync == "each_step"
         if record.decision.plan is not None:
-            self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu)
+            self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu, sync=each)
         table = pa.Table.from_pylist([row], schema=_schema(row))
-        _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table)
+        _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table, sync=each)
         self._recent.append(table)
         if len(self._recent) == STEPS_PER_PART:
             self._merge()
 
-    def _keep_voltages(self, step: int, voltage_pu: FloatArray) -> None:
+    def _keep_voltages(self, step: int, voltage_pu: FloatArray, *, sync: bool) -> None:
         """Write the voltages that a plan expects, unless they would outgrow everything else."""
         if voltage_pu.size > MOST_PLANNED_VOLTAGES:
             return
-        folder = self._folder.parent / PLANS
-        folder.mkdir(exist_ok=True)
-        side = folder / f"plan-{step:07d}.writing.npy"
-        np.save(side, voltage_pu.astype(np.float32))
-        side.replace(planned_voltage_file(self._folder.parent, step))
+        path = planned_voltage_file(self._folder.parent, step)
+        with full_disk_named(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        with whole_file(path, sync=sync) as side, side.open("wb") as file:
+            np.save(file, voltage_pu.astype(np.float32))
 
     def close(self) -> None:
-        """Merge what is left into one part."""
-        if self._recent:
-            self._merge()
+        """Merge what is left into one part; on a full disk it stays as it is, which is as good."""
+        try:
+            if self._recent:
+                self._merge()
+        except DiskFull as error:
+            log.warning("the last steps stay in files of their own: %s", error)
+        if self._sync == "end":
+            for folder in (self._folder, self._folder.parent / PLANS):
+                for path in folder.glob("*"):
+                    synced(path)
+                if folder.is_dir():
+                    synced(folder)
 
     def _merge(self) -> None:
         # Written before the single steps go, so that a kill in between loses nothing; a reader
         # drops rows that are there twice.
         steps = [table.column("step")[0].as_py() for table in self._recent]
         part = self._folder / f"part-{steps[0]:07d}.parquet"
-        _write_parquet(part, pa.concat_tables(self._recent))
+        sync = self._sync in {"each_part", "each_step"}
+        _write_parquet(part, pa.concat_tables(self._recent), sync=sync)
         for step in steps:
             (self._folder / f"step-{step:07d}.parquet").unlink()
         self._recent.clear()
@@ -299,73 +315,12 @@ def _schema(row: dict[str, Any]) -> pa.Schema:
     return pa.schema([(name, kind(name, value)) for name, value in row.items()])
 
 
-def _write_parquet(path: Path, table: pa.Table) -> None:
-    """Write to a side file first: a reader never meets half a file."""
-    side = path.with_suffix(".writing")
-    pq.write_table(table, side, compression="zstd")
-    side.replace(path)
+def _write_parquet(path: Path, table: pa.Table, *, sync: bool) -> None:
+    with whole_file(path, sync=sync) as side:
+        pq.write_table(table, side, compression="zstd")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write to a side file first, as above."""
-    side = path.with_suffix(path.suffix + ".writing")
-    side.write_text(text, encoding="utf-8")
-    side.replace(path)
-
-
-# --- the folder -----------------------------------------------------------------------------------
-
-LOCK = ".lock"
-OWN_FILES = ("manifest.json", "scenario.yaml", "site.json", "study.json", "metrics.json", "report.html")
-OWN = frozenset({LOCK, *OWN_FILES, "steps", "plans", "checkpoint", "baseline", "logs"})
-"""What a run writes into its folder; nothing else is ever deleted."""
-
-
-@contextmanager
-def in_use(folder: Path) -> Iterator[None]:
-    """Hold a run's folder, so that no other run writes to it; a killed process lets go of it.
-
-    Raises:
-        RecordError: another run is writing to it.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RecordError(f"{folder} is a file; choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RecordError(f"another run is writing to {folder}; choose another --out") from error
-        try:
-            yield
-        finally:
-            if not (folder / "manifest.json").is_file():  # a folder of somebody else keeps nothing of ours
-                (folder / LOCK).unlink(missing_ok=True)
-
-
-def prepare_folder(folder: Path, *, overwrite: bool) -> None:
-    """Empty a run's folder, which is held by :func:`in_use`.
-
-    Raises:
-        RecordError: it holds files already and may not be overwritten.
-    """
-    if any(path.name != LOCK for path in folder.iterdir()):
-        if not overwrite:
-            raise RecordError(f"{folder} is not empty; choose another --out or add --overwrite")
-        if not (folder / "manifest.json").is_file():
-            raise RecordError(f"{folder} is not a run (no manifest.json); it is not overwritten")
-        foreign = sorted(path.name for path in folder.iterdir() if path.name not in OWN)
-        if foreign:
-            more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
-            raise RecordError(
-                f"{folder} holds {', '.join(foreign[:3])}{more}, which no run has written; move that away, "
-                "or choose another --out"
-            )
-        for path in folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
+# --- files of steps -------------------------------------------------------------------------------
 
 
 def last_step(folder: Path) -> int | None:
@@ -418,6 +373,11 @@ class Record:
     def vector(self, column: str) -> FloatArray:
         """A column of lists as a matrix, shape (step, entry)."""
         return np.array(self.steps[column].tolist(), dtype=np.float64).reshape(len(self.steps), -1)
+
+    def solved(self) -> BoolArray:
+        """Which steps have a power flow of their own, shape (step,)."""
+        held = [any(str(event).startswith(NOT_SOLVED) for event in found) for found in self.steps["events"]]
+        return ~np.array(held, dtype=np.bool_)
 
     def planned_voltage_pu(self, step: int) -> FloatArray | None:
         """Voltages that the plan of a step expects, shape (period, node); None where none are kept."""

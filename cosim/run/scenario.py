@@ -24,6 +24,7 @@ from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.disk import RecordConfig
 from cosim.run.injected import FaultsConfig
 from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
@@ -68,6 +69,10 @@ class FeederConfig(Config):
     discover: bool = Field(True, description="control the Storage and PVSystem elements it defines")
     tolerance: PositiveFloat = Field(
         1e-8, description="of the power flow; stored energy is as exact as this"
+    )
+    on_no_convergence: Literal["stop", "hold"] = Field(
+        "stop",
+        description="a step without power flow ends the run, or is on record and left out of all figures",
     )
     storage_soc_max: Share = Field(
         1.0, description="upper end of the window of the batteries it defines; OpenDSS knows only 1"
@@ -271,7 +276,7 @@ class ControlConfig(Config):
     hang_limit_s: PositiveFloat | None = Field(
         None,
         description="the run ends if a decision takes longer; default 60 s, or ten times the slowest so "
-        "far (15 minutes for the first)",
+        "far (for the first 300 s, and ten times what it took to set the run up)",
     )
     on_planner_error: Literal["fall_back", "stop"] = Field(
         "fall_back", description="what an exception of the planner does; it is logged and counted"
@@ -297,6 +302,11 @@ class FederateConfig(Config):
         None,
         description="starts it instead of the project's own; {port}, {key}, {core}, {name} and {study} are "
         "filled in; an empty list: somebody else starts it",
+    )
+    join_limit_s: PositiveFloat | None = Field(
+        None,
+        description="the run ends if it has not joined by then; default 60 s, 15 minutes where somebody "
+        "else starts it",
     )
 
 
@@ -326,6 +336,7 @@ class Scenario(Config):
     sensing: SensingConfig = SensingConfig()
     communication: CommunicationConfig = CommunicationConfig()
     faults: FaultsConfig = FaultsConfig()
+    record: RecordConfig = RecordConfig()
     control: ControlConfig = ControlConfig()
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
     federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")

@@ -59,14 +59,31 @@ def test_a_helper_that_keeps_the_pipe_does_not_keep_the_listener():
 
 
 def test_the_limit_follows_the_slowest_decision():
-    patience = Patience(None)
-    assert patience.limit_s == 900.0
+    patience = Patience(None, set_up_s=1.5)
+    patience.set_up(0.5)
+    assert patience.limit_s == 320.0
     patience.took(40.0)
     assert patience.limit_s == 60.0, "the first decision compiles, and says nothing of the others"
     patience.took(7.5)
     patience.took(2.0)
     assert patience.limit_s == 75.0
+    assert patience.late_s == 3 * (7.5 + 2.0) / 2
     assert Patience(3.0).limit_s == 3.0
+
+
+def test_somebody_is_told_of_a_late_decision_and_when_it_is_over(monkeypatch):
+    monkeypatch.setattr("cosim.run.patience.LATE_S", 0.2)
+    told: list[str] = []
+    patience = Patience(30.0, told.append)
+    with patience.waiting("controller", 7):
+        time.sleep(0.05)
+    assert told == []
+    with patience.waiting("controller", 8):
+        while not told:
+            time.sleep(0.01)
+    assert told[0].startswith("waits for controller (step 8) since ")
+    assert told[0].endswith("; the run ends after 30 s")
+    assert told[1:] == [""]
 
 
 def test_a_decision_that_takes_too_long_is_ended_and_named():

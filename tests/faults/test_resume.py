@@ -16,8 +16,9 @@ from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.execute import execute, resume
 from cosim.run.manifest import read_manifest
-from cosim.run.record import in_use, read_record
+from cosim.run.record import read_record
 from cosim.run.repeat import open_recorded
+from cosim.run.run_folder import in_use
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
 from tests.faults.test_faults import federates_of, finish, start, wait_for_step
@@ -63,7 +64,7 @@ def resumed(folder: Path) -> str:
     """Carry a run on; what was told."""
     told: list[str] = []
     study = open_recorded(folder)
-    resume(folder, progress=lambda _done: None, opened=Assembly(study), told=told.append)
+    resume(folder, progress=lambda _done: None, opened=Assembly(study), repeats=told.append)
     return told[0]
 
 

@@ -60,6 +60,39 @@ def test_a_command_that_does_not_exist_is_named(scenario_file, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import time; time.sleep(60)", "mine has not joined the federation within 6 s"),
+        ("", "mine left before it joined the federation: exit code 0"),
+        ("raise SystemExit(4)", "mine left before it joined the federation: exit code 4"),
+    ],
+)
+def test_a_federate_that_never_joins_is_named(scenario_file, tmp_path, code, words):
+    mine = {"command": [sys.executable, "-c", code], "join_limit_s": 6}
+    path = scenario_file(
+        federates=[
+            {"role": "feeder", "name": "feeder"},
+            {"role": "controller", "name": "mine", **mine},
+            {"role": "recorder", "name": "recorder"},
+        ]
+    )
+    with pytest.raises(FederationError, match=words):
+        run(path, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("importable_tests")
+def test_somebody_is_told_for_whom_the_run_waits(scenario_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("cosim.run.patience.LATE_S", 0.05)
+    told: list[str] = []
+    study = open_study(scenario_file(control={"type": "tests.controllers:SlowController"}), steps=3)
+    folder, nothing = tmp_path / "run", lambda _done: None
+    execute(study, folder, over="helics", overwrite=False, progress=nothing, told=told.append)
+    waits = [text for text in told if text.startswith("waits for controller (plan, step 1) since ")]
+    assert waits
+    assert told[told.index(waits[0]) + 1] == ""
+
+
+@pytest.mark.parametrize(
     ("federates", "words"),
     [
         ([{"role": "feeder", "name": "f"}], "there must be one controller, not 0"),

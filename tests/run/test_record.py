@@ -16,7 +16,8 @@ from cosim.run.examine import examine
 from cosim.run.execute import execute
 from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
-from cosim.run.record import RecordWriter, in_use, last_step, prepare_folder, read_record
+from cosim.run.record import RecordWriter, last_step, read_record
+from cosim.run.run_folder import in_use, prepare_folder
 from cosim.run.study import open_study
 
 
