@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cosim.experiments.lead_errors import LeadError, planned_periods
-from cosim.experiments.metrics import (
+from cosim.experiments.run_metrics import (
     column,
     violation_hours,
     voltage_limits,
@@ -25,6 +25,7 @@ from cosim.report.figure_parts import (
     new_panels,
     plan_edges,
     plan_lines,
+    shown_places,
     some_plans,
     time_axis,
 )
@@ -33,6 +34,7 @@ from cosim.report.style import (
     BASELINE,
     LIMIT,
     PLAN,
+    PLANNED,
     PRICE,
     PRICE_LINE,
     RUN,
@@ -62,7 +64,7 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
     return import_before_price(time_axis(figure, record))
 
 
-def voltage_envelope(record: Record, baseline: Record | None) -> Any:
+def voltage_envelope(record: Record, baseline: Record | None, *, mean: bool = True) -> Any:
     """Lowest, mean and highest voltage of all nodes in per unit, and the limits."""
     figure = new_figure(420)
     voltage_pu = record.vector("voltage_pu")
@@ -70,11 +72,12 @@ def voltage_envelope(record: Record, baseline: Record | None) -> Any:
     figure.add_trace(held(record, voltage_pu.min(axis=1), "lowest", colour=RUN))
     band = held(record, voltage_pu.max(axis=1), "highest", colour=RUN)
     figure.add_trace(band.update(fill="tonexty", fillcolor=RUN_LIGHT))
-    figure.add_trace(held(record, voltage_pu.mean(axis=1), "mean", colour=RUN, dash="dot", width=1.2))
+    if mean:
+        figure.add_trace(held(record, voltage_pu.mean(axis=1), "mean", colour=RUN, dash="dot", width=1.2))
     if baseline is not None:
         theirs = baseline.vector("voltage_pu")
         for name, values in (("lowest", theirs.min(axis=1)), ("highest", theirs.max(axis=1))):
-            figure.add_trace(held(baseline, values, f"baseline {name}", colour=BASELINE, width=1.4))
+            figure.add_trace(held(baseline, values, f"{name} without control", colour=BASELINE, width=1.4))
     limit_line(figure, high, f"{high:g} pu")
     limit_line(figure, low, f"{low:g} pu")
     figure.update_yaxes(title_text="voltage (pu)", tickformat=".3f")
@@ -125,10 +128,9 @@ def line_loading(record: Record, baseline: Record | None) -> Any:
     figure = new_figure()
     for name, source, colour in (("baseline", baseline, BASELINE), ("run", record, RUN)):
         if source is not None:
-            line = held(source, 100 * column(source, "loading"), name, colour=colour)
             lines = source.steps["loading_line"].tolist()
-            line.update(customdata=[*lines, lines[-1]], hovertemplate="%{y:.1f} % in %{customdata}")
-            figure.add_trace(line)
+            line = held(source, 100 * column(source, "loading"), name, colour=colour, hover=lines)
+            figure.add_trace(line.update(hovertemplate="%{y:.1f} % in %{customdata}"))
     limit_line(figure, 100.0, "rating")
     figure.update_yaxes(title_text="highest line loading (%)", rangemode="tozero")
     return time_axis(figure, record).update_layout(showlegend=True)
@@ -186,14 +188,15 @@ def planned_import(record: Record) -> Any:
         )
     )
     figure.add_trace(held(record, column(record, "import_kw"), "actual", colour=RUN, width=2.2))
-    first = periods.lead_s == 0
+    first = np.flatnonzero(periods.lead_s == 0)
+    first = first[shown_places(periods.import_kw[first])]
     figure.add_trace(
         go.Scatter(
             x=clock_ms(record, 0.5 * (periods.start_s + periods.end_s)[first]),
             y=periods.import_kw[first].astype(np.float32),
             name="first period of each plan",
             mode="markers",
-            marker={"color": "#0b2f66", "size": 4},
+            marker={"color": PLANNED, "size": 4},
         )
     )
     figure.update_yaxes(title_text="import (kW)")
@@ -205,10 +208,11 @@ def decision_time(record: Record) -> Any:
     figure = new_figure()
     plans = record.steps[record.steps["plan_period_s"].notna()]
     total_s = (plans["plan_build_s"] + plans["plan_solve_s"]).to_numpy(dtype=np.float64)
+    shown = shown_places(total_s)
     figure.add_trace(
         go.Scatter(
-            x=clock_ms(record, plans["time_s"].to_numpy(dtype=np.float64)),
-            y=total_s,
+            x=clock_ms(record, plans["time_s"].to_numpy(dtype=np.float64)[shown]),
+            y=total_s[shown].astype(np.float32),
             name="build and solve",
             mode="markers",
             marker={"color": RUN, "size": 5},
