@@ -101,7 +101,7 @@ def _stored_traces(record: Record, baseline: Record | None, battery: int | None)
         if len(plans)
         else []
     )
-    for name, source, colour in (("baseline", baseline, BASELINE), ("actual", record, RUN)):
+    for name, source, colour in (("without control", baseline, BASELINE), ("actual", record, RUN)):
         if source is not None:
             width = 2.2 if source is record else 1.4
             traces.append(edge_line(source, _stored_of(source, battery), name, colour=colour, width=width))

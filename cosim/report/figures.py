@@ -53,7 +53,7 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
     price = held(record, column(record, "price_per_kwh"), "price", colour=PRICE_LINE, width=1.0)
     figure.add_trace(price.update(fill="tozeroy", fillcolor=PRICE))
     if baseline is not None:
-        line = held(baseline, column(baseline, "import_kw"), "baseline", colour=BASELINE)
+        line = held(baseline, column(baseline, "import_kw"), "without control", colour=BASELINE)
         figure.add_trace(line.update(yaxis="y2"))
     figure.add_trace(held(record, column(record, "import_kw"), "run", colour=RUN).update(yaxis="y2"))
     limits = record.manifest["limits"]
@@ -88,15 +88,15 @@ def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
     """Hours outside the limits of the worst nodes; None if there are none in either run."""
     hours = {"run": np.add(*violation_hours(record))}
     if baseline is not None:
-        hours["baseline"] = np.add(*violation_hours(baseline))
+        hours["without control"] = np.add(*violation_hours(baseline))
     worst_h = np.max(list(hours.values()), axis=0)
     order = np.argsort(-worst_h, kind="stable")[:NODES_SHOWN]
     order = order[worst_h[order] > 0][::-1]
     if not order.size:
         return None
     figure = new_figure(110 + 26 * len(order))
-    # Horizontal bars are stacked upwards, so the run comes last to stand above the baseline.
-    for name, colour in (("baseline", BASELINE), ("run", RUN)):
+    # Horizontal bars are stacked upwards, so the run comes last to stand above the other.
+    for name, colour in (("without control", BASELINE), ("run", RUN)):
         if name in hours:
             figure.add_trace(
                 go.Bar(
@@ -109,7 +109,7 @@ def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
                 )
             )
     figure.update_yaxes(title_text="node", type="category")
-    figure.update_xaxes(title_text="time outside the voltage limits (h)", rangemode="tozero")
+    figure.update_xaxes(title_text="time outside the limits (h)", rangemode="tozero")
     return figure.update_layout(barmode="group", bargap=0.25, legend={"traceorder": "reversed"})
 
 
@@ -117,7 +117,7 @@ def losses(record: Record, baseline: Record | None) -> Any:
     """Losses of the whole feeder in kW."""
     figure = new_figure()
     if baseline is not None:
-        figure.add_trace(held(baseline, column(baseline, "losses_kw"), "baseline", colour=BASELINE))
+        figure.add_trace(held(baseline, column(baseline, "losses_kw"), "without control", colour=BASELINE))
     figure.add_trace(held(record, column(record, "losses_kw"), "run", colour=RUN))
     figure.update_yaxes(title_text="losses (kW)", rangemode="tozero")
     return time_axis(figure, record).update_layout(showlegend=True)
@@ -126,7 +126,7 @@ def losses(record: Record, baseline: Record | None) -> Any:
 def line_loading(record: Record, baseline: Record | None) -> Any:
     """Current over rating of the most loaded line in percent."""
     figure = new_figure()
-    for name, source, colour in (("baseline", baseline, BASELINE), ("run", record, RUN)):
+    for name, source, colour in (("without control", baseline, BASELINE), ("run", record, RUN)):
         if source is not None:
             lines = source.steps["loading_line"].tolist()
             line = held(source, 100 * column(source, "loading"), name, colour=colour, hover=lines)
@@ -149,7 +149,7 @@ def tap_positions(record: Record, baseline: Record | None) -> Any | None:
     figure = new_panels(len(shown), 110 + 84 * len(shown))
     for row, i in enumerate(shown, start=1):
         if baseline is not None and theirs is not None:
-            line = held(baseline, theirs[:, i], "baseline", colour=BASELINE, legend=row == 1)
+            line = held(baseline, theirs[:, i], "without control", colour=BASELINE, legend=row == 1)
             figure.add_trace(line, row=row, col=1)
         figure.add_trace(held(record, taps[:, i], "run", colour=RUN, legend=row == 1), row=row, col=1)
         both = taps[:, i] if theirs is None else np.concatenate([taps[:, i], theirs[:, i]])

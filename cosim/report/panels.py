@@ -13,7 +13,7 @@ from cosim.report.lists import cuts
 from cosim.report.page import Card, Listing, Note, Panel, Section
 from cosim.run.record import Record
 
-FIRST_HEIGHT = 270
+FIRST_HEIGHT = 320
 
 
 def sections(report: Report, record: Record, baseline: Record | None) -> Iterator[Section]:
@@ -31,8 +31,9 @@ def sections(report: Report, record: Record, baseline: Record | None) -> Iterato
 
 def first_picture(report: Report, record: Record, baseline: Record | None) -> Panel:
     """The small figure beside the verdict: the quantity that broke its limit worst, else the voltage."""
-    broken = {limit.quantity for limit in report.verdict.limits if not limit.kept}
-    if "line loading" in broken and "voltage" not in broken:
+    broken = [limit for limit in report.verdict.limits if not limit.kept]
+    worst = max(broken, key=lambda limit: abs(limit.worst / limit.limit - 1.0), default=None)
+    if worst is not None and worst.quantity == "line loading":
         title, figure = "Highest line loading", figures.line_loading(record, baseline)
         caption = "Blue with control, grey without; above the dashed line a rating is exceeded."
     else:
@@ -78,7 +79,7 @@ def _feeder(record: Record, baseline: Record | None) -> list[Card]:
     return [
         Panel(
             "Import and price",
-            "Import below the baseline while the shaded price is high is what saves money; negative "
+            "Import below the grey line while the shaded price is high is what saves money; negative "
             "import is export.",
             figures.import_and_price(record, baseline),
         ),

@@ -158,19 +158,29 @@ def _promises(promises: Promises | None) -> Banner:
     if promises.inexact_plans:
         lines.append(f"{promises.inexact_plans} plans ended before their solver was done.")
     if promises.import_error_kw is not None and promises.voltage_error_pu is not None:
-        import_kw = f"{number_text(promises.import_error_kw, 2)}{NO_BREAK}kW in the mean"
-        voltage_pu = f"at most {number_text(promises.voltage_error_pu, 4)}{NO_BREAK}pu"
-        lines.append(f"First period of each plan: import off by {import_kw}, voltage by {voltage_pu}.")
+        import_kw = _small(promises.import_error_kw, 2)
+        voltage_pu = _small(promises.voltage_error_pu, 4)
+        lines.append(
+            f"First period of each plan: mean error of import {import_kw}{NO_BREAK}kW, "
+            f"largest of voltage {voltage_pu}{NO_BREAK}pu."
+        )
     if promises.kept:
         return Banner("pass", "kept", title, tuple(lines))
     return Banner("note", "not all kept", title, tuple(lines))
+
+
+def _small(value: float, digits: int) -> str:
+    """A number that may be below what its digits can show."""
+    least = 10.0**-digits
+    return f"below {least:.{digits}f}" if value < least else number_text(value, digits)
 
 
 def _soundness(report: Report) -> Banner:
     title, sound = "Run", report.verdict.soundness
     lines = [f"{sound.steps} of {sound.planned_steps} steps; {sound.events or 'no'} events in the plant."]
     if sound.balance_error_kw is not None:
-        lines.append(f"Power balance closes to {sound.balance_error_kw:.1g}{NO_BREAK}kW.")
+        error_kw = f"{sound.balance_error_kw:.1g}".replace("-", MINUS)
+        lines.append(f"Power balance closes to {error_kw}{NO_BREAK}kW.")
     lines += _remarks(sound)
     ratio = None if report.control is None else report.control.computational_time_ratio
     if ratio is not None and ratio > 1.0:

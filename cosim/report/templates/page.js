@@ -1,6 +1,8 @@
 "use strict";
 (() => {
-  const PRINT_WIDTH_PX = 650;
+  // Of A4 within its margins, less what cards and the head take.
+  const PRINT_WIDTH_PX = 640, PRINT_HEIGHT_PX = 850, PRINT_HALF_PAGE_PX = 340;
+  const PRINT_HEAD_WIDTH_PX = 590, PRINT_HEAD_HEIGHT_PX = 240;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const inTheDark = JSON.parse(document.getElementById("in-the-dark").textContent);
   const plots = [...document.querySelectorAll(".plot")];
@@ -27,11 +29,18 @@
     bar.marker.colorbar.title.side = "top";
   }
 
+  function fitPaper(plot, layout) {
+    const first = plot.closest(".head");
+    const most = first ? PRINT_HEAD_HEIGHT_PX : layout.height > 450 ? PRINT_HEIGHT_PX : PRINT_HALF_PAGE_PX;
+    layout.height = Math.min(layout.height, most);
+    layout.width = first ? PRINT_HEAD_WIDTH_PX : PRINT_WIDTH_PX;
+  }
+
   function draw(plot) {
     const figure = figureOf(plot);
     const narrow = plot.clientWidth < 500 && !printing;
     if (narrow) shrink(figure);
-    if (printing) figure.layout.width = PRINT_WIDTH_PX;
+    if (printing) fitPaper(plot, figure.layout);
     figure.config = {
       responsive: !printing,
       displaylogo: false,
