@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cosim.experiments.metrics import control_metrics, run_metrics
+from cosim.experiments.control_metrics import control_metrics
+from cosim.experiments.run_metrics import run_metrics
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan

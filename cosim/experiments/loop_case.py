@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import CosimError
+from cosim.experiments.control_metrics import control_metrics
 from cosim.experiments.executor import Budget, Experiment
 from cosim.experiments.memory import peak_mb
-from cosim.experiments.metrics import control_metrics, run_metrics
+from cosim.experiments.run_metrics import run_metrics
 from cosim.run.execute import execute
 from cosim.run.record import Record, read_record
 from cosim.run.study import Study

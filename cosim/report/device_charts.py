@@ -9,27 +9,27 @@ import plotly.graph_objects as go
 
 from cosim.devices.registry import by_kind, by_network_kind
 from cosim.devices.storage import StorageRating
+from cosim.experiments.control_metrics import CUT_TOLERANCE_KW
 from cosim.experiments.lead_errors import planned_stored_kwh
-from cosim.experiments.metrics import (
-    CUT_TOLERANCE_KW,
-    stored_kwh,
-)
+from cosim.experiments.run_metrics import stored_kwh
 from cosim.model.arrays import FloatArray
 from cosim.report.figure_parts import (
+    edge_line,
     held,
     new_figure,
     new_panels,
     plan_edges,
     plan_lines,
     some_plans,
-    step_edges,
     time_axis,
 )
 from cosim.report.style import (
     BASELINE,
     LIMIT,
     PLAN,
+    PLANNED,
     PRICE,
+    REQUESTED,
     RUN,
     SUN,
 )
@@ -72,24 +72,9 @@ def stored_energy(record: Record, baseline: Record | None) -> Any | None:
             figure.add_trace(trace.update(visible=battery is None))
     per_choice = len(figure.data) // len(choices)
     shown = np.repeat(np.eye(len(choices), dtype=bool), per_choice, axis=1)
-    buttons = [
-        {"label": name, "method": "restyle", "args": ["visible", shown[i].tolist()]}
-        for i, (name, _) in enumerate(choices)
-    ]
     figure.update_yaxes(title_text="stored energy (kWh)", rangemode="tozero")
-    return time_axis(figure, record).update_layout(
-        updatemenus=[
-            {
-                "buttons": buttons,
-                "x": 0,
-                "y": 1.14,
-                "xanchor": "left",
-                "yanchor": "bottom",
-                "bgcolor": "white",
-            }
-        ],
-        margin={"t": 96},
-    )
+    menu = [[name, visible] for (name, _), visible in zip(choices, shown.tolist(), strict=True)]
+    return time_axis(figure, record).update_layout(meta={"choices": menu})
 
 
 def _stored_traces(record: Record, baseline: Record | None, battery: int | None) -> list[Any]:
@@ -116,17 +101,10 @@ def _stored_traces(record: Record, baseline: Record | None, battery: int | None)
         if len(plans)
         else []
     )
-    for name, source, colour in (("baseline", baseline, BASELINE), ("actual", record, RUN)):
+    for name, source, colour in (("without control", baseline, BASELINE), ("actual", record, RUN)):
         if source is not None:
-            traces.append(
-                go.Scatter(
-                    **step_edges(source),
-                    y=_stored_of(source, battery).astype(np.float32),
-                    name=name,
-                    mode="lines",
-                    line={"color": colour, "width": 2.2 if source is record else 1.4},
-                )
-            )
+            width = 2.2 if source is record else 1.4
+            traces.append(edge_line(source, _stored_of(source, battery), name, colour=colour, width=width))
     return traces
 
 
@@ -143,8 +121,8 @@ def storage_setpoints(record: Record) -> Any | None:
         return None
     figure = new_figure()
     for name, quantity, colour, dash, width in (
-        ("delivered", "storage_kw", "#9cc2f2", "solid", 4.0),
-        ("requested", "requested_storage_kw", "#0b2f66", "dot", 1.6),
+        ("delivered", "storage_kw", REQUESTED, "solid", 4.0),
+        ("requested", "requested_storage_kw", PLANNED, "dot", 1.6),
         ("accepted", "accepted_storage_kw", RUN, "solid", 1.6),
     ):
         total_kw = record.vector(quantity).sum(axis=1)

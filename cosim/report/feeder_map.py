@@ -10,18 +10,18 @@ import plotly.graph_objects as go
 
 from cosim.devices.registry import by_kind
 from cosim.devices.storage import StorageRating
-from cosim.experiments.metrics import voltage_limits
+from cosim.experiments.run_metrics import voltage_limits
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.site import Site
-from cosim.report.style import INK, SUN, THEME
+from cosim.report.style import BRANCH, INK, OUTLINE, SUN, THEME
 from cosim.run.record import Record
 
 BIG_FEEDER = 1500
-"""From this many buses on, the map is drawn by the graphics card."""
+"""Above this many buses the map is drawn by the graphics card, and frames hold one voltage per bus."""
 
-FRAMES = 200
-FRAME_BUDGET = 7_000_000
-"""Bytes all frames may take in the page: with the library of 5 MB it stays below 15 MB."""
+FRAMES = 96
+FRAME_BUDGET = 3_000_000
+"""Bytes all frames may take in the page: with the library of 5 MB it stays below 10 MB."""
 
 BYTES_PER_NUMBER = 16 / 3
 """A 4-byte number in base64."""
@@ -45,6 +45,11 @@ class Buses:
     y: FloatArray
     nodes: IntArray
 
+    @property
+    def many(self) -> bool:
+        """Whether drawing all voltages of all buses would take too long."""
+        return len(self.names) > BIG_FEEDER
+
     def voltages(self, voltage_pu: FloatArray) -> FloatArray:
         """Voltage of every node of every bus, NaN where there is no node; shape (bus, slot)."""
         return np.where(self.nodes >= 0, voltage_pu[self.nodes], np.nan)
@@ -64,10 +69,16 @@ def buses_of(site: Site) -> Buses:
         index[row, : len(mine)] = mine
     return Buses(
         names=tuple(found.buses[i] for i in drawn),
-        x=np.array([found.x[i] for i in drawn], dtype=np.float64),
-        y=np.array([found.y[i] for i in drawn], dtype=np.float64),
+        x=_from_zero([found.x[i] for i in drawn]),
+        y=_from_zero([found.y[i] for i in drawn]),
         nodes=index,
     )
+
+
+def _from_zero(places: list[float]) -> FloatArray:
+    """Places from the lowest one: four bytes of a float are enough for the distances."""
+    values = np.array(places, dtype=np.float64)
+    return np.asarray(values - values.min(initial=np.inf), dtype=np.float64)
 
 
 def bus_of(node: str) -> str:
@@ -85,7 +96,7 @@ def farthest_pu(voltages: FloatArray) -> FloatArray:
 def frame_steps(record: Record) -> IntArray:
     """Rows of the record that the slider shows: all of them, or evenly thinned with the worst one."""
     buses = buses_of(record.site)
-    count, steps = buses.nodes.size + len(buses.names), len(record.steps)
+    count, steps = len(buses.names) + (0 if buses.many else buses.nodes.size), len(record.steps)
     affordable = max(2, int(FRAME_BUDGET / (BYTES_PER_NUMBER * max(count, 1))))
     shown = min(steps, FRAMES, affordable)
     chosen = np.unique(np.linspace(0, steps - 1, shown).round().astype(np.int64))
@@ -106,8 +117,6 @@ def feeder_map(record: Record) -> Any | None:
     voltage_pu, rows = record.vector("voltage_pu"), frame_steps(record)
     first = int(np.flatnonzero(rows == worst_step(record))[0])
     labels = [_label(record, int(row)) for row in rows]
-    # Labels may repeat where steps are shorter than what they show.
-    names = [str(row) for row in rows]
     points = 1
     figure = go.Figure(
         data=[
@@ -116,8 +125,8 @@ def feeder_map(record: Record) -> Any | None:
             *_devices(record.site, buses),
         ],
         frames=[
-            go.Frame(name=name, traces=[points], data=[_colours(buses, voltage_pu[row])])
-            for name, row in zip(names, rows, strict=True)
+            go.Frame(name=str(i), traces=[points], data=[_colours(buses, voltage_pu[row])])
+            for i, row in enumerate(rows)
         ],
     )
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
@@ -129,8 +138,7 @@ def feeder_map(record: Record) -> Any | None:
         yaxis=hidden | {"scaleanchor": "x", "scaleratio": 1},
         hovermode="closest",
         legend={"y": 1.0},
-        sliders=[_slider(names, labels, first)],
-        updatemenus=[_play_button()],
+        meta={"frames": labels, "first": first},
     )
 
 
@@ -140,10 +148,10 @@ def _edges(site: Site, buses: Buses) -> Any:
     ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     gap = np.full(len(ends), np.nan)
     return _scatter(buses)(
-        x=np.stack([buses.x[ends[:, 0]], buses.x[ends[:, 1]], gap], axis=1).ravel(),
-        y=np.stack([buses.y[ends[:, 0]], buses.y[ends[:, 1]], gap], axis=1).ravel(),
+        x=np.stack([buses.x[ends[:, 0]], buses.x[ends[:, 1]], gap], axis=1).ravel().astype(np.float32),
+        y=np.stack([buses.y[ends[:, 0]], buses.y[ends[:, 1]], gap], axis=1).ravel().astype(np.float32),
         mode="lines",
-        line={"color": "#b4bcc6", "width": 1.2},
+        line={"color": BRANCH, "width": 1.2},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -152,15 +160,15 @@ def _edges(site: Site, buses: Buses) -> Any:
 def _buses(record: Record, buses: Buses, voltage_pu: FloatArray) -> Any:
     low, high = voltage_limits(record)
     middle, reach = (low + high) / 2, BEYOND_LIMITS * (high - low) / 2
-    small = len(buses.names) <= BIG_FEEDER
-    return _scatter(buses)(
-        x=buses.x,
-        y=buses.y,
+    small = not buses.many
+    trace = _scatter(buses)(
+        x=buses.x.astype(np.float32),
+        y=buses.y.astype(np.float32),
         mode="markers",
         marker={
             "color": farthest_pu(buses.voltages(voltage_pu)).astype(np.float32),
             "size": 10 if small else 6,
-            "line": {"color": "#59636e", "width": 0.8 if small else 0.4},
+            "line": {"color": OUTLINE, "width": 0.8 if small else 0.4},
             "colorscale": COLOURS,
             "cmin": middle - reach,
             "cmax": middle + reach,
@@ -171,37 +179,43 @@ def _buses(record: Record, buses: Buses, voltage_pu: FloatArray) -> Any:
                 "tickformat": ".3f",
             },
         },
-        customdata=buses.voltages(voltage_pu).astype(np.float32),
-        hovertemplate=_hover(record.site, buses),
         showlegend=False,
     )
+    if small:
+        details = buses.voltages(voltage_pu).astype(np.float32)
+        return trace.update(customdata=details, hovertemplate=_hover(record.site, buses))
+    titles = ["<br>".join(lines) for lines in _titles(record.site, buses)]
+    return trace.update(text=titles, hovertemplate="%{text}<br>%{marker.color:.4f} pu<extra></extra>")
 
 
 def _colours(buses: Buses, voltage_pu: FloatArray) -> Any:
     """What a frame changes of the buses."""
     voltages = buses.voltages(voltage_pu)
-    return _scatter(buses)(
-        marker={"color": farthest_pu(voltages).astype(np.float32)}, customdata=voltages.astype(np.float32)
-    )
+    trace = _scatter(buses)(marker={"color": farthest_pu(voltages).astype(np.float32)})
+    return trace if buses.many else trace.update(customdata=voltages.astype(np.float32))
 
 
-def _hover(site: Site, buses: Buses) -> list[str]:
-    """Per bus a template that plotly fills with the voltages of the step."""
+def _titles(site: Site, buses: Buses) -> list[list[str]]:
+    """Per bus its name and its devices."""
     devices: dict[str, list[str]] = {}
     for kind, _, items in by_kind(site.devices):
         for device in items:
             energy = f", {device.kwh:g} kWh" if isinstance(device, StorageRating) else ""
             text = f"{kind.title} {device.name}: {device.kw:g} kW{energy}"
             devices.setdefault(device.bus, []).append(text)
+    return [[f"<b>bus {name}</b>", *devices.get(name, [])] for name in buses.names]
+
+
+def _hover(site: Site, buses: Buses) -> list[str]:
+    """Per bus a template that plotly fills with the voltages of the step."""
     templates = []
-    for name, nodes in zip(buses.names, buses.nodes, strict=True):
-        lines = [f"<b>bus {name}</b>"]
-        lines += [
+    for (title, *devices), nodes in zip(_titles(site, buses), buses.nodes, strict=True):
+        lines = [
             f"{site.nodes[node]}: %{{customdata[{slot}]:.4f}} pu"
             for slot, node in enumerate(nodes)
             if node >= 0
         ]
-        templates.append("<br>".join([*lines, *devices.get(name, [])]) + "<extra></extra>")
+        templates.append("<br>".join([title, *lines, *devices]) + "<extra></extra>")
     return templates
 
 
@@ -235,48 +249,9 @@ def _devices(site: Site, buses: Buses) -> list[Any]:
 
 
 def _scatter(buses: Buses) -> Any:
-    return go.Scatter if len(buses.names) <= BIG_FEEDER else go.Scattergl
+    return go.Scattergl if buses.many else go.Scatter
 
 
 def _label(record: Record, row: int) -> str:
     moment = record.site.grid.timestamp(int(record.steps["step"].iloc[row]))
     return f"{moment:%d %b %H:%M:%S}" if record.site.grid.step_s % 60 else f"{moment:%d %b %H:%M}"
-
-
-def _slider(names: list[str], labels: list[str], active: int) -> dict[str, Any]:
-    instant = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    return {
-        "active": active,
-        "steps": [
-            {"label": label, "method": "animate", "args": [[name], instant]}
-            for name, label in zip(names, labels, strict=True)
-        ],
-        "x": 0.12,
-        "len": 0.86,
-        "y": 0,
-        "pad": {"t": 24, "b": 8},
-        "currentvalue": {"prefix": "step from ", "font": {"size": 14, "color": INK}},
-        "ticklen": 0,
-        "minorticklen": 0,
-        "font": {"color": "rgba(0,0,0,0)"},
-    }
-
-
-def _play_button() -> dict[str, Any]:
-    going = {"mode": "immediate", "fromcurrent": True, "frame": {"duration": 160, "redraw": True}}
-    stop = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
-    return {
-        "type": "buttons",
-        "direction": "left",
-        "showactive": False,
-        "x": 0,
-        "y": 0,
-        "xanchor": "left",
-        "yanchor": "top",
-        "pad": {"t": 44},
-        "bgcolor": "white",
-        "buttons": [
-            {"label": "▶", "method": "animate", "args": [None, going | {"transition": {"duration": 0}}]},
-            {"label": "❚❚", "method": "animate", "args": [[None], stop | {"transition": {"duration": 0}}]},
-        ],
-    }

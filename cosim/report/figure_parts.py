@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from cosim.model.arrays import FloatArray
-from cosim.report.style import (
-    LIMIT,
-    THEME,
-)
+from cosim.model.arrays import FloatArray, IntArray
+from cosim.report.style import LIMIT, THEME
 from cosim.run.record import Record
 
 PLANS_SHOWN = 24
 HEIGHT = 380
+MOST_POINTS = 2000
+"""Of a line: about two for each pixel of its width; longer ones are thinned."""
 
 
 def new_figure(height: int = HEIGHT) -> Any:
@@ -49,10 +50,58 @@ def clock_ms(record: Record, time_s: float | FloatArray) -> Any:
     return 1e3 * (wall + np.asarray(time_s, dtype=np.float64))
 
 
-def step_edges(record: Record) -> dict[str, float]:
-    """First edge and distance of the steps: shorter than a column of times, as in a year of steps."""
+def shown_places(values: FloatArray) -> IntArray:
+    """Places of a line's values that the eye can tell apart, in order.
+
+    All of them where they are few; else of each part of the line the lowest, the highest and the first
+    that is missing, so that no peak and no gap is lost.
+    """
+    count = len(values)
+    if count <= MOST_POINTS:
+        return np.arange(count)
+    edges = np.linspace(0, count, MOST_POINTS // 2 + 1).astype(np.int64)
+    found = [0, count - 1]
+    for start, end in pairwise(edges.tolist()):
+        part = values[start:end]
+        missing = np.isnan(part)
+        found += [start + int(np.flatnonzero(missing)[0])] if missing.any() else []
+        if not missing.all():
+            found += [start + int(np.nanargmin(part)), start + int(np.nanargmax(part))]
+    return np.unique(np.array(found, dtype=np.int64))
+
+
+def edge_line(
+    record: Record,
+    values: FloatArray,
+    name: str,
+    *,
+    colour: str,
+    dash: str = "solid",
+    width: float = 1.8,
+    hover: Sequence[str] | None = None,
+) -> Any:
+    """A line through the edges of the steps, thinned where it is long.
+
+    Args:
+        record: its steps.
+        values: at the start of each step and the end of the last one, shape (step + 1,).
+        name, colour, dash, width: of the line.
+        hover: a text for each value, as ``customdata``.
+    """
+    shown = shown_places(values)
     first = float(clock_ms(record, float(record.steps["time_s"].iloc[0])))
-    return {"x0": first, "dx": 1e3 * record.site.grid.step_s}
+    step_ms = 1e3 * record.site.grid.step_s
+    # Evenly spaced times are two numbers.
+    whole = len(shown) == len(values)
+    times = {"x0": first, "dx": step_ms} if whole else {"x": first + step_ms * shown}
+    return go.Scatter(
+        **times,
+        y=values[shown].astype(np.float32),
+        customdata=None if hover is None else [hover[i] for i in shown],
+        name=name,
+        mode="lines",
+        line={"color": colour, "dash": dash, "width": width},
+    )
 
 
 def held(
@@ -64,17 +113,13 @@ def held(
     dash: str = "solid",
     width: float = 1.8,
     legend: bool = True,
+    hover: Sequence[str] | None = None,
 ) -> Any:
-    """A line that is constant within a step, to the end of the last step."""
-    return go.Scatter(
-        **step_edges(record),
-        y=np.append(values, values[-1:]).astype(np.float32),
-        name=name,
-        mode="lines",
-        line={"color": colour, "dash": dash, "width": width, "shape": "hv"},
-        showlegend=legend,
-        legendgroup=name,
-    )
+    """A line that is constant within a step, to the end of the last step; see :func:`edge_line`."""
+    texts = None if hover is None else [*hover, hover[-1]]
+    edges = np.append(values, values[-1:])
+    line = edge_line(record, edges, name, colour=colour, dash=dash, width=width, hover=texts)
+    return line.update(line={"shape": "hv"}, showlegend=legend, legendgroup=name)
 
 
 def limit_line(figure: Any, value: float, text: str, *, row: int | None = None) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from cosim.experiments.lead_errors import LeadError, planned_periods
-from cosim.experiments.metrics import (
+from cosim.experiments.run_metrics import (
     column,
     violation_hours,
     voltage_limits,
@@ -25,6 +25,7 @@ from cosim.report.figure_parts import (
     new_panels,
     plan_edges,
     plan_lines,
+    shown_places,
     some_plans,
     time_axis,
 )
@@ -33,6 +34,7 @@ from cosim.report.style import (
     BASELINE,
     LIMIT,
     PLAN,
+    PLANNED,
     PRICE,
     PRICE_LINE,
     RUN,
@@ -51,7 +53,7 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
     price = held(record, column(record, "price_per_kwh"), "price", colour=PRICE_LINE, width=1.0)
     figure.add_trace(price.update(fill="tozeroy", fillcolor=PRICE))
     if baseline is not None:
-        line = held(baseline, column(baseline, "import_kw"), "baseline", colour=BASELINE)
+        line = held(baseline, column(baseline, "import_kw"), "without control", colour=BASELINE)
         figure.add_trace(line.update(yaxis="y2"))
     figure.add_trace(held(record, column(record, "import_kw"), "run", colour=RUN).update(yaxis="y2"))
     limits = record.manifest["limits"]
@@ -62,7 +64,7 @@ def import_and_price(record: Record, baseline: Record | None) -> Any:
     return import_before_price(time_axis(figure, record))
 
 
-def voltage_envelope(record: Record, baseline: Record | None) -> Any:
+def voltage_envelope(record: Record, baseline: Record | None, *, mean: bool = True) -> Any:
     """Lowest, mean and highest voltage of all nodes in per unit, and the limits."""
     figure = new_figure(420)
     voltage_pu = record.vector("voltage_pu")
@@ -70,11 +72,12 @@ def voltage_envelope(record: Record, baseline: Record | None) -> Any:
     figure.add_trace(held(record, voltage_pu.min(axis=1), "lowest", colour=RUN))
     band = held(record, voltage_pu.max(axis=1), "highest", colour=RUN)
     figure.add_trace(band.update(fill="tonexty", fillcolor=RUN_LIGHT))
-    figure.add_trace(held(record, voltage_pu.mean(axis=1), "mean", colour=RUN, dash="dot", width=1.2))
+    if mean:
+        figure.add_trace(held(record, voltage_pu.mean(axis=1), "mean", colour=RUN, dash="dot", width=1.2))
     if baseline is not None:
         theirs = baseline.vector("voltage_pu")
         for name, values in (("lowest", theirs.min(axis=1)), ("highest", theirs.max(axis=1))):
-            figure.add_trace(held(baseline, values, f"baseline {name}", colour=BASELINE, width=1.4))
+            figure.add_trace(held(baseline, values, f"{name} without control", colour=BASELINE, width=1.4))
     limit_line(figure, high, f"{high:g} pu")
     limit_line(figure, low, f"{low:g} pu")
     figure.update_yaxes(title_text="voltage (pu)", tickformat=".3f")
@@ -85,15 +88,15 @@ def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
     """Hours outside the limits of the worst nodes; None if there are none in either run."""
     hours = {"run": np.add(*violation_hours(record))}
     if baseline is not None:
-        hours["baseline"] = np.add(*violation_hours(baseline))
+        hours["without control"] = np.add(*violation_hours(baseline))
     worst_h = np.max(list(hours.values()), axis=0)
     order = np.argsort(-worst_h, kind="stable")[:NODES_SHOWN]
     order = order[worst_h[order] > 0][::-1]
     if not order.size:
         return None
     figure = new_figure(110 + 26 * len(order))
-    # Horizontal bars are stacked upwards, so the run comes last to stand above the baseline.
-    for name, colour in (("baseline", BASELINE), ("run", RUN)):
+    # Horizontal bars are stacked upwards, so the run comes last to stand above the other.
+    for name, colour in (("without control", BASELINE), ("run", RUN)):
         if name in hours:
             figure.add_trace(
                 go.Bar(
@@ -106,7 +109,7 @@ def violating_nodes(record: Record, baseline: Record | None) -> Any | None:
                 )
             )
     figure.update_yaxes(title_text="node", type="category")
-    figure.update_xaxes(title_text="time outside the voltage limits (h)", rangemode="tozero")
+    figure.update_xaxes(title_text="time outside the limits (h)", rangemode="tozero")
     return figure.update_layout(barmode="group", bargap=0.25, legend={"traceorder": "reversed"})
 
 
@@ -114,7 +117,7 @@ def losses(record: Record, baseline: Record | None) -> Any:
     """Losses of the whole feeder in kW."""
     figure = new_figure()
     if baseline is not None:
-        figure.add_trace(held(baseline, column(baseline, "losses_kw"), "baseline", colour=BASELINE))
+        figure.add_trace(held(baseline, column(baseline, "losses_kw"), "without control", colour=BASELINE))
     figure.add_trace(held(record, column(record, "losses_kw"), "run", colour=RUN))
     figure.update_yaxes(title_text="losses (kW)", rangemode="tozero")
     return time_axis(figure, record).update_layout(showlegend=True)
@@ -123,12 +126,11 @@ def losses(record: Record, baseline: Record | None) -> Any:
 def line_loading(record: Record, baseline: Record | None) -> Any:
     """Current over rating of the most loaded line in percent."""
     figure = new_figure()
-    for name, source, colour in (("baseline", baseline, BASELINE), ("run", record, RUN)):
+    for name, source, colour in (("without control", baseline, BASELINE), ("run", record, RUN)):
         if source is not None:
-            line = held(source, 100 * column(source, "loading"), name, colour=colour)
             lines = source.steps["loading_line"].tolist()
-            line.update(customdata=[*lines, lines[-1]], hovertemplate="%{y:.1f} % in %{customdata}")
-            figure.add_trace(line)
+            line = held(source, 100 * column(source, "loading"), name, colour=colour, hover=lines)
+            figure.add_trace(line.update(hovertemplate="%{y:.1f} % in %{customdata}"))
     limit_line(figure, 100.0, "rating")
     figure.update_yaxes(title_text="highest line loading (%)", rangemode="tozero")
     return time_axis(figure, record).update_layout(showlegend=True)
@@ -147,7 +149,7 @@ def tap_positions(record: Record, baseline: Record | None) -> Any | None:
     figure = new_panels(len(shown), 110 + 84 * len(shown))
     for row, i in enumerate(shown, start=1):
         if baseline is not None and theirs is not None:
-            line = held(baseline, theirs[:, i], "baseline", colour=BASELINE, legend=row == 1)
+            line = held(baseline, theirs[:, i], "without control", colour=BASELINE, legend=row == 1)
             figure.add_trace(line, row=row, col=1)
         figure.add_trace(held(record, taps[:, i], "run", colour=RUN, legend=row == 1), row=row, col=1)
         both = taps[:, i] if theirs is None else np.concatenate([taps[:, i], theirs[:, i]])
@@ -186,14 +188,15 @@ def planned_import(record: Record) -> Any:
         )
     )
     figure.add_trace(held(record, column(record, "import_kw"), "actual", colour=RUN, width=2.2))
-    first = periods.lead_s == 0
+    first = np.flatnonzero(periods.lead_s == 0)
+    first = first[shown_places(periods.import_kw[first])]
     figure.add_trace(
         go.Scatter(
             x=clock_ms(record, 0.5 * (periods.start_s + periods.end_s)[first]),
             y=periods.import_kw[first].astype(np.float32),
             name="first period of each plan",
             mode="markers",
-            marker={"color": "#0b2f66", "size": 4},
+            marker={"color": PLANNED, "size": 4},
         )
     )
     figure.update_yaxes(title_text="import (kW)")
@@ -205,10 +208,11 @@ def decision_time(record: Record) -> Any:
     figure = new_figure()
     plans = record.steps[record.steps["plan_period_s"].notna()]
     total_s = (plans["plan_build_s"] + plans["plan_solve_s"]).to_numpy(dtype=np.float64)
+    shown = shown_places(total_s)
     figure.add_trace(
         go.Scatter(
-            x=clock_ms(record, plans["time_s"].to_numpy(dtype=np.float64)),
-            y=total_s,
+            x=clock_ms(record, plans["time_s"].to_numpy(dtype=np.float64)[shown]),
+            y=total_s[shown].astype(np.float32),
             name="build and solve",
             mode="markers",
             marker={"color": RUN, "size": 5},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from cosim.experiments.metrics import Report, RunMetrics
+from cosim.experiments.metrics import Report
 
 Better = Literal["lower", "higher", "neither"]
 ABSENT = "\N{EN DASH}"
@@ -34,24 +34,23 @@ class KeyFigure:
     @property
     def run_text(self) -> str:
         """The run's value for a reader."""
-        return _text(self.run, self.digits)
+        return number_text(self.run, self.digits)
 
     @property
     def baseline_text(self) -> str:
         """The baseline's value for a reader."""
-        return _text(self.baseline, self.digits)
+        return number_text(self.baseline, self.digits)
 
     @property
     def difference_text(self) -> str:
         """Run minus baseline, with the relative difference where it says something."""
         if self.run is None or self.baseline is None:
             return ABSENT
-        absolute = _signed(self.run - self.baseline, self.digits)
+        absolute = signed_text(self.run - self.baseline, self.digits)
         if round(self.baseline, self.digits) == 0.0 or self.unit == "pu":
             return absolute
-        return (
-            f"{absolute} ({_signed(100 * (self.run - self.baseline) / abs(self.baseline), 1)}{NO_BREAK}%)"
-        )
+        relative = signed_text(100 * (self.run - self.baseline) / abs(self.baseline), 1)
+        return f"{absolute} ({relative}{NO_BREAK}%)"
 
     @property
     def verdict(self) -> Literal["better", "worse", "same"]:
@@ -64,60 +63,83 @@ class KeyFigure:
         return "better" if (change < 0.0) == (self.better == "lower") else "worse"
 
 
-def key_figure_rows(report: Report) -> tuple[KeyFigure, ...]:
-    """The rows, in the order in which they are shown."""
-    return (*_run_rows(report.run, report.baseline), *_control_rows(report))
+@dataclass(frozen=True)
+class Group:
+    """Rows that belong together."""
+
+    title: str
+    rows: tuple[KeyFigure, ...]
 
 
-def _run_rows(run: RunMetrics, baseline: RunMetrics | None) -> list[KeyFigure]:
+def key_figure_groups(report: Report) -> tuple[Group, ...]:
+    """The rows in the order in which they are shown; the controller's where something was controlled."""
+    run, baseline = report.run, report.baseline
+
     def row(label: str, unit: str, name: str, digits: int, better: Better, scale: float = 1.0) -> KeyFigure:
         theirs = None if baseline is None else scale * float(getattr(baseline, name))
         return KeyFigure(label, unit, scale * float(getattr(run, name)), theirs, digits, better)
 
-    return [
-        row("Energy cost", "currency", "energy_cost", 2, "lower"),
+    money = (
         row("Energy cost less the value of stored energy", "currency", "adjusted_cost", 2, "lower"),
+        row("Energy cost", "currency", "energy_cost", 2, "lower"),
+        row("Value of the change of stored energy", "currency", "stored_change_value", 2, "neither"),
+    )
+    energy = (
         row("Imported energy", "kWh", "import_kwh", 1, "lower"),
         row("Exported energy", "kWh", "export_kwh", 1, "neither"),
-        row("Peak import", "kW", "peak_import_kw", 1, "lower"),
         row("Losses", "kWh", "losses_kwh", 1, "lower"),
-        row("Lowest voltage", "pu", "lowest_pu", 4, "neither"),
-        row("Highest voltage", "pu", "highest_pu", 4, "neither"),
+        row("Storage throughput", "kWh", "storage_throughput_kwh", 1, "neither"),
+        row("Change of stored energy", "kWh", "stored_change_kwh", 1, "neither"),
+        row("PV energy available", "kWh", "pv_available_kwh", 1, "neither"),
+        row("PV energy curtailed", "kWh", "pv_curtailed_kwh", 1, "lower"),
+    )
+    network = (
         row("Voltage outside the limits", "node-h", "violation_node_h", 2, "lower"),
         row("… below", "node-h", "undervoltage_node_h", 2, "lower"),
         row("… above", "node-h", "overvoltage_node_h", 2, "lower"),
         row("Farthest outside the limits", "pu", "worst_excess_pu", 5, "lower"),
         row("Nodes ever outside the limits", "nodes", "nodes_in_violation", 0, "lower"),
-        row("Tap operations", "taps", "tap_operations", 0, "lower"),
-        row("Storage throughput", "kWh", "storage_throughput_kwh", 1, "neither"),
-        row("Change of stored energy", "kWh", "stored_change_kwh", 1, "neither"),
-        row("PV energy available", "kWh", "pv_available_kwh", 1, "neither"),
-        row("PV energy curtailed", "kWh", "pv_curtailed_kwh", 1, "lower"),
-        row("Highest line loading", "%", "highest_loading", 1, "lower", 100.0),
+        row("Lowest voltage", "pu", "lowest_pu", 4, "neither"),
+        row("Highest voltage", "pu", "highest_pu", 4, "neither"),
         row("Time with an overloaded line", "h", "overloaded_h", 2, "lower"),
-    ]
+        row("Highest line loading", "%", "highest_loading", 1, "lower", 100.0),
+        row("Peak import", "kW", "peak_import_kw", 1, "lower"),
+        row("Tap operations", "taps", "tap_operations", 0, "lower"),
+    )
+    groups = (Group("Money", money), Group("Energy", energy), Group("Network", network))
+    controller = _control_rows(report)
+    return (*groups, Group("Controller", controller)) if controller else groups
 
 
-def _control_rows(report: Report) -> list[KeyFigure]:
+def key_figure_rows(report: Report) -> tuple[KeyFigure, ...]:
+    """The rows of all groups."""
+    return tuple(row for group in key_figure_groups(report) for row in group.rows)
+
+
+def _control_rows(report: Report) -> tuple[KeyFigure, ...]:
     control = report.control
     if control is None:
-        return []
-    ratio = control.computational_time_ratio
+        return ()
+    share, longest = control.computational_time_ratio, control.computational_time_ratio_max
 
     def row(label: str, unit: str, value: float | None, digits: int) -> KeyFigure:
         return KeyFigure(label, unit, value, None, digits, "neither")
 
-    return [
+    return (
         row("Decisions not from the plan due", "steps", control.fallback_decisions, 0),
-        row("Solve time, 95th percentile", "s", control.solve_p95_s, 3),
-        row("Build and solve over step length", "%", None if ratio is None else 100 * ratio, 3),
+        row("Decision time, 95th percentile (build and solve)", "s", control.decision_p95_s, 3),
+        row("… of the step length", "%", None if share is None else 100 * share, 3),
+        row("Decision time, longest", "s", control.decision_max_s, 3),
+        row("… of the step length", "%", None if longest is None else 100 * longest, 3),
+        row("Solve time alone, 95th percentile", "s", control.solve_p95_s, 3),
         row("Set-points cut", "device-steps", control.setpoints_cut, 0),
         row("Energy of cut set-points", "kWh", control.not_delivered_kwh, 2),
         row("Steps in the safe state", "steps", control.safe_state_steps, 0),
-    ]
+    )
 
 
-def _text(value: float | None, digits: int) -> str:
+def number_text(value: float | None, digits: int) -> str:
+    """A number for a reader, a dash for none."""
     if value is None:
         return ABSENT
     # Adding zero turns a rounded -0.0 into 0.0.
@@ -126,6 +148,7 @@ def _text(value: float | None, digits: int) -> str:
     )
 
 
-def _signed(value: float, digits: int) -> str:
-    text = _text(value, digits)
+def signed_text(value: float, digits: int) -> str:
+    """A difference for a reader, with its sign."""
+    text = number_text(value, digits)
     return text if text.startswith(MINUS) or round(value, digits) == 0.0 else f"+{text}"

@@ -1,6 +1,7 @@
 """Colours, theme and axes that all pages and pictures share.
 
-The controlled run is blue, the baseline grey, a limit red and dashed.
+The controlled run is blue, the baseline grey, a limit vermilion and dashed. Colours are those of Okabe and
+Ito (2008), which colour-blind readers tell apart; lines also differ by dash or width.
 """
 
 from __future__ import annotations
@@ -9,13 +10,30 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-RUN, RUN_LIGHT = "#1f66c1", "rgba(31,102,193,0.18)"
-BASELINE = "#8a929c"
-LIMIT = "#d03030"
-PRICE, PRICE_LINE = "rgba(240,180,60,0.22)", "rgba(214,150,30,0.6)"
-SUN = "#e39b17"
-PLAN = "rgba(31,102,193,0.28)"
-INK, GRID = "#26303b", "#e6e9ee"
+RUN, RUN_LIGHT = "#0072b2", "rgba(0,114,178,0.2)"
+BASELINE = "#858d97"
+LIMIT = "#d55e00"
+PRICE, PRICE_LINE = "rgba(230,159,0,0.2)", "rgba(230,159,0,0.7)"
+SUN = "#e69f00"
+PLAN = "rgba(0,114,178,0.28)"
+PLANNED = "#0b2f66"
+REQUESTED = "#9cc2f2"
+INK, GRID, ZERO, PAPER = "#26303b", "#e6e9ee", "#c4cad2", "#ffffff"
+BRANCH, OUTLINE = "#b4bcc6", "#59636e"
+
+IN_THE_DARK = {
+    INK: "#dfe5eb",
+    GRID: "#2b343d",
+    ZERO: "#4a5560",
+    PAPER: "#171c22",
+    RUN: "#3d9fdc",
+    "rgba(0,114,178,": "rgba(86,180,233,",
+    PLANNED: "#f0e442",
+    LIMIT: "#ff8a3d",
+    BRANCH: "#5a6672",
+    OUTLINE: "#98a3af",
+}
+"""What the colours of figures become where the reader's screen is dark."""
 
 THEME = go.layout.Template(
     layout=go.Layout(
@@ -24,8 +42,8 @@ THEME = go.layout.Template(
             "size": 13,
             "color": INK,
         },
-        paper_bgcolor="white",
-        plot_bgcolor="white",
+        paper_bgcolor=PAPER,
+        plot_bgcolor=PAPER,
         margin={"l": 64, "r": 24, "t": 52, "b": 48},
         xaxis={
             "gridcolor": GRID,
@@ -40,12 +58,12 @@ THEME = go.layout.Template(
         yaxis={
             "gridcolor": GRID,
             "linecolor": GRID,
-            "zerolinecolor": "#c4cad2",
+            "zerolinecolor": ZERO,
             "automargin": True,
             "title": {"standoff": 8},
         },
         legend={"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        hoverlabel={"bgcolor": "white", "font": {"color": INK}},
+        hoverlabel={"bgcolor": PAPER, "font": {"color": INK}},
         colorway=[RUN, BASELINE],
     )
 )
@@ -70,7 +88,7 @@ def import_before_price(figure: Any) -> Any:
             "overlaying": "y",
             "tickmode": "auto",
             "gridcolor": GRID,
-            "zerolinecolor": "#c4cad2",
+            "zerolinecolor": ZERO,
             "automargin": True,
         },
     )

@@ -8,7 +8,7 @@ import pytest
 from cosim.errors import FeederError
 from cosim.experiments.metrics import measure_report
 from cosim.model.state import NOT_SOLVED, Setpoints
-from cosim.report.html import banner
+from cosim.report.verdict_text import headline
 from cosim.run.assembly import Assembly
 from cosim.run.disk import write_text
 from cosim.run.execute import execute, execute_baseline, resume
@@ -97,13 +97,14 @@ def test_a_run_with_held_steps_never_looks_good(overloaded, tmp_path):
     record = run(study, folder, "local")
     execute_baseline(study, folder, progress=lambda _done: None)
     report = measure_report(record, read_record(folder / "baseline"))
-    assert report.unsolved_steps == len(HELD)
+    assert report.verdict.soundness.unsolved_steps == len(HELD)
+    assert not report.verdict.soundness.sound
     assert report.run.steps == report.baseline.steps == STEPS - len(HELD)
     assert report.run.hours == 1.0
     assert report.finished
-    shown = banner(report)
-    assert shown.colour == "red"
-    assert "NO POWER FLOW in 2 of 6 steps" in shown.headline
+    shown = headline(report)
+    assert shown.state in {"unjudged", "fail"}
+    assert shown.state == "fail" or "NO POWER FLOW in 2 of 6 steps" in shown.headline
     assert report.control.lead_errors[0].periods <= STEPS - len(HELD)
 
 

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from cosim.report.gap.charts import Chart, Sheet
 from cosim.report.gap.figures import PUBLISHED
-from cosim.report.page import Listing, Panel, header, list_card, panel_card, whole_page
-from cosim.report.style import LIMIT, THEME
+from cosim.report.page import Listing, Panel, Section, render
+from cosim.report.style import LIMIT, PAPER, THEME
 
 HEIGHT = 460
-
-# Headings with units are longer than their numbers.
-NARROW = "<style>th { vertical-align: bottom; } th.number { white-space: normal; }</style>"
-SORT = """
-<script>
-for (const head of document.querySelectorAll("#cases th")) {
-  head.style.cursor = "pointer";
-  head.onclick = () => {
-    const body = head.closest("table").tBodies[0];
-    const down = head.dataset.down = head.dataset.down === "1" ? "" : "1";
-    const key = row => row.cells[head.cellIndex].textContent;
-    const order = (a, b) => {
-      const difference = Number(key(a)) - Number(key(b));
-      return Number.isNaN(difference) ? key(a).localeCompare(key(b)) : difference;
-    };
-    body.append(...[...body.rows].sort((a, b) => down ? order(a, b) : order(b, a)));
-  };
-}
-</script>
-"""
 
 
 def gap_page(
@@ -47,13 +26,12 @@ def gap_page(
     cases: Listing,
 ) -> str:
     """The whole page: how far each formulation gets, the charts, the tables."""
-    parts = [header(title, facts), NARROW, "<h2>Reach</h2>", list_card(reach)]
+    sections = [Section("Reach", (reach,))]
     for sheet in sheets:
-        parts.append(f"<h2>{escape(sheet.title)}</h2>")
-        parts += [panel_card(Panel(chart.title, chart.caption, draw(chart))) for chart in sheet.charts]
-    parts += ["<h2>Over the seeds</h2>", *map(list_card, summaries)]
-    parts += ["<h2>Cases</h2>", f'<div id="cases">{list_card(cases)}</div>', SORT]
-    return whole_page(title, parts)
+        panels = [Panel(chart.title, chart.caption, draw(chart)) for chart in sheet.charts]
+        sections.append(Section(sheet.title, panels))
+    sections += [Section("Over the seeds", summaries), Section("Cases", (cases,))]
+    return render("sections.html.j2", title, facts, {"banner": None, "sections": sections})
 
 
 def draw(chart: Chart) -> Any:
@@ -111,7 +89,7 @@ def _line(chart: Chart, number: int) -> Any:
         marker={
             "size": 9,
             "symbol": curve.style.symbol,
-            "color": ["white" if hollow else colour for hollow in curve.at_floor],
+            "color": [PAPER if hollow else colour for hollow in curve.at_floor],
             "line": {"color": [LIMIT if outside else colour for outside in curve.outside], "width": 1.6},
         },
         hovertemplate="%{customdata}: %{y:.3g}<extra>" + curve.formulation + "</extra>",

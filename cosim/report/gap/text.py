@@ -75,6 +75,7 @@ def cases_listing(table: pd.DataFrame) -> Listing:
             for row in table[list(CASES)].to_dict("records")
         ],
         numbers=[i for i, column in enumerate(CASES) if column not in TEXTS],
+        sortable=True,
     )
 
 

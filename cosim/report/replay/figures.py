@@ -14,6 +14,7 @@ from cosim.model.arrays import FloatArray
 from cosim.report.figure_parts import HEIGHT
 from cosim.report.style import (
     LIMIT,
+    PLANNED,
     PRICE,
     PRICE_LINE,
     RUN,
@@ -24,7 +25,6 @@ from cosim.report.style import (
 )
 from cosim.run.study import Study
 
-PLANNED = "#0b2f66"
 BRANCHES_SHOWN = 20
 LOG_BELOW_PU = 1e-4
 """Errors this small only show their size on a logarithmic axis."""

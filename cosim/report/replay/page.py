@@ -7,7 +7,7 @@ from pathlib import Path
 from cosim.devices.registry import counted
 from cosim.experiments.replay import Replay
 from cosim.report.key_figures import ABSENT, MINUS, KeyFigure
-from cosim.report.page import Banner, Listing, Panel, banner_card, header, list_card, panel_card, whole_page
+from cosim.report.page import Banner, Listing, Panel, Section, render
 from cosim.report.replay import figures
 from cosim.run.study import Study
 
@@ -25,24 +25,18 @@ def write_replay_page(result: Replay, path: Path) -> None:
         path: of the HTML file; its folder is made.
     """
     planned = result.planned
-    parts = [
-        header(_title(result), _facts(result)),
-        banner_card(verdict(result)),
-        "<h2>Figures</h2>",
-        list_card(_promised(result)),
-        list_card(_errors(result)),
-        "<h2>What the grid did</h2>",
-        *(panel_card(panel) for panel in _panels(result) if panel.figure is not None),
-    ]
+    grid = Section("What the grid did", [panel for panel in _panels(result) if panel.figure is not None])
+    sections = [Section("Figures", (_promised(result), _errors(result))), grid]
     if planned.branches:
-        parts.append("<h2>Is the relaxation exact?</h2>")
-        parts.append(panel_card(_relaxation(result)))
+        sections.append(Section("Is the relaxation exact?", (_relaxation(result),)))
+    content = {"banner": verdict(result), "sections": sections}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(whole_page(_title(result), parts), encoding="utf-8")
+    text = render("sections.html.j2", _title(result), _facts(result), content)
+    path.write_text(text, encoding="utf-8")
 
 
 def verdict(result: Replay) -> Banner:
-    """Red if voltage leaves its limits, amber for a broken promise of another kind, else green."""
+    """Fail if voltage leaves its limits, a note for a broken promise of another kind, else pass."""
     f = result.figures()
     cost = (
         f"cost {f['realised_cost']:.2f} against {f['planned_cost']:.2f} promised "
@@ -56,10 +50,10 @@ def verdict(result: Replay) -> Banner:
     if f["worst_violation_pu"] > VIOLATION_PU:
         outside = f"voltage leaves its limits by up to {f['worst_violation_pu']:.2g} pu"
         details.append(f"Summed over nodes and hours, that is {f['violation_pu_h']:.2g} pu·h.")
-        return Banner("red", f"The plan does not survive: {outside}; {cost}", tuple(details))
+        return Banner("fail", "FAIL", f"The plan does not survive: {outside}; {cost}", tuple(details))
     if result.realised.cut or abs(f["cost_error_percent"]) > COST_PERCENT:
-        return Banner("amber", f"The plan keeps the limits, but not its word: {cost}", tuple(details))
-    return Banner("green", f"The plan survives: {cost}, no limit violated", tuple(details))
+        return Banner("note", "NOTE", f"The plan keeps the limits, not its word: {cost}", tuple(details))
+    return Banner("pass", "PASS", f"The plan survives: {cost}, no limit violated", tuple(details))
 
 
 def _signed(percent: float) -> str:

@@ -1,0 +1,72 @@
+"""What a run's report lists: cut set-points, events, the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cosim.experiments.control_metrics import ControlMetrics, cut_setpoints
+from cosim.report.key_figures import NO_BREAK
+from cosim.report.page import Listing, Note
+from cosim.run.record import Record
+
+CUTS_SHOWN = 50
+EVENTS_SHOWN = 200
+
+
+def cuts(control: ControlMetrics, record: Record) -> Listing | Note:
+    """Set-points that were accepted otherwise than requested."""
+    if not control.setpoints_cut:
+        return Note("Cut set-points", "None.")
+    rows = [
+        (
+            _moment(record, cut.step),
+            cut.device,
+            f"{cut.requested_kw:.3f}",
+            f"{cut.accepted_kw:.3f}",
+            f"{cut.requested_kvar:.3f}",
+            f"{cut.accepted_kvar:.3f}",
+            cut.reason,
+        )
+        for cut in cut_setpoints(record, at_most=CUTS_SHOWN)
+    ]
+    heads = ("step from", "device", "asked kW", "accepted kW", "asked kvar", "accepted kvar", "reason")
+    note = _extent(rows, control.setpoints_cut)
+    return Listing("Cut set-points", note, heads, rows, numbers=range(2, 6))
+
+
+def events(record: Record) -> Listing | Note:
+    """Everything that was unusual, in the order of time."""
+    rows: list[tuple[str, str, str]] = []
+    columns = ("step", "source", "reason", "why_safe", "events")
+    for step, source, reason, why_safe, found in zip(
+        *(record.steps[name] for name in columns), strict=True
+    ):
+        moment = _moment(record, int(step))
+        if source != "PLAN":
+            rows.append((moment, "decision", f"{source}: {reason}"))
+        if why_safe:
+            rows.append((moment, "safe state", str(why_safe)))
+        rows += [(moment, "plant", str(event)) for event in found]
+    if not rows:
+        return Note("", "None.")
+    shown = rows[:EVENTS_SHOWN]
+    return Listing("", _extent(shown, len(rows)), ("step from", "of", "what"), shown)
+
+
+def _extent(shown: Sequence[object], total: int) -> str:
+    return f"{total} in all." if len(shown) == total else f"The first {len(shown)} of {total}."
+
+
+def _moment(record: Record, step: int) -> str:
+    return f"{record.site.grid.timestamp(step):%d %b %H:%M} (step {step})".replace(" ", NO_BREAK)
+
+
+def manifest_rows(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names and values of a manifest, so that the run can be repeated."""
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        inner = manifest_rows(value, f"{path} / ") if isinstance(value, dict) else [(path, str(value))]
+        found += inner
+    return found
