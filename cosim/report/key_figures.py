@@ -128,9 +128,9 @@ def _control_rows(report: Report) -> tuple[KeyFigure, ...]:
     return (
         row("Decisions not from the plan due", "steps", control.fallback_decisions, 0),
         row("Decision time, 95th percentile (build and solve)", "s", control.decision_p95_s, 3),
-        row("… of the step length", "%", None if share is None else 100 * share, 3),
+        row("… of the step length, 95th percentile", "%", None if share is None else 100 * share, 3),
         row("Decision time, longest", "s", control.decision_max_s, 3),
-        row("… of the step length", "%", None if longest is None else 100 * longest, 3),
+        row("… of the step length, longest", "%", None if longest is None else 100 * longest, 3),
         row("Solve time alone, 95th percentile", "s", control.solve_p95_s, 3),
         row("Set-points cut", "device-steps", control.setpoints_cut, 0),
         row("Energy of cut set-points", "kWh", control.not_delivered_kwh, 2),

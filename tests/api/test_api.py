@@ -39,6 +39,7 @@ def test_importing_the_package_loads_no_solver_and_no_simulator():
 
 def test_a_run_gives_figures_and_tables_by_time_with_units(run):
     assert run.status == "complete"
+    assert run.metrics.index.is_unique
     assert run.metrics.loc["Energy cost", "unit"] == "currency"
     assert run.metrics["baseline"].notna().any()
     assert run.voltages.shape[0] == 4
