@@ -12,7 +12,7 @@ from cosim.model.roles import Controller
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
-from cosim.run.injected import Schedule
+from cosim.run.injected import AT_CONTROLLER, NoPlanFault, Schedule
 from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario, scenario_of
 from cosim.run.shipped import shipped, shipped_feeders
@@ -69,7 +69,18 @@ class Study:
             resolution_s=control.resolution_s,
             tail=control.tail,
         )
-        scenario = self.scenario.model_copy(update={"control": idle, "baseline": False})
+        # Faults of the controller are no part of a run without one.
+        faults = self.scenario.faults
+        kept = tuple(
+            fault for fault in faults.inject if not isinstance(fault, (*AT_CONTROLLER, NoPlanFault))
+        )
+        scenario = self.scenario.model_copy(
+            update={
+                "control": idle,
+                "baseline": False,
+                "faults": faults.model_copy(update={"inject": kept}),
+            }
+        )
         return replace(self, scenario=scenario, made=None)
 
     def without_baseline(self) -> Study:
