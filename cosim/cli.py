@@ -139,7 +139,7 @@ def resume_run(
 def check(scenario: ScenarioArgument, master: MasterOption = None, trust: TrustOption = False) -> None:
     """Check a scenario without running it: all mistakes at once, each with its line.
 
-    The feeder is compiled, the devices are placed, the series are read and the plan is compiled.
+    The feeder is compiled, devices are placed, series are read, and the controller decides the first step.
     """
     from cosim.commands import runs
 

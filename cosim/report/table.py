@@ -36,7 +36,7 @@ def _table(report: Report) -> Table:
     sound = report.verdict.soundness
     title = f"{escape(report.name)}: {sound.steps} of {sound.planned_steps} steps"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("", max_width=34)
+    table.add_column("")
     for heading in ("run", "without control", "difference"):
         table.add_column(heading, justify="right")
     table.add_column("unit")

@@ -196,19 +196,21 @@ def open_study(path: Path, *, steps: int | None = None, master: Path | None = No
     return Study(path, scenario.model_copy(update={"feeder": feeder}), found)
 
 
-def study_in_code(data: object, folder: Path) -> Study:
+def study_in_code(data: object, folder: Path, master: Path | None = None) -> Study:
     """A study that no file holds.
 
     Args:
         data: plain values, as in a scenario file.
         folder: that relative paths start in.
+        master: replaces the scenario's feeder.
 
     Raises:
         ScenarioError: the scenario is wrong or the feeder does not exist.
     """
     path = folder / MADE_IN_CODE
     scenario = scenario_of(data, MADE_IN_CODE)
-    return Study(path, scenario, _find_master(path, scenario), home=folder)
+    found = _find_master(path, scenario) if master is None else _given(master)
+    return Study(path, scenario, found, home=folder)
 
 
 def _given(master: Path) -> Path:
