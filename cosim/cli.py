@@ -3,8 +3,7 @@
 Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.
 """
 
-from __future__ import annotations
-
+# Annotations are evaluated here at once: typer would evaluate them as texts, which takes longer.
 import logging
 import os
 import sys
@@ -12,7 +11,6 @@ import threading
 from pathlib import Path
 from typing import Annotated, Literal
 
-import click
 import typer
 
 from cosim.cli_groups import JsonOption, feeder_app, study_app
@@ -286,22 +284,21 @@ def _leave(code: int) -> None:
 def _run_command() -> int:
     """The exit code of the command that was asked for."""
     try:
-        code = app(standalone_mode=False) or FINE
+        app()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else FINE
     except (ScenarioError, UnknownPlugin, FormulationRefused, SolverUnsuited, SolverMissing) as error:
         _say_error("invalid", error)
         return INVALID
     except (CosimError, OSError) as error:
         _say_error("failed", error)
         return FAILED
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         code = SHELL_INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
     if code == SHELL_INTERRUPTED:
         _say("[red]interrupted[/red]: what was finished is kept")
         return FAILED
-    return int(code)
+    return code
 
 
 def _say_error(what: str, error: Exception) -> None:

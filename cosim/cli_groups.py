@@ -1,7 +1,6 @@
 """The groups ``cosim study`` and ``cosim feeder`` of the command line; they import when they run."""
 
-from __future__ import annotations
-
+# Annotations are evaluated at once, as in cosim.cli.
 from pathlib import Path
 from typing import Annotated
 

@@ -123,3 +123,49 @@ def test_any_master_can_take_the_place_of_the_feeder(scenario_file, tmp_path):
         "--steps", "2", "--master", str(master),
     )  # fmt: skip
     assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run", "ieee13", "--stps", "3"), ("run",), ("compare",), ("nonsense",)]
+)
+def test_a_wrong_use_of_the_command_line_is_exit_2_and_a_sentence(arguments):
+    code, output = cosim(*arguments)
+    assert code == 2
+    assert "Try 'cosim" in output
+    assert "Traceback" not in output
+
+
+def test_scenarios_plugins_settings_and_comparison(tmp_path):
+    code, output = cosim("scenarios")
+    assert code == 0
+    assert "ieee13" in output
+    code, output = cosim("plugins")
+    assert code == 0
+    assert "tangent" in output
+    folders = []
+    for name, setting in (("a", "control.horizon_s=7200"), ("b", "control.planner.type=copper_plate")):
+        folders.append(str(tmp_path / name))
+        code, output = cosim(
+            "run",
+            "ieee13",
+            "--over",
+            "local",
+            "--steps",
+            "2",
+            "--no-baseline",
+            "--out",
+            folders[-1],
+            "--set",
+            setting,
+        )
+        assert code == 0, output
+    assert "horizon_s: 7200" in (tmp_path / "a" / "scenario.yaml").read_text()
+    code, output = cosim("compare", *folders, "--csv", str(tmp_path / "c.csv"))
+    assert code == 0, output
+    assert (tmp_path / "c.csv").read_text().startswith("figure,a,b,unit")
+    code, output = cosim("run", "ieee13", "--set", "control.horizn_s=7200")
+    assert code == 2
+    assert "control.horizn_s" in output
+    code, output = cosim("run", "ieee13", "--set", "control")
+    assert code == 2
+    assert "KEY=VALUE" in output
