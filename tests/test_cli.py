@@ -131,7 +131,7 @@ def test_any_master_can_take_the_place_of_the_feeder(scenario_file, tmp_path):
 def test_a_wrong_use_of_the_command_line_is_exit_2_and_a_sentence(arguments):
     code, output = cosim(*arguments)
     assert code == 2
-    assert "Try 'cosim" in output
+    assert "--help' for help" in output
     assert "Traceback" not in output
 
 
