@@ -36,9 +36,12 @@ HALF_A_TAP = {
     Quantity.SWITCHING: 0.2,
 }
 """About what half a tap more or less changes: where taps still follow, no search does better."""
-INSIDE_PU = 5e-6
-"""Voltages are planned this far inside their limits: loads change their law at 0.95 and 1.05 pu by
-default, and a plan on that edge would jump between two laws."""
+INSIDE = {Quantity.VOLTAGE: 5e-6, Quantity.LINE: 1e-4, Quantity.TRANSFORMER: 1e-4}
+"""Limits are planned this far inside: loads change their law at 0.95 and 1.05 pu by default, and a plan on
+that edge would jump between two laws; a current within its tolerance shall be below its rating."""
+CURRENTS = frozenset({Quantity.LINE, Quantity.TRANSFORMER})
+LEAST_CURRENT = 0.5
+"""Share of the rating: the curvature of a smaller current, which has no bound to keep, is taken at this."""
 NEAR = 3.0
 """Slopes are kept up to date within so many margins of a limit."""
 TURNED_PU = 2e-3
@@ -86,13 +89,13 @@ def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
     """All bounds that a plan is asked to keep."""
     voltage = np.full(len(twin.nodes), limits.voltage_penalty_per_pu_h)
     found = [
-        Bound(Quantity.VOLTAGE, 1.0, limits.voltage_max_pu - INSIDE_PU, voltage),
-        Bound(Quantity.VOLTAGE, -1.0, limits.voltage_min_pu + INSIDE_PU, voltage),
+        Bound(Quantity.VOLTAGE, 1.0, limits.voltage_max_pu - INSIDE[Quantity.VOLTAGE], voltage),
+        Bound(Quantity.VOLTAGE, -1.0, limits.voltage_min_pu + INSIDE[Quantity.VOLTAGE], voltage),
     ]
     for quantity, asked in ((Quantity.LINE, limits.lines), (Quantity.TRANSFORMER, limits.transformers)):
         if asked:
             price = limits.power_penalty_per_kwh * twin.rating_kva(quantity)
-            found.append(Bound(quantity, 1.0, 1.0, price))
+            found.append(Bound(quantity, 1.0, 1.0 - INSIDE[quantity], price))
     banks = twin.places(Quantity.SWITCHING)
     if banks:
         price = np.full(banks, REST_SHARE * limits.voltage_penalty_per_pu_h)
@@ -111,6 +114,7 @@ class Rows:
         place, period: of each row, shape (row,).
         p, q: slope of the quantity per kW and kvar of each device, shape (row, device).
         fresh: whether the slope is that of the present flow, nearly, shape (row,).
+        multiplier: of the last program, currency per unit of the quantity, shape (row,); 0 for a new row.
     """
 
     place: IntArray
@@ -118,12 +122,13 @@ class Rows:
     p: FloatArray
     q: FloatArray
     fresh: BoolArray
+    multiplier: FloatArray
 
     @classmethod
     def none(cls, devices: int) -> Rows:
         """No rows yet."""
         index, slope = np.zeros(0, dtype=np.int64), np.zeros((0, devices))
-        return cls(index, index, slope, slope, np.zeros(0, dtype=bool))
+        return cls(index, index, slope, slope, np.zeros(0, dtype=bool), np.zeros(0))
 
     def __len__(self) -> int:
         return len(self.place)
@@ -213,7 +218,7 @@ class ActiveLimits:
                 useful = reach > WITHOUT_INFLUENCE
                 self._hopeless[i][place[~useful], period[~useful]] = True
                 self.rows[i] = self.rows[i].joined(
-                    Rows(place, period, p, q, remembered[period]).only(useful)
+                    Rows(place, period, p, q, remembered[period], np.zeros(len(place))).only(useful)
                 )
                 for of, unit in zip(beyond_by, (TOLERANCE, HALF_A_TAP), strict=True):
                     worst = beyond[place, period][useful] / unit[bound.quantity]
@@ -306,9 +311,7 @@ class ActiveLimits:
             if bound.quantity is Quantity.SWITCHING:
                 continue  # no limit of the grid
             beyond = bound.beyond(self._twin.values(flow, bound.quantity))
-            worst = float(beyond.max(initial=0.0))
-            if bound.quantity is Quantity.VOLTAGE:
-                worst = max(worst - INSIDE_PU, 0.0)
+            worst = max(float(beyond.max(initial=0.0)) - INSIDE.get(bound.quantity, 0.0), 0.0)
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
 
@@ -352,6 +355,31 @@ class ActiveLimits:
             for bound, rows in zip(self.bounds, self.rows, strict=True)
         ]
         return np.concatenate(parts) if parts else np.zeros(0)
+
+    def weigh(self, multipliers: FloatArray) -> None:
+        """Keep the multipliers of a program, currency per unit of the quantity, shape (row,)."""
+        ends = np.cumsum([len(rows) for rows in self.rows])[:-1]
+        for i, part in enumerate(np.split(multipliers, ends)):
+            self.rows[i] = replace(self.rows[i], multiplier=part)
+
+    def curvature(self, flow: TwinFlow) -> FloatArray:
+        """Curvature of bounds of currents in the Lagrangian, currency per kW², shape (period, device).
+
+        A current is affine in the powers, nearly, so its magnitude ``f`` curves across its own direction:
+        with ``c`` the slope of the part at right angles, ``f'' = c c' / f``. A kvar turns what a kW
+        lengthens, so ``|c_j| = |(p_j, q_j)|`` for every device. ``c c'`` is at most the diagonal of
+        ``|c_j| sum |c|``, which is exact where one device moves, or all in step. Without it reactive power
+        that costs little swings to and fro along the tangent, and the current is never as planned.
+        """
+        total = np.zeros_like(flow.device_kva.real)
+        for bound, rows in zip(self.bounds, self.rows, strict=True):
+            if bound.quantity not in CURRENTS or not rows.multiplier.any():
+                continue
+            value = self._twin.values(flow, bound.quantity)[rows.place, rows.period]
+            across = np.hypot(rows.p, rows.q)
+            weight = rows.multiplier / np.maximum(value, LEAST_CURRENT)
+            np.add.at(total, rows.period, weight[:, None] * across * across.sum(axis=1, keepdims=True))
+        return total
 
     def stacked(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
         """Period, slopes signed like the bound and price per unit beyond, of every row."""

@@ -26,7 +26,7 @@ from cosim.opf.options import PlannerOptions
 from cosim.opf.program_size import ProgramSize
 from cosim.opf.structured_qp.solve import ROUTES, SolverName
 from cosim.opf.structured_qp.starting_point import Warm
-from cosim.opf.tangent.active_limits import ActiveLimits, bounds_of
+from cosim.opf.tangent.active_limits import CURRENTS, ActiveLimits, bounds_of
 from cosim.opf.tangent.device_dispatch import DeviceDispatch
 from cosim.opf.tangent.network_cost import NetworkCost
 from cosim.opf.tangent.search import Search
@@ -230,11 +230,7 @@ class TangentPlanner:
         worst = self._limits_in_force.worst(point.flow)
         fleet, dispatch = self._dispatcher, point.dispatch
         over = [max(self._cost.over_kw(point.flow), 0.0)]
-        over += [
-            worst[quantity] * float(self._twin.rating_kva(quantity).max(initial=0.0))
-            for quantity in (Quantity.LINE, Quantity.TRANSFORMER)
-            if quantity in worst
-        ]
+        over += [self._over_kva(point, quantity) for quantity in CURRENTS if quantity in worst]
         return Certificate(
             planner="tangent",
             status=course.end,
@@ -252,6 +248,11 @@ class TangentPlanner:
             claim=self._claim(point, course, worst),
             solver=", ".join(course.solvers),
         )
+
+    def _over_kva(self, point: Iterate, quantity: Quantity) -> float:
+        """Largest power beyond the rating of its own line or transformer."""
+        beyond = self._twin.values(point.flow, quantity) - 1.0
+        return float((beyond * self._twin.rating_kva(quantity)[:, None]).max(initial=0.0))
 
     def _claim(self, point: Iterate, course: SearchLog, worst: dict[Quantity, float]) -> str:
         """What is proven about the plan, in words."""

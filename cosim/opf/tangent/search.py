@@ -17,6 +17,7 @@ from cosim.opf.structured_qp.step_program import (
     SoftRows,
     StepAnswer,
     StepProgram,
+    Tangent,
 )
 from cosim.opf.tangent.active_limits import ActiveLimits
 from cosim.opf.tangent.device_dispatch import DeviceDispatch, Dispatch
@@ -50,11 +51,13 @@ class _TangentStep:
     Attributes:
         program: the quadratic program.
         slopes: it was made of.
+        cost: the tangent of the cost alone; the program's also has the curvature of limits.
         scale: of its rows, those of the pool first, kW per unit of the limit.
     """
 
     program: StepProgram
     slopes: Slopes
+    cost: Tangent
     scale: FloatArray
 
 
@@ -149,6 +152,7 @@ class Search:
             if answer.status not in {"optimal", "almost"}:
                 status = "infeasible" if answer.status == "infeasible" else "solver_error"
                 return NoPlan(status, f"the tangent program is {answer.status}: {answer.message}")
+            self._limits_in_force.weigh(answer.row_price[: len(tangent.scale)] * tangent.scale)
             step = self._step(point, tangent, answer, devices, course, must_improve=must_improve)
             if step is None:
                 return NoPlan("not_physical", "no step of the tangent program has a power flow")
@@ -256,11 +260,12 @@ class Search:
         tangent = self._cost.tangent(point.flow, slopes, modes)
         limits, scale = self._limit_rows(point.flow)
         rows, peak = self._cost.rows(point.flow, slopes)
+        curved = replace(tangent, damping=tangent.damping + self._limits_in_force.curvature(point.flow))
         course.parts_s["slopes"] += time.perf_counter() - began
         program = StepProgram(
-            self._horizon.hours, devices.energy, devices.sources, tangent, limits.joined(rows), peak
+            self._horizon.hours, devices.energy, devices.sources, curved, limits.joined(rows), peak
         )
-        return _TangentStep(program, slopes, scale)
+        return _TangentStep(program, slopes, tangent, scale)
 
     def _limit_rows(self, flow: TwinFlow) -> tuple[SoftRows, FloatArray]:
         """Rows of the pool about a flow, and what each is scaled by: kW of the device it hears most."""
@@ -348,7 +353,7 @@ class Search:
             self._dispatcher.cost(dispatch, program.energy, program.sources)
             for dispatch in (wanted, old.dispatch)
         ]
-        change = self._cost.promised(old.flow, tangent.slopes, program.tangent, answer.p_kw, answer.q_kvar)
+        change = self._cost.promised(old.flow, tangent.slopes, tangent.cost, answer.p_kw, answer.q_kvar)
         return old.cost + old.given_back + own[0] - own[1] + change
 
 
