@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import click
 import typer
 
+from cosim.cli_groups import JsonOption, feeder_app, study_app
 from cosim.commands.codes import FAILED, FINE, INVALID
 from cosim.errors import (
     CosimError,
@@ -41,15 +42,6 @@ app = typer.Typer(
     epilog="Start with: cosim run ieee13, then: cosim run ieee123. "
     "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.",
 )
-study_app = typer.Typer(
-    name="study", no_args_is_help=True, rich_markup_mode=None, help="Campaigns that answer one question."
-)
-feeder_app = typer.Typer(
-    name="feeder",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Make single-phase feeders for studies.",
-)
 app.add_typer(study_app)
 app.add_typer(feeder_app)
 
@@ -68,7 +60,6 @@ TrustOption = Annotated[
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="also write the figures")]
 
 
 @app.command()
@@ -148,7 +139,7 @@ def resume_run(
 def check(scenario: ScenarioArgument, master: MasterOption = None, trust: TrustOption = False) -> None:
     """Check a scenario without running it: all mistakes at once, each with its line.
 
-    The feeder is compiled, the devices are placed, the series are read and the plan is compiled.
+    The feeder is compiled, devices are placed, series are read, and the controller decides the first step.
     """
     from cosim.commands import runs
 
@@ -269,127 +260,6 @@ def schema() -> None:
     from cosim.commands import looking
 
     looking.schema()
-
-
-# --- cosim study ----------------------------------------------------------------------------------
-
-
-@study_app.command()
-def reference(file: JsonOption = None) -> None:
-    """Compute the published single-phase systems from scratch and compare with the published figures.
-
-    About a minute. Exit code 1 if a figure differs.
-    """
-    from cosim.commands import studies
-
-    studies.reference(file)
-
-
-@study_app.command()
-def complementarity(
-    system: Annotated[
-        list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
-    ] = None,
-    file: JsonOption = None,
-) -> None:
-    """Charging and discharging at once under a negative price, and what cures it, in kW, hours and money.
-
-    A minute or two.
-    """
-    from cosim.commands import studies
-
-    studies.complementarity(system, file)
-
-
-@study_app.command("optimality-gap")
-def optimality_gap(
-    file: Annotated[
-        Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
-    ] = None,
-    folder: Annotated[
-        Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
-    ] = Path("runs/optimality_gap"),
-    small: Annotated[
-        bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
-    ] = False,
-    redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
-) -> None:
-    """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
-
-    Every case runs in a process of its own, within the campaign's limits of time and memory. Finished
-    cases are kept, and not run again.
-    """
-    from cosim.commands import studies
-
-    studies.optimality_gap(file, folder, small=small, redraw=redraw)
-
-
-# --- cosim feeder ---------------------------------------------------------------------------------
-
-Folder = Annotated[Path, typer.Option("--out", help="folder of the OpenDSS model")]
-Seed = Annotated[int, typer.Option(help="of the draws: the same seed gives the same feeder")]
-PvShare = Annotated[float, typer.Option(min=0, max=1, help="PV at this share of the load buses")]
-PvSize = Annotated[float, typer.Option(help="kW of PV per kW of local load")]
-StorageShare = Annotated[float, typer.Option(min=0, max=1, help="batteries, likewise")]
-StorageSize = Annotated[float, typer.Option(help="kW of battery per kW of local load")]
-
-
-@feeder_app.command()
-def synthetic(
-    folder: Folder,
-    buses: Annotated[int, typer.Option(min=2, max=20_000)] = 500,
-    seed: Seed = 1,
-    pv_share: PvShare = 0.2,
-    pv_times_load: PvSize = 0.35,
-    storage_share: StorageShare = 0.3,
-    storage_times_load: StorageSize = 0.35,
-) -> None:
-    """A synthetic radial feeder with realistic lines and loads.
-
-    Example: cosim feeder synthetic --buses 2500 --seed 7 --out feeders/synthetic2500
-    """
-    from cosim.commands import feeders
-
-    feeders.synthetic(
-        folder,
-        buses,
-        seed,
-        pv_share=pv_share,
-        pv_times_load=pv_times_load,
-        storage_share=storage_share,
-        storage_times_load=storage_times_load,
-    )
-
-
-@feeder_app.command()
-def balanced(
-    master: Annotated[
-        Path, typer.Argument(help="OpenDSS master of a three-phase radial feeder, or a shipped one")
-    ],
-    folder: Folder,
-    source_pu: Annotated[float, typer.Option(help="voltage of the substation")] = 1.03,
-    seed: Seed = 1,
-    pv_share: PvShare = 0.2,
-    pv_times_load: PvSize = 0.35,
-    storage_share: StorageShare = 0.3,
-    storage_times_load: StorageSize = 0.35,
-) -> None:
-    """The balanced single-phase equivalent of a three-phase radial feeder, with PV and batteries.
-
-    Branch-flow planners need one. A third of the load, positive-sequence impedances, no regulators.
-    """
-    from cosim.commands import feeders
-
-    feeders.balanced(
-        master,
-        folder,
-        source_pu=source_pu,
-        seed=seed,
-        pv_share=pv_share,
-        pv_times_load=pv_times_load,
-        storage_share=storage_share,
-        storage_times_load=storage_times_load,
-    )
 
 
 # --- from errors to exit codes --------------------------------------------------------------------

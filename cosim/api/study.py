@@ -19,7 +19,7 @@ from cosim.model.roles import Controller
 from cosim.model.state import NoPlan
 from cosim.run import study as inner
 from cosim.run.assembly import Assembly
-from cosim.run.check import check_study
+from cosim.run.check import check_study, rehearse
 from cosim.run.execute import execute, execute_baseline
 from cosim.run.scenario_file import scenario_of
 from cosim.run.shipped import find_scenario, shipped_scenarios
@@ -174,11 +174,12 @@ class Study:
     def check(self) -> tuple[str, ...]:
         """Everything that is wrong with it, each with its place; empty if nothing is.
 
-        The feeder is compiled, devices are placed, series are read, and the controller is made.
+        The feeder is compiled, devices are placed, series are read, and the controller decides once.
         """
         problems, assembly = check_study(self._study)
         if assembly is not None:
-            assembly.__exit__()
+            with assembly:
+                problems = rehearse(assembly)
         return tuple(problems)
 
     def opened(self) -> Assembly:

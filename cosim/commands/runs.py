@@ -18,6 +18,7 @@ from cosim.commands.console import err, out
 from cosim.commands.logs import show_logs
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, ScenarioError
+from cosim.run.check import check_file, rehearse
 from cosim.run.execute import resume
 from cosim.run.manifest import read_manifest
 from cosim.run.record import last_step
@@ -91,16 +92,23 @@ def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
 def check(scenario: str, master: Path | None, *, trust: bool) -> None:
     """Check a scenario without running it."""
     show_logs(verbose=False)
-    study = load(scenario, master=master, trust=trust)
-    with study.opened() as assembly:
-        site = assembly.site
-    inner = study.inner
+    path = find_scenario(scenario)
+    problems, assembly = check_file(path, master, trusted=trust)
+    if assembly is None:
+        raise ScenarioError(str(path), problems)
+    with assembly:
+        site, inner = assembly.site, assembly.study
+        problems = rehearse(assembly)
+    if problems:
+        raise ScenarioError(str(path), problems)
     out.print(
         f"[green]{escape(str(inner.path))} is valid[/green]: {len(site.nodes)} nodes, "
         f"{len(site.loads)} loads, {counted(device.kind for device in site.devices)}, "
         f"{len(site.regulators)} regulators, {inner.grid.steps} steps of {inner.grid.step_s} s, "
         f"{len(inner.horizon)} periods in a plan"
     )
+    if site.unsupplied is not None:
+        out.print(f"[yellow]but[/yellow] {escape(site.unsupplied.sentence())}")
 
 
 def report(folder: Path) -> None:

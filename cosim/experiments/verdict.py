@@ -137,6 +137,7 @@ class Soundness:
             them, and all figures of both leave them out.
         unbalanced_steps, unsettled_steps: steps whose power does not add up, and steps in which
             regulators or capacitors did not settle.
+        unsupplied: what of the master no source supplies, in a sentence; empty where nothing.
         safe_state_steps: steps in which no set-points were in force.
         late_plans: plans that took longer than a step.
     """
@@ -150,6 +151,7 @@ class Soundness:
     unsolved_steps: int
     unbalanced_steps: int
     unsettled_steps: int
+    unsupplied: str
     safe_state_steps: int
     late_plans: int
 
@@ -360,9 +362,10 @@ def _soundness(record: Record, control: ControlMetrics | None, *, unsolved: int)
     strange = [event for event in _events(record) if not event.startswith(NOT_DELIVERED)]
     safe = 0 if control is None else control.safe_state_steps
     late = 0 if control is None else control.late_plans
+    unsupplied = "" if record.site.unsupplied is None else record.site.unsupplied.sentence()
     error_kw = column(record, "balance_error_kw") if "balance_error_kw" in record.steps else None
     return Soundness(
-        sound=finished and not (strange or safe or late or unsolved),
+        sound=finished and not (strange or safe or late or unsolved or unsupplied),
         finished=finished,
         steps=len(record.steps),
         planned_steps=planned,
@@ -371,6 +374,7 @@ def _soundness(record: Record, control: ControlMetrics | None, *, unsolved: int)
         unsolved_steps=unsolved,
         unbalanced_steps=_steps_with(record, UNBALANCED),
         unsettled_steps=_steps_with(record, HUNTING),
+        unsupplied=unsupplied,
         safe_state_steps=safe,
         late_plans=late,
     )

@@ -25,6 +25,7 @@ from cosim.feeder.meters import Meters, TapMeter
 from cosim.feeder.network_devices import AS_THE_MASTER_SAYS, NetworkDevices
 from cosim.feeder.reading.twin_model import read_twin_model
 from cosim.feeder.step_solver import Moment, NotSolved, OnNoConvergence, Reading, StepSolver
+from cosim.feeder.supply import unsupplied
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.device import Device, DeviceState
 from cosim.model.exogenous import Exogenous
@@ -113,9 +114,9 @@ class Feeder:
         self._delivery = Delivery(
             self._engine, [(group.element, device) for group in self._groups for device in group.devices]
         )
-        dead = self.meters.dead_nodes
-        if dead:
-            log.warning("%d nodes have no voltage, e.g. %s", len(dead), min(dead))
+        self._unsupplied = unsupplied(self._engine, self.meters.dead_nodes)
+        if self._unsupplied is not None:
+            log.warning("%s", self._unsupplied.sentence())
         self.site: Site = self._describe(circuit)
         self._measured: int | None = None
         self._applied = False
@@ -422,6 +423,7 @@ class Feeder:
             load_kw=self._model.loads.kw,
             load_kvar=self._model.loads.kvar,
             network_devices=self._switchgear.devices,
+            unsupplied=self._unsupplied,
         )
 
     def _network(self, circuit: Circuit) -> tuple[RadialNetwork | None, str]:

@@ -15,7 +15,9 @@ from cosim.model.timegrid import TimeGrid
 
 D = TypeVar("D", bound=Device)
 
-CONTRACT_VERSION = 3
+MOST_NAMED = 5
+
+CONTRACT_VERSION = 4
 """Version of everything that crosses the border between plant and policy."""
 
 
@@ -32,6 +34,33 @@ class FeederMap:
     x: tuple[float, ...]
     y: tuple[float, ...]
     edges: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Unsupplied:
+    """The part of a feeder that no source supplies.
+
+    Attributes:
+        nodes: without voltage when the feeder was opened, ``bus.node``.
+        loads: with a phase at one of them.
+        load_kw: their nominal demand, positive consumption.
+        open_elements: lines and transformers that are open between this part and the rest.
+    """
+
+    nodes: tuple[str, ...]
+    loads: tuple[str, ...]
+    load_kw: float
+    open_elements: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """What it is, and what to look at."""
+        named = ", ".join(self.nodes[:MOST_NAMED]) + (" ..." if len(self.nodes) > MOST_NAMED else "")
+        loads = f"; {len(self.loads)} loads with {self.load_kw:g} kW draw nothing" if self.loads else ""
+        if self.open_elements:
+            why = f"open: {', '.join(self.open_elements[:MOST_NAMED])}"
+        else:
+            why = "no open switch leads there, so look for a misspelt bus at the end of a line"
+        return f"{len(self.nodes)} nodes have no voltage ({named}){loads}; {why}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +81,7 @@ class Site:
         load_kw, load_kvar: nominal demand of each load.
         network_devices: tap changers and capacitor banks that a controller may move; order of every vector
             of positions.
+        unsupplied: the part without voltage, None where there is none.
     """
 
     contract_version: int
@@ -68,6 +98,7 @@ class Site:
     load_kw: FloatArray = field(default_factory=lambda: np.zeros(0))
     load_kvar: FloatArray = field(default_factory=lambda: np.zeros(0))
     network_devices: tuple[NetworkDevice, ...] = ()
+    unsupplied: Unsupplied | None = None
 
     def of_type(self, rating: type[D]) -> tuple[D, ...]:
         """Devices whose rating is of one class, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -33,7 +34,8 @@ def _line(banner: Banner) -> Text:
 
 def _table(report: Report) -> Table:
     sound = report.verdict.soundness
-    table = Table(title=f"{escape(report.name)}: {sound.steps} of {sound.planned_steps} steps")
+    title = f"{escape(report.name)}: {sound.steps} of {sound.planned_steps} steps"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("")
     for heading in ("run", "without control", "difference"):
         table.add_column(heading, justify="right")

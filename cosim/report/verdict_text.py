@@ -184,6 +184,7 @@ def _soundness(report: Report) -> Banner:
     if sound.balance_error_kw is not None:
         error_kw = f"{sound.balance_error_kw:.1g}".replace("-", MINUS)
         lines.append(f"Power balance closes to {error_kw}{NO_BREAK}kW.")
+    lines += [f"{sound.unsupplied}."] if sound.unsupplied else []
     lines += _remarks(sound)
     ratio = None if report.control is None else report.control.computational_time_ratio
     if ratio is not None and ratio > 1.0:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.run.assembly import Assembly
 from cosim.run.choice import choices_of, controller_of
+from cosim.run.contract import checked, sealed
 from cosim.run.inputs import Problems
+from cosim.run.loop import answer_of, start_controller
+from cosim.run.patience import Patience
+from cosim.run.readable import readable_part
 from cosim.run.scenario import ControlConfig
 from cosim.run.scenario_file import line_of
-from cosim.run.study import Study
+from cosim.run.study import Study, open_study, study_in_code
 
 
 def check_study(study: Study) -> tuple[Problems, Assembly | None]:
@@ -32,6 +39,62 @@ def check_study(study: Study) -> tuple[Problems, Assembly | None]:
         control_problems = [f"control or feeder: {error}"]
     with assembly:
         return control_problems, None
+
+
+def rehearse(assembly: Assembly) -> Problems:
+    """Let the controller of an opened study decide the first step; the assembly is spent afterwards.
+
+    A class may be made without complaint and still lack ``step``, or answer with something else than a
+    decision.
+    """
+    study, site = assembly.study, assembly.site
+    owner, controller = study.scenario.federate("controller"), assembly.controller
+    place = ("control", "type")
+    lacking = [name for name in ("start", "step") if not callable(getattr(controller, name, None))]
+    if lacking:
+        problem = f"{study.scenario.control.type} has no {' and no '.join(lacking)}"
+        return [f"{line_of(study.path, place)}{'.'.join(place)}: {problem}"]
+    try:
+        measurement = assembly.plant.measure(0)
+        patience = Patience(study.scenario.control.hang_limit_s)
+        with patience.waiting(owner, None):
+            start_controller(controller, site, owner)
+        with patience.waiting(owner, 0):
+            decided = answer_of(controller, sealed(measurement), owner)
+        checked(decided, site, measurement, owner=owner)
+    except CosimError as error:
+        return [f"{line_of(study.path, place)}{'.'.join(place)}: {error}"]
+    return []
+
+
+def check_file(path: Path, master: Path | None, *, trusted: bool) -> tuple[Problems, Assembly | None]:
+    """Everything that is wrong with a scenario file, and the study opened if nothing is.
+
+    What does not fit the keys of a scenario is set aside, so that the rest can be held against the feeder
+    and the series: a user sees all mistakes in one round.
+
+    Args:
+        path: scenario file.
+        master: replaces the scenario's feeder.
+        trusted: modules beside the scenario, and native code of the master, may be executed.
+    """
+    try:
+        study = replace(open_study(path, master=master), trusted=trusted)
+    except ScenarioError as error:
+        problems = list(error.problems)
+    else:
+        found, assembly = check_study(study)
+        return found, assembly
+    try:
+        readable = readable_part(path)
+        rest = study_in_code(readable.data, path.parent, master)
+    except ScenarioError:
+        return problems, None
+    found, assembly = check_study(replace(rest, path=path, trusted=trusted))
+    if assembly is not None:
+        assembly.__exit__()
+    found = [readable.as_written(problem, path) for problem in found]
+    return [*problems, *(problem for problem in found if problem not in problems)], None
 
 
 def _with_any_controller(study: Study) -> Study:

@@ -142,6 +142,8 @@ def execute(
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
+    if opened is not None and opened.site.unsupplied is not None:
+        provenance = provenance.with_facts(unsupplied=opened.site.unsupplied.sentence())
     with in_use(folder):
         prepare_folder(folder, overwrite=overwrite)
         return _run(runner, study, folder, provenance, progress, opened, told)

@@ -58,7 +58,7 @@ def _times(path: Path, column: pd.Series) -> pd.DatetimeIndex:
     if naive:
         raise SeriesError(
             f"{path} row {naive[0] + 2}: time {column.iloc[naive[0]]} has no UTC offset; "
-            "write it as 2024-06-21T00:15:00+02:00"
+            f"write it with one, e.g. {stamps[naive[0]].isoformat()}+02:00"
         )
     strange = [s for s in stamps if not FIRST_YEAR <= s.year <= LAST_YEAR]
     if strange:
@@ -111,36 +111,47 @@ def column_at_steps(
     Raises:
         SeriesError: unknown column, no number, series too short, or resampling that was not allowed.
     """
-    if column not in table.columns:
-        raise SeriesError(f"{source} has no column {column!r}; it has {', '.join(table.columns)}")
-    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise SeriesError(f"{source} row {row + 2}: {column} is not a finite number")
+    problems: list[str] = []
+    values = _numbers(table, column, source, problems)
     stamps = np.asarray(table.index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
     spacing = int(stamps[1] - stamps[0])
     first = int(start.timestamp())
     wanted = (first + step_s * np.arange(steps)).astype(np.int64)
     end_s = first + step_s * steps
     if first < stamps[0] or end_s > stamps[-1] + spacing:
-        raise SeriesError(
+        problems.append(
             f"{source} covers {_utc(int(stamps[0]))} to {_utc(int(stamps[-1]) + spacing)}, the run with "
             f"its look-ahead needs {_utc(first)} to {_utc(end_s)}; lengthen the series or shorten steps "
             "or horizon"
         )
-    if spacing == step_s and (wanted[0] - stamps[0]) % step_s == 0:
-        at = int((wanted[0] - stamps[0]) // step_s)
-        return values[at : at + steps]
-    if resample == "refuse":
-        raise SeriesError(
+    rows_are_steps = spacing == step_s and (wanted[0] - stamps[0]) % step_s == 0
+    if not rows_are_steps and resample == "refuse":
+        problems.append(
             f"{source} has a row every {spacing} s, the steps are {step_s} s; "
             "say how with 'resample: hold', 'linear' or 'mean'"
         )
+    if problems:
+        raise SeriesError("; ".join(problems))
+    if rows_are_steps:
+        at = int((wanted[0] - stamps[0]) // step_s)
+        return values[at : at + steps]
     if resample == "mean":
         return _mean(values, stamps, spacing, wanted, step_s, source)
     if resample == "hold":
         return values[np.searchsorted(stamps, wanted, side="right") - 1]
     return np.interp(wanted, stamps, values)
+
+
+def _numbers(table: pd.DataFrame, column: str, source: str, problems: list[str]) -> FloatArray:
+    """The values of a column; what is wrong with them is added to ``problems``."""
+    if column not in table.columns:
+        problems.append(f"{source} has no column {column!r}; it has {', '.join(table.columns)}")
+        return np.zeros(0)
+    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        problems.append(f"{source} row {row + 2}: {column} is not a finite number")
+    return values
 
 
 def _utc(second: int) -> str:

@@ -12,7 +12,7 @@ from cosim.model.roles import Controller
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
-from cosim.run.injected import Schedule
+from cosim.run.injected import AT_CONTROLLER, NoPlanFault, Schedule
 from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario, scenario_of
 from cosim.run.shipped import shipped, shipped_feeders
@@ -69,7 +69,18 @@ class Study:
             resolution_s=control.resolution_s,
             tail=control.tail,
         )
-        scenario = self.scenario.model_copy(update={"control": idle, "baseline": False})
+        # Faults of the controller are no part of a run without one.
+        faults = self.scenario.faults
+        kept = tuple(
+            fault for fault in faults.inject if not isinstance(fault, (*AT_CONTROLLER, NoPlanFault))
+        )
+        scenario = self.scenario.model_copy(
+            update={
+                "control": idle,
+                "baseline": False,
+                "faults": faults.model_copy(update={"inject": kept}),
+            }
+        )
         return replace(self, scenario=scenario, made=None)
 
     def without_baseline(self) -> Study:
@@ -185,19 +196,21 @@ def open_study(path: Path, *, steps: int | None = None, master: Path | None = No
     return Study(path, scenario.model_copy(update={"feeder": feeder}), found)
 
 
-def study_in_code(data: object, folder: Path) -> Study:
+def study_in_code(data: object, folder: Path, master: Path | None = None) -> Study:
     """A study that no file holds.
 
     Args:
         data: plain values, as in a scenario file.
         folder: that relative paths start in.
+        master: replaces the scenario's feeder.
 
     Raises:
         ScenarioError: the scenario is wrong or the feeder does not exist.
     """
     path = folder / MADE_IN_CODE
     scenario = scenario_of(data, MADE_IN_CODE)
-    return Study(path, scenario, _find_master(path, scenario), home=folder)
+    found = _find_master(path, scenario) if master is None else _given(master)
+    return Study(path, scenario, found, home=folder)
 
 
 def _given(master: Path) -> Path:

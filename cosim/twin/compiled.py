@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 NO_PLACE = "no locator available"
@@ -31,7 +35,29 @@ def kernel(function: F) -> F:
         numba.config.CACHE_DIR = place  # type: ignore[attr-defined,unused-ignore]
         made = numba.njit(cache=True, error_model="numpy")(function)
     _forgive(made)
+    _announce(made)
     return cast("F", made)
+
+
+def _announce(made: Any) -> None:
+    """Say when a kernel is really compiled, which takes a while and is done once per machine."""
+    kept: Any = getattr(made, "_cache", None)
+    load = getattr(kept, "load_overload", None)
+    if load is None:
+        return
+
+    def load_or_say(signature: Any, context: Any) -> Any:
+        found = load(signature, context)
+        if found is None:
+            _say_that_it_compiles()
+        return found
+
+    kept.load_overload = load_or_say
+
+
+@cache
+def _say_that_it_compiles() -> None:
+    log.warning("compiles kernels to machine code; that takes up to a minute, and is kept for later starts")
 
 
 def _forgive(made: Any) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
+
 CODE = """
 import numpy as np
 from cosim.twin.kernels import largest_change
@@ -62,3 +64,30 @@ def test_a_package_that_may_not_be_written_to_still_runs(tmp_path):
     if "Operation not permitted" in ended.stderr or "permission denied" in ended.stderr.lower():
         pytest.skip("this machine lets nobody mount")
     assert ended.returncode == 0, ended.stderr
+
+
+def test_compiling_is_said_once_and_only_where_it_happens(tmp_path):
+    code = (
+        "import logging, sys\nlogging.basicConfig(stream=sys.stdout, format='%(message)s')\n"
+        "import numpy as np\nfrom cosim.twin.compiled import kernel\nimport own_kernels\n"
+        "own_kernels.double(np.ones(3)); own_kernels.triple(np.ones(3))\n"
+    )
+    (tmp_path / "own_kernels.py").write_text(
+        "from cosim.twin.compiled import kernel\n\n@kernel\ndef double(x):\n    return 2 * x\n\n"
+        "@kernel\ndef triple(x):\n    return 3 * x\n"
+    )
+    said = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{tmp_path}:{ROOT}",
+                "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+            },
+        )
+        said.append(done.stdout.count("compiles kernels to machine code"))
+    assert said == [1, 0]

@@ -82,3 +82,13 @@ def test_an_error_ends_the_run_and_a_wrong_device_does_not_begin_it(scenario_fil
     assert list(read_record(tmp_path / "run").steps.step) == [0, 1, 2]
     with pytest.raises(ScenarioError, match="faults: no device is called 'p9'; there are b1, b2, p1"):
         run(scenario_file, tmp_path / "no", [{"kind": "device_outage", "device": "p9", "from_step": 0}])
+
+
+def test_faults_of_the_controller_are_no_part_of_the_baseline(scenario_file):
+    faults = [
+        {"kind": "controller_error", "from_step": 1},
+        {"kind": "no_plan", "from_step": 1},
+        {"kind": "device_outage", "device": "p1", "from_step": 2},
+    ]
+    study = open_study(scenario_file(faults={"inject": faults, "seed": 1}), steps=STEPS)
+    assert [fault.kind for fault in study.without_control().scenario.faults.inject] == ["device_outage"]

@@ -49,6 +49,7 @@ def test_a_manifest_tells_status_seeds_and_hashes(scenario_file, tmp_path):
         "scenario": str(study.path),
         "folder": str(tmp_path),
         "master": str(shipped_master("ieee13")),
+        "modules": None,
     }
 
 
