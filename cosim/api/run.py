@@ -5,18 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cosim.api import tables
-from cosim.api.plots import Plots
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report
-from cosim.report.html import write_report
 from cosim.report.key_figures import key_figure_rows
 from cosim.run.manifest import read_manifest
 from cosim.run.record import Record
+
+if TYPE_CHECKING:
+    from cosim.api.plots import Plots
 
 
 def open_run(folder: Path | str) -> Run:
@@ -108,6 +109,8 @@ class Run:
     @property
     def plot(self) -> Plots:
         """The figures of the report, e.g. ``run.plot.voltages()``."""
+        from cosim.api.plots import Plots
+
         return Plots(self.record, self.baseline)
 
     def compare(self, *others: Run) -> pd.DataFrame:
@@ -124,6 +127,8 @@ class Run:
 
     def report(self) -> Path:
         """Write the report again and tell where: one HTML file that needs no network."""
+        from cosim.report.html import write_report
+
         write_report(self.folder)
         return self.folder / "report.html"
 

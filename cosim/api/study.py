@@ -17,7 +17,6 @@ from cosim.errors import CosimError, ScenarioError
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day
 from cosim.model.roles import Controller
 from cosim.model.state import NoPlan
-from cosim.report.html import write_report
 from cosim.run import study as inner
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study, rehearse
@@ -236,6 +235,9 @@ class Study:
                 told=lambda text: describe(shown, task, name, text),
             )
         note = run_baseline(study, place, progress=progress) if has_baseline(study) else ""
+        # Drawing is imported when there is something to draw: a check, or a run that fails, does without.
+        from cosim.report.html import write_report
+
         write_report(place)
         return Run(place, note)
 

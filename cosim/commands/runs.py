@@ -18,8 +18,6 @@ from cosim.commands.console import err, out
 from cosim.commands.logs import show_logs
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, ScenarioError
-from cosim.report.html import write_report
-from cosim.report.table import key_figures
 from cosim.run.check import check_file, rehearse
 from cosim.run.execute import resume
 from cosim.run.manifest import read_manifest
@@ -85,8 +83,9 @@ def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
     note = ""
     if has_baseline(study.inner) and not _is_complete(folder / "baseline"):
         note = run_baseline(study.inner, folder, progress=True)
-    write_report(folder)
-    _show(Run(folder, note))
+    done = Run(folder, note)
+    done.report()
+    _show(done)
     out.print(_where(folder))
 
 
@@ -114,8 +113,9 @@ def check(scenario: str, master: Path | None, *, trust: bool) -> None:
 
 def report(folder: Path) -> None:
     """Write the report of a run again."""
-    write_report(folder)
-    _show(Run(folder))
+    done = Run(folder)
+    done.report()
+    _show(done)
     out.print(_where(folder))
 
 
@@ -188,6 +188,9 @@ def _is_complete(folder: Path) -> bool:
 def _show(run: Run) -> None:
     if run.note:
         err.print(f"[yellow]no baseline:[/yellow] {escape(run.note)}")
+    # A check, or a run that fails, has no figures to show.
+    from cosim.report.table import key_figures
+
     out.print(key_figures(run.figures))
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosim.errors import CosimError, FeederError, ScenarioError
-from cosim.opf.problem import check_solver
 from cosim.run.assembly import Assembly
 from cosim.run.choice import choices_of, controller_of
 from cosim.run.contract import checked, sealed
@@ -118,9 +117,13 @@ def _check_control(study: Study) -> Problems:
     problems += [problem for part in parts for problem in part.problems()]
     if not parts:  # and no solver
         return problems
-    place = ("control", "planner", "solver")
+    place, solver = ("control", "planner", "solver"), study.scenario.control.planner.solver
+    if solver == "auto":  # and cvxpy, which takes long to import, need not be asked
+        return problems
+    from cosim.opf.problem import check_solver
+
     try:
-        check_solver(study.scenario.control.planner.solver)
+        check_solver(solver)
     except CosimError as error:
         problems.append(f"{line_of(study.path, place)}{'.'.join(place)}: {error}")
     return problems

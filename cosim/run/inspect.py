@@ -52,7 +52,7 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
     )
     loop = circuit.loop()
     pairs = sum(w.b >= 0 for w in watched)
-    dead = len(model.buses) - circuit.graph.number_of_nodes()
+    dead = len(set(model.buses) - {_bus(node) for node in model.live_nodes})
     facts = [
         ("buses, nodes", f"{len(model.buses)}, {len(model.nodes)}"),
         ("source", f"bus {circuit.source_bus}"),
@@ -82,6 +82,10 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
     return facts
 
 
+def _bus(node: str) -> str:
+    return node.rsplit(".", 1)[0]
+
+
 def _load_line(model: FeederModel) -> str:
     loads = model.loads
     total = f"{loads.kw.sum():.0f} kW + {loads.kvar.sum():.0f} kvar"
@@ -91,7 +95,10 @@ def _load_line(model: FeederModel) -> str:
 def _largest_loads(model: FeederModel) -> str:
     at: dict[str, float] = defaultdict(float)
     for connected, kw in zip(model.loads.connected, model.loads.kw, strict=True):
-        at[model.nodes[connected.legs[0][0]].rsplit(".", 1)[0]] += float(kw)
+        node = model.nodes[connected.legs[0][0]]
+        # No device can be placed where nothing feeds the bus.
+        if node in model.live_nodes:
+            at[_bus(node)] += float(kw)
     if not at:
         raise FeederError(f"{model.master} has no loads")
     ranked = sorted(at.items(), key=lambda item: -item[1])

@@ -11,7 +11,7 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cattrs.preconf.json
 import numpy as np
@@ -20,8 +20,10 @@ import scipy.sparse as sp
 from cosim.errors import ContractError, FeederError
 from cosim.model.exogenous import Exogenous
 from cosim.model.site import Site
-from cosim.twin.feeder_twin import FeederTwin
 from cosim.twin.twin_model import TwinModel
+
+if TYPE_CHECKING:
+    from cosim.twin.feeder_twin import FeederTwin
 
 UNREADABLE = (
     ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,

@@ -18,11 +18,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cattrs
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -40,6 +39,9 @@ from cosim.run.disk import Sync, full_disk_named, synced, whole_file, write_text
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -395,6 +397,9 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
 
     Where the HELICS library was loaded before pyarrow, pyarrow (26.0) crashes when it makes a time zone.
     """
+    # A controller that carries nothing on does without pandas.
+    import pandas as pd
+
     at = table.schema.get_field_index("timestamp")
     if at >= 0:
         table = table.set_column(at, "timestamp", table.column(at).cast(pa.int64()))

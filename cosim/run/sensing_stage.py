@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -11,10 +11,12 @@ from cosim.devices.kind import Config
 from cosim.errors import SeriesError
 from cosim.model.roles import Controller
 from cosim.plugins import Need
-from cosim.run.knowledge import Knowledge
 from cosim.sensing.estimator import EstimatorNoise, TwinEstimator
 from cosim.sensing.sensors import QUANTITIES, SensorModel, Sensors
 from cosim.sensing.stage import SensingController
+
+if TYPE_CHECKING:
+    from cosim.run.knowledge import Knowledge
 
 LEAST_DEMAND_ERROR = 0.02
 

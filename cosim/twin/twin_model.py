@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cosim.twin.controls import Controls
 from cosim.twin.data import TwinData
-from cosim.twin.feeder_twin import FeederTwin
+
+if TYPE_CHECKING:
+    from cosim.twin.feeder_twin import FeederTwin
 
 
 @dataclass(frozen=True)
@@ -27,4 +30,7 @@ class TwinModel:
 
     def open(self) -> FeederTwin:
         """A twin of its own for a planner; its factorisations and caches are shared with nobody."""
+        # A model that is only read, sent or kept needs no compiled kernels.
+        from cosim.twin.feeder_twin import FeederTwin
+
         return FeederTwin(self.data, self.controls, stale=self.stale, frozen=self.frozen)

@@ -52,9 +52,9 @@ def test_no_bytes_break_the_listener(chunks):
 def test_a_helper_that_keeps_the_pipe_does_not_keep_the_listener():
     reads, writes = os.pipe()
     listener = Listener("somebody", reads, queue.Queue())
-    began = time.monotonic()
     listener.stop()
-    assert time.monotonic() - began < 2.0
+    with pytest.raises(BrokenPipeError):
+        os.write(writes, b"nobody listens any more")
     os.close(writes)
 
 
@@ -72,12 +72,13 @@ def test_the_limit_follows_the_slowest_decision():
 
 
 def test_somebody_is_told_of_a_late_decision_and_when_it_is_over(monkeypatch):
-    monkeypatch.setattr("cosim.run.patience.LATE_S", 0.2)
     told: list[str] = []
     patience = Patience(30.0, told.append)
+    monkeypatch.setattr("cosim.run.patience.LATE_S", 20.0)
     with patience.waiting("controller", 7):
         time.sleep(0.05)
     assert told == []
+    monkeypatch.setattr("cosim.run.patience.LATE_S", 0.05)
     with patience.waiting("controller", 8):
         while not told:
             time.sleep(0.01)
@@ -88,7 +89,6 @@ def test_somebody_is_told_of_a_late_decision_and_when_it_is_over(monkeypatch):
 
 def test_a_decision_that_takes_too_long_is_ended_and_named():
     patience = Patience(0.2)
-    began = time.monotonic()
 
     def wait(step: int | None) -> None:
         with patience.waiting("controller", step):
@@ -99,10 +99,11 @@ def test_a_decision_that_takes_too_long_is_ended_and_named():
         wait(7)
     with pytest.raises(ControllerError, match=r"controller did not start within 0\.2 s"):
         wait(None)
-    assert time.monotonic() - began < 5.0
-    with patience.waiting("controller", 8):
+    with Patience(100.0).waiting("controller", 8):
         pass
-    time.sleep(0.3)  # no alarm is left over
+    left_s, _ = signal.getitimer(signal.ITIMER_REAL)
+    # pytest-timeout may have one, which is longer.
+    assert left_s == 0.0 or left_s > 100.0, "an alarm is left over"
 
 
 def test_an_alarm_of_somebody_else_goes_on():
@@ -111,7 +112,8 @@ def test_an_alarm_of_somebody_else_goes_on():
     try:
         with Patience(5.0).waiting("controller", 0):
             time.sleep(0.05)
-        assert 49.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 50.0
+        # It is not that of the wait, and it does not begin again.
+        assert 5.0 < signal.getitimer(signal.ITIMER_REAL)[0] < 50.0
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *left)

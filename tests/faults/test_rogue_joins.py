@@ -37,7 +37,7 @@ def undisturbed(tmp_path_factory) -> Record:
 
 
 def assert_unharmed(run: subprocess.Popen[str], out: Path, undisturbed: Record) -> None:
-    code, output, _ = finish(run)
+    code, output = finish(run)
     assert code == 0, output
     assert differing(read_record(out), undisturbed) == []
 
@@ -80,7 +80,7 @@ def test_who_joins_uninvited_while_the_federation_starts_is_named(scenario_file,
     run = start(scenario_file(**SCENARIO), out)
     rogue = rogue_of(run.pid, "right")
     join(rogue)
-    code, output, _ = finish(run)
+    code, output = finish(run)
     assert code == 1
     assert "failed: rogue joined with this federation's key while it started" in output
     assert "none of the scenario's federates" in " ".join(output.split())

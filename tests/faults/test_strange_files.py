@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,8 @@ from cosim.run.series import read_table
 
 
 def refused(path: Path) -> str:
-    began = time.monotonic()
     with pytest.raises(ScenarioError) as error:
         load_scenario(path)
-    assert time.monotonic() - began < 10.0
     return str(error.value)
 
 
@@ -77,10 +75,14 @@ def test_bounds_of_numbers_are_checked_before_memory_is_taken(scenario_file):
 def test_a_hostile_state_takes_no_memory_and_executes_nothing(tmp_path, body):
     states = Checkpoints(tmp_path)
     states.keep_bytes(0, body)
-    began = time.monotonic()
-    with pytest.raises(RecordError, match="holds no state of a controller"):
-        states.read(0)
-    assert time.monotonic() - began < 2.0
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordError, match="holds no state of a controller"):
+            states.read(0)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10_000_000
 
 
 @pytest.fixture(scope="module")
@@ -94,5 +96,4 @@ def targets(tmp_path_factory) -> dict[str, fuzz.Target]:
 def test_mutations_are_read_or_refused(targets, name, tmp_path):
     tally = fuzz.fuzz(name, targets[name], 150, seed=99, kept=tmp_path)
     assert not tally.broken, tally.broken
-    assert tally.slowest_s < 10.0
     assert tally.read + tally.refused == 150

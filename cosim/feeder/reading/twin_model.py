@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +17,11 @@ from cosim.feeder.reading.controls import read_controls
 from cosim.feeder.reading.twin_data import read_twin_data
 from cosim.model.site import Site
 from cosim.model.state import Measurement
-from cosim.twin.feeder_twin import FeederTwin
 from cosim.twin.model_error import ModelError, Primitives, with_error
 from cosim.twin.twin_model import TwinModel
+
+if TYPE_CHECKING:
+    from cosim.twin.feeder_twin import FeederTwin
 
 VOLTAGE_TOLERANCE_PU, IMPORT_TOLERANCE = 1e-5, 1e-5
 """A twin that differs by more from the engine it was read from is refused."""
