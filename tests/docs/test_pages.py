@@ -86,6 +86,8 @@ def test_every_code_block_has_a_known_language(page):
 def test_the_code_blocks_of_a_page_work_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    # Python keeps which folder "." was for an earlier page.
+    sys.path_importer_cache.pop(".", None)
     before = set(sys.modules)
     try:
         for example in parsed(page).examples():
