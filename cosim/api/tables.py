@@ -12,14 +12,14 @@ from cosim.model.arrays import FloatArray
 from cosim.run.record import Record
 
 UNITS = {
+    "per_kwh": "currency/kWh",
     "kw": "kW",
     "kvar": "kvar",
     "kwh": "kWh",
     "pu": "pu",
     "s": "s",
-    "per_kwh": "currency/kWh",
 }
-"""Unit by the end of a column's name."""
+"""Unit by the end of a column's name; longer ends first."""
 DEVICE_QUANTITIES = ("kw", "kvar", "stored_kwh", "available_kw")
 SETPOINT_QUANTITIES = ("setpoint_kw", "setpoint_kvar")
 PLAN_COLUMNS = ("import_kw", "import_kvar", "losses_kw", "lowest_pu", "highest_pu")

@@ -6,6 +6,7 @@ two feeders in one process never see each other, and the working directory is le
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Mapping
@@ -134,7 +135,9 @@ class Engine:
     """One OpenDSS context. Use as a context manager."""
 
     def __init__(self) -> None:
-        self.dss = opendssdirect.dss.NewContext()
+        # A new context moves the working directory to where the library was loaded.
+        with contextlib.chdir("."):
+            self.dss = opendssdirect.dss.NewContext()
         self.dss.Basic.AllowForms(False)
         self.dss.Basic.AllowEditor(False)
         # A plain compile moves the working directory of the whole process.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +243,13 @@ def test_an_overrun_of_the_control_iterations_is_reported_and_does_not_poison_th
     assert not ieee13.solve(controls=False).control_overrun
     ieee13.command("set maxcontroliter=100")
     assert not ieee13.solve(controls=True).control_overrun
+
+
+def test_the_first_context_of_a_process_leaves_the_working_directory_alone(tmp_path):
+    """The engine went back to the folder in which its library was loaded."""
+    code = (
+        "import os, sys; from pathlib import Path; from cosim.feeder.engine import Engine\n"
+        "os.chdir(sys.argv[1])\n"
+        "with Engine(): sys.exit(Path.cwd() != Path(sys.argv[1]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0

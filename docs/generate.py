@@ -1,0 +1,151 @@
+"""Write the reference pages that follow from the program: ``python docs/generate.py``.
+
+The command line comes from the typer application, the scenario keys from the JSON schema of ``cosim schema``.
+A test compares the pages with the program.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.cli import get_docs_for_click
+
+REFERENCE = Path(__file__).parent / "reference"
+Schema = dict[str, Any]
+
+SCENARIO_HEAD = """# Scenario keys
+
+A scenario is a YAML file. The first table has its sections; each section has a table of its own below. Required keys have no
+default. `cosim check SCENARIO` finds mistakes with their line. `cosim schema` prints the same content as a JSON schema, which
+editors use for completion.
+
+The unit is the last part of a name: `kw`, `kwh`, `pu`, `s` (seconds). Power is positive into the network.
+
+This page is generated: `python docs/generate.py`.
+"""
+COMMANDS_NOTE = "\nThis page is generated: `python docs/generate.py`.\n"
+
+
+def pages() -> dict[str, str]:
+    """Content of every generated page, by its file name."""
+    return {"command-line.md": command_line(), "scenario.md": scenario()}
+
+
+def command_line() -> str:
+    """The page of all commands."""
+    from cosim.cli import app
+
+    command = typer.main.get_command(app)
+    context = typer.Context(command, info_name="cosim")
+    text = get_docs_for_click(obj=command, ctx=context, name="cosim", title="Command line")
+    lines = [line for line in text.splitlines() if "-completion`" not in line]
+    return "\n".join([*lines, COMMANDS_NOTE.strip(), ""])
+
+
+def scenario() -> str:
+    """The page of all scenario keys."""
+    from cosim.run.schema import scenario_schema
+
+    schema = scenario_schema()
+    definitions: Schema = schema["$defs"]
+    parts = [SCENARIO_HEAD, "## Scenario\n", *_table(schema), ""]
+    for name in _order(schema, definitions):
+        form = _mapping(definitions[name])
+        if "properties" in form:
+            parts += [f"## {name}\n", _sentence(form.get("description", "")), "", *_table(form), ""]
+    return "\n".join(parts)
+
+
+def _order(schema: Schema, definitions: Schema) -> list[str]:
+    """Names of all parts of a scenario, each after the part that it belongs to."""
+    found: list[str] = []
+
+    def visit(part: Any) -> None:
+        for name in _references(part):
+            if name not in found:
+                found.append(name)
+                visit(definitions[name])
+
+    visit({key: value for key, value in schema.items() if key != "$defs"})
+    return found
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"].rpartition("/")[2]
+        for key, value in part.items():
+            if key not in {"discriminator", "allOf"} or not isinstance(value, dict):
+                yield from _references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _references(value)
+
+
+def _mapping(definition: Schema) -> Schema:
+    """The mapping among the forms that a part may take."""
+    forms = [form for form in definition.get("anyOf", []) if "properties" in form]
+    return forms[0] if forms else definition
+
+
+def _table(form: Schema) -> Iterator[str]:
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for name, value in form.get("properties", {}).items():
+        required = name in form.get("required", [])
+        default = "required" if required else f"`{_plain(value.get('default'))}`"
+        if isinstance(value.get("default"), dict | list) and value["default"]:
+            default = "see there"
+        yield f"| `{name}` | {_type(value)} | {default} | {_sentence(value.get('description', ''))} |"
+
+
+def _type(value: Schema) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in value:
+        return f"`{_plain(value['const'])}`"
+    if "enum" in value:
+        return ", ".join(f"`{_plain(entry)}`" for entry in value["enum"])
+    for key in ("anyOf", "oneOf"):
+        if key in value:
+            return " or ".join(dict.fromkeys(_type(entry) for entry in value[key]))
+    if value.get("type") == "array":
+        items = value.get("prefixItems") or [value.get("items", {})]
+        return "list of " + " and ".join(dict.fromkeys(_type(entry) for entry in items))
+    found = {"object": "mapping", "null": "none", "string": "text"}.get(
+        value.get("type", ""), value.get("type", "any")
+    )
+    return str(found) + _range(value)
+
+
+def _range(value: Schema) -> str:
+    """The permitted range of a number."""
+    signs = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+    bounds = [f"{sign} {value[key]:g}" for key, sign in signs.items() if key in value]
+    return f", {' and '.join(bounds)}" if bounds else ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else ('""' if value == "" else str(value))
+
+
+def _sentence(text: str) -> str:
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{REFERENCE / name}\n")
+
+
+if __name__ == "__main__":
+    main()
