@@ -57,6 +57,7 @@ class Declaration:
         commands: of a controller, whether it commands devices; if not, the feeder stays as its master
             says.
         plans: of a controller, whether it is made of a forecaster, a planner and a rhythm.
+        in_process: of a driver, whether it keeps everything in one process.
     """
 
     needs: frozenset[Need] = ANY_NETWORK
@@ -64,6 +65,7 @@ class Declaration:
     seeded: bool = False
     commands: bool = True
     plans: bool = False
+    in_process: bool = False
 
 
 # --- how to declare -------------------------------------------------------------------------------
@@ -94,6 +96,11 @@ def commands_nothing(plugin: T) -> T:
     return _declare("commands", False)(plugin)
 
 
+def in_process(plugin: T) -> T:
+    """Declare that a driver keeps everything in one process, so that it can take objects of it."""
+    return _declare("in_process", True)(plugin)
+
+
 def _declare(name: str, value: object) -> Callable[[T], T]:
     def declare(plugin: T) -> T:
         setattr(plugin, name, value)
@@ -105,6 +112,9 @@ def _declare(name: str, value: object) -> Callable[[T], T]:
 # --- what was declared ----------------------------------------------------------------------------
 
 
+FLAGS = ("seeded", "commands", "plans", "in_process")
+
+
 def declared(plugin: Any) -> Declaration:
     """What a plug-in declares, with the usual answer where it says nothing.
 
@@ -112,7 +122,7 @@ def declared(plugin: Any) -> Declaration:
         WrongDeclaration: an attribute of that name means something else.
     """
     usual = Declaration()
-    flags = {name: getattr(plugin, name, getattr(usual, name)) for name in ("seeded", "commands", "plans")}
+    flags = {name: getattr(plugin, name, getattr(usual, name)) for name in FLAGS}
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise _wrong(plugin, name, value, "True or False")

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from cosim import plugins
 from cosim.api.progress import bar, describe
 from cosim.api.run import Run
 from cosim.errors import CosimError, ScenarioError
@@ -361,7 +362,7 @@ def _module_folder(kind: type) -> Path | None:
 
 def _must_run_over(study: inner.Study, over: Driver) -> None:
     """Refuse a controller that another process cannot make."""
-    if over == "local":
+    if plugins.declared(plugins.load("cosim.runners", over)).in_process:
         return
     why = ""
     if study.made is not None:

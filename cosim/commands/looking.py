@@ -14,9 +14,9 @@ from cosim.commands.console import FAILED, FINE, out
 from cosim.run.doctor import checks
 from cosim.run.examine import examine
 from cosim.run.inspect import inspect_feeder
-from cosim.run.scenario_file import load_scenario
 from cosim.run.schema import scenario_schema
 from cosim.run.shipped import find_scenario, shipped_scenarios
+from cosim.run.study import open_study
 
 
 def inspect(master: Path, *, trust: bool) -> None:
@@ -45,10 +45,10 @@ def scenarios() -> None:
         table.add_column(heading)
     for name in shipped_scenarios():
         path = find_scenario(name)
-        found = load_scenario(path)
-        control = found.control
-        who = control.planner.type if control.type == "receding_horizon" else control.type
-        table.add_row(name, escape(found.title), who, escape(str(path)))
+        study = open_study(path)
+        control = study.scenario.control
+        who = control.planner.type if study.plans else control.type
+        table.add_row(name, escape(study.scenario.title), who, escape(str(path)))
     out.print(table)
 
 

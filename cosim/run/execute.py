@@ -60,6 +60,7 @@ class Finished:
     wall_s: float
 
 
+@plugins.in_process
 def run_local(
     study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
 ) -> None:
