@@ -52,6 +52,8 @@ class HighsRoute:
     """Dual simplex from the last basis."""
 
     def __init__(self) -> None:
+        # HiGHS refuses another number of threads than the first solve of the process had.
+        highspy.Highs.resetGlobalScheduler(True)
         self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]  # its stubs are incomplete
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)

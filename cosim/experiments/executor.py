@@ -26,8 +26,14 @@ from cosim.run.manifest import software_versions
 
 ROWS, VERSIONS = "rows.jsonl", "versions.json"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-OUT_OF_MEMORY = ("MemoryError", "memory allocation", "bad_alloc", "Cannot allocate memory")
-"""How Python, Rust, C++ and the system say it."""
+OUT_OF_MEMORY = (
+    "MemoryError",
+    "memory allocation",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to map segment from shared object",
+)
+"""How Python, Rust, C++, the system and its loader of libraries say it."""
 
 Progress = Callable[[int, int, str], None]
 """Called with the number of finished cases, of all cases, and the case that runs."""
