@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -27,6 +27,8 @@ from cosim.run.shipped import shipped_scenarios
 
 SHELL_INTERRUPTED = 130
 """What typer makes of Ctrl-C."""
+WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+"""What typer raises at a wrong use; some of its releases bring a click of their own."""
 SHIPPED = ", ".join(shipped_scenarios())
 
 # Plain help: the coloured one takes four times as long to come.
@@ -284,21 +286,22 @@ def _leave(code: int) -> None:
 def _run_command() -> int:
     """The exit code of the command that was asked for."""
     try:
-        app()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else FINE
+        code = app(standalone_mode=False) or FINE
     except (ScenarioError, UnknownPlugin, FormulationRefused, SolverUnsuited, SolverMissing) as error:
         _say_error("invalid", error)
         return INVALID
     except (CosimError, OSError) as error:
         _say_error("failed", error)
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         code = SHELL_INTERRUPTED
+    except WRONG_USE as error:
+        error.show()
+        return int(error.exit_code)
     if code == SHELL_INTERRUPTED:
         _say("[red]interrupted[/red]: what was finished is kept")
         return FAILED
-    return code
+    return int(code)
 
 
 def _say_error(what: str, error: Exception) -> None:
