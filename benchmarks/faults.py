@@ -29,7 +29,7 @@ from typing import Any
 import yaml
 
 from benchmarks.fault_cases import AT_STEP, STEPS, Fault, faults
-from benchmarks.resume import COSIM, descendants
+from benchmarks.resume import COSIM, descendants, is_federate
 from cosim.errors import RecordError
 from cosim.run.manifest import read_manifest
 from cosim.run.record import read_record
@@ -163,9 +163,7 @@ def _wait_for(fault: Fault, folder: Path, process: subprocess.Popen[bytes]) -> N
         if fault.when == "step":
             if (folder / "steps" / f"step-{AT_STEP - 1:07d}.parquet").is_file():
                 return
-        elif any(
-            "federates" in words and fault.when in words for words in descendants(process.pid).values()
-        ):
+        elif any(is_federate(words, fault.when) for words in descendants(process.pid).values()):
             return
         time.sleep(0.005)
 
@@ -177,7 +175,7 @@ def _send(fault: Fault, process: subprocess.Popen[bytes], members: dict[int, lis
             time.sleep(0.02)
         else:
             for pid, words in members.items():
-                if "federates" in words and target in words:
+                if is_federate(words, target):
                     os.kill(pid, number)
 
 

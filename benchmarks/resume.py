@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ def descendants(process: int) -> dict[int, list[str]]:
     return found
 
 
+def is_federate(words: list[str], name: str) -> bool:
+    """Whether a command line starts a federate; that of the broker names the others too."""
+    return ("federates", name) in pairwise(words)
+
+
 def kill(process: subprocess.Popen[bytes], victim: str) -> None:
     """Kill one federate, or everything."""
     children = descendants(process.pid)
@@ -79,7 +85,7 @@ def kill(process: subprocess.Popen[bytes], victim: str) -> None:
             os.kill(pid, signal.SIGKILL)
     else:
         for pid, words in children.items():
-            if "federates" in words and victim in words:
+            if is_federate(words, victim):
                 os.kill(pid, signal.SIGKILL)
     process.wait(timeout=WAIT_S)
 
