@@ -6,6 +6,7 @@ Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.
 # Annotations are evaluated here at once: typer would evaluate them as texts, which takes longer.
 import logging
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -294,11 +295,14 @@ def _run_command() -> int:
         _say_error("failed", error)
         return FAILED
     except (KeyboardInterrupt, typer.Abort):
+        # Who presses Ctrl-C once more is not shown a traceback of the farewell.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         code = SHELL_INTERRUPTED
     except WRONG_USE as error:
         error.show()
         return int(error.exit_code)
     if code == SHELL_INTERRUPTED:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _say("[red]interrupted[/red]: what was finished is kept")
         return FAILED
     return int(code)
