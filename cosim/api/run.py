@@ -123,7 +123,8 @@ class Run:
         table = pd.DataFrame(columns)
         units = pd.concat([run.metrics["unit"] for run in runs])
         table["unit"] = units[~units.index.duplicated()].reindex(table.index)
-        return table.reindex([label for label in self.metrics.index if label in table.index])
+        # A run without a controller lacks rows that another one has.
+        return table.reindex(list(dict.fromkeys(label for run in runs for label in run.metrics.index)))
 
     def report(self) -> Path:
         """Write the report again and tell where: one HTML file that needs no network."""

@@ -335,7 +335,7 @@ def _put(data: Any, key: str, value: Any) -> None:
     for done, part in enumerate(parts[:-1]):
         try:
             data = data[int(part)] if isinstance(data, list) else data[part]
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, TypeError) as error:
             raise ScenarioError(key, [f"there is no {'.'.join(parts[: done + 1])!r}"]) from error
     last = parts[-1]
     try:

@@ -42,7 +42,7 @@ def run(
 ) -> None:
     """Run a scenario in closed loop and show its key figures."""
     show_logs(verbose=verbose)
-    study = _study_to_run(scenario, steps, master, trust=trust)
+    study = _study_to_run(scenario, steps, master, settings, trust=trust)
     if settings:
         study = study.with_settings(dict(map(_setting, settings)))
     study = Study.of(replace(study.inner, port=port))
@@ -156,16 +156,18 @@ def compare(folders: Sequence[Path], file: Path | None) -> None:
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _study_to_run(name: str, steps: int | None, master: Path | None, *, trust: bool) -> Study:
+def _study_to_run(
+    name: str, steps: int | None, master: Path | None, settings: Sequence[str], *, trust: bool
+) -> Study:
     """The study of a scenario, or that of a record."""
     folder = Path(name)
     if name in shipped_scenarios() or not folder.is_dir():
         return load(find_scenario(name), steps=steps, master=master, trust=trust)
     if not is_record(folder):
         raise ScenarioError(name, ["is a folder without manifest.json: neither a record nor a scenario"])
-    if steps is not None or master is not None:
+    if steps is not None or master is not None or settings:
         raise ScenarioError(
-            name, ["is a record, which is repeated as it is; leave out --steps and --master"]
+            name, ["is a record, which is repeated as it is; leave out --steps, --master and --set"]
         )
     return Study.of(replace(open_recorded(folder), trusted=trust))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cosim.api.study import Study
+from cosim.devices.storage import StorageRating
 from cosim.errors import CosimError
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Planner
@@ -111,5 +112,12 @@ def _plan_mistakes(plan: Plan, measurement: Measurement, site: Site) -> Iterator
                 f"{device.name} starts the plan with {stored[0]:g} kWh, measured are "
                 f"{measurement.stored_kwh[place]:g} kWh: begin with the measurement"
             )
+        if isinstance(device, StorageRating):
+            slack = SLACK * max(device.kwh, 1.0)
+            if stored.min() < device.min_kwh - slack or stored.max() > device.max_kwh + slack:
+                yield (
+                    f"{device.name} is planned between {stored.min():g} and {stored.max():g} kWh, its "
+                    f"window is {device.min_kwh:g} to {device.max_kwh:g} kWh"
+                )
         if np.abs(kw).max() > device.kw * (1 + SLACK):
             yield f"{device.name} is planned with {np.abs(kw).max():g} kW, its rating is {device.kw:g} kW"

@@ -1,6 +1,7 @@
 """Plug-ins with one mistake each, and sound ones."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ import cosim
 from cosim.control.idle import IdleController
 from cosim.forecasting.persistence import PersistenceForecaster
 from cosim.model.forecast import Forecast
+from cosim.opf.planners import copper_plate
 from cosim.plugins import needs
 
 
@@ -128,3 +130,32 @@ class AnswersWithText:
 @needs()
 def answers_with_text(site, horizon, options, open_twin):
     return AnswersWithText()
+
+
+class _Changes:
+    """Plans as the shipped planner does, and changes the plan in one way."""
+
+    def __init__(self, planner, change):
+        self.planner, self.change = planner, change
+
+    def plan(self, measurement, forecast):
+        plan = self.planner.plan(measurement, forecast)
+        return replace(plan, **{name: change(getattr(plan, name)) for name, change in self.change.items()})
+
+
+@needs("network")
+def beyond_ratings(site, horizon, options, open_twin):
+    return _Changes(copper_plate(site, horizon, options, open_twin), {"p_kw": lambda kw: 3.0 * kw + 1000.0})
+
+
+@needs("network")
+def outside_the_window(site, horizon, options, open_twin):
+    def drained(stored):
+        return np.vstack([stored[:1], np.zeros_like(stored[1:]) - 1.0])
+
+    return _Changes(copper_plate(site, horizon, options, open_twin), {"stored_kwh": drained})
+
+
+@needs("network")
+def starts_elsewhere(site, horizon, options, open_twin):
+    return _Changes(copper_plate(site, horizon, options, open_twin), {"stored_kwh": lambda kwh: kwh + 50.0})

@@ -78,6 +78,9 @@ def test_runs_are_opened_again_and_compared(run, tmp_path):
     table = again.compare(idle)
     assert list(table.columns) == ["run", "idle", "unit"]
     assert table.loc["Storage throughput", "idle"] == 0.0 < table.loc["Storage throughput", "run"]
+    backwards = idle.compare(again)
+    assert set(backwards.index) == set(again.metrics.index) | set(idle.metrics.index)
+    assert backwards.loc["Set-points cut", ["idle"]].isna().all()
     with pytest.raises(RecordError, match="is no run"):
         cosim.open(tmp_path)
 
@@ -95,6 +98,7 @@ def test_studies_change_by_settings_and_say_what_is_wrong():
     for settings, sentence in (
         ({"control.horizn_s": 7200}, "horizn_s"),
         ({"storages.9.kw": 300}, "there is no 'storages.9'"),
+        ({"control.tail.deep.after_s": 300}, "there is no 'control.tail.deep'"),
         ({"control.horizon_s": "long"}, "control.horizon_s"),
     ):
         with pytest.raises(ScenarioError, match=sentence):

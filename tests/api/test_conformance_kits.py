@@ -66,6 +66,19 @@ def test_a_planner_that_returns_no_plan_object_is_named():
     assert "did you mean 'lindistflow'?" in unknown
 
 
+@pytest.mark.parametrize(
+    ("planner", "sentence"),
+    [
+        ("beyond_ratings", "its rating is"),
+        ("outside_the_window", "its window is"),
+        ("starts_elsewhere", "begin with the measurement"),
+    ],
+)
+def test_plans_that_no_battery_can_follow_are_named(planner, sentence):
+    found = testing.check_planner(f"tests.api.broken_plugins:{planner}")
+    assert any(sentence in mistake for mistake in found), found
+
+
 STORAGE = StorageRating(
     "b", "675", (1, 2, 3), False, 100.0, 120.0, 400.0, 40.0, 400.0, 200.0, 0.95, 0.95, 0.0
 )
