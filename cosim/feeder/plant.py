@@ -15,6 +15,7 @@ from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
 from cosim.feeder.compiled import FeederModel
+from cosim.feeder.coordinates import map_of
 from cosim.feeder.delivery import Delivery
 from cosim.feeder.devices import connected_device
 from cosim.feeder.elements.element import name_in_circuit
@@ -31,7 +32,7 @@ from cosim.model.device import Device, DeviceState
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
-from cosim.model.site import CONTRACT_VERSION, FeederMap, Site
+from cosim.model.site import CONTRACT_VERSION, Site
 from cosim.model.state import NOT_SOLVED, Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
 from cosim.twin.model_error import ModelError
@@ -397,24 +398,13 @@ class Feeder:
     def _describe(self, circuit: Circuit) -> Site:
         loads = self._model.loads
         network, reason = self._network(circuit) if self._with_network else (None, "nobody asked for it")
-        places = self._engine.bus_coordinates()
-        buses = tuple(sorted(places))
         return Site(
             contract_version=CONTRACT_VERSION,
             grid=self._grid,
             nodes=tuple(w.name for w in self._watched),
             loads=loads.names,
             regulators=tuple(self.taps.windings),
-            feeder_map=FeederMap(
-                buses=buses,
-                x=tuple(places[bus][0] for bus in buses),
-                y=tuple(places[bus][1] for bus in buses),
-                edges=tuple(
-                    (first, second)
-                    for first, second in (sorted(pair) for pair in circuit.between)
-                    if first in places and second in places
-                ),
-            ),
+            feeder_map=map_of(self._engine, circuit),
             tap_step=self.taps.steps(),
             devices=self._devices,
             network=network,

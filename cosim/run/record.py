@@ -26,19 +26,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosim.bounded import Unreadable, bounded_text
-from cosim.devices.pv import PV
-from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
-from cosim.devices.storage import STORAGE
 from cosim.errors import CosimError, DiskFull, RecordError
 from cosim.model.arrays import BoolArray, FloatArray
-from cosim.model.network_device import positions_of
 from cosim.model.site import Site
-from cosim.model.state import NOT_SOLVED, Belief, Certificate, Plan
+from cosim.model.state import NOT_SOLVED
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, json_of
 from cosim.run.disk import Sync, full_disk_named, synced, whole_file, write_text
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
+from cosim.run.step_row import schema_of, step_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +91,7 @@ class RecordWriter:
         each = self._sync == "each_step"
         if record.decision.plan is not None:
             self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu, sync=each)
-        table = pa.Table.from_pylist([row], schema=_schema(row))
+        table = pa.Table.from_pylist([row], schema=schema_of(row))
         _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table, sync=each)
         self._recent.append(table)
         if len(self._recent) == STEPS_PER_PART:
@@ -134,187 +131,6 @@ class RecordWriter:
         for step in steps:
             (self._folder / f"step-{step:07d}.parquet").unlink()
         self._recent.clear()
-
-
-def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
-    """One step as a flat row; vectors become lists in the order of the site."""
-    measured, decision, outcome = record.measurement, record.decision, record.outcome
-    result, accepted = outcome.result, outcome.applied
-    issued = outcome.in_force.issued_at_s
-    row: dict[str, Any] = {
-        "step": measured.step,
-        "time_s": measured.time_s,
-        "timestamp": site.grid.timestamp(measured.step),
-        "price_per_kwh": measured.price_per_kwh,
-        "source_ratio": measured.source_ratio,
-        "demand_kw": float(measured.demand_kw.sum()),
-        "demand_kvar": float(measured.demand_kvar.sum()),
-        "measured_import_kw": measured.import_kw,
-        "measured_losses_kw": measured.losses_kw,
-        "measured_voltage_pu": measured.voltage_pu,
-        **device_columns(site, stored_kwh=measured.stored_kwh, prefix="measured_"),
-        **device_columns(site, available_kw=measured.available_kw),
-        "owner": decision.owner,
-        "source": str(decision.source),
-        "reason": decision.reason,
-        "issued_at_s": decision.issued_at_s,
-        "setpoint_age_s": None if issued is None else measured.time_s - issued,
-        "why_safe": outcome.in_force.why_safe,
-    }
-    for prefix, setpoints in (
-        ("decided", decision.setpoints),
-        ("requested", outcome.in_force.setpoints),
-        ("accepted", accepted.setpoints),
-    ):
-        row |= device_columns(
-            site, setpoint_kw=setpoints.p_kw, setpoint_kvar=setpoints.q_kvar, prefix=f"{prefix}_"
-        )
-        row |= network_columns(site, position=setpoints.position, prefix=f"{prefix}_")
-    row |= device_columns(site, reason=accepted.reason)
-    row |= network_columns(site, position=measured.position, prefix="measured_")
-    row |= network_columns(site, reason=accepted.position_reason)
-    row |= network_columns(site, position=result.position, operations=result.operations)
-    row |= {
-        "voltage_pu": result.voltage_pu,
-        **device_columns(site, kw=result.p_kw, kvar=result.q_kvar, stored_kwh=result.stored_kwh),
-        "tap": result.tap,
-        "import_kw": result.import_kw,
-        "import_kvar": result.import_kvar,
-        "losses_kw": result.losses_kw,
-        "loading": result.loading,
-        "loading_line": result.loading_line,
-        "iterations": result.iterations,
-        "events": list(result.events),
-        "load_kw": result.load_kw,
-        "load_kvar": result.load_kvar,
-        "other_kw": result.other_kw,
-        "balance_error_kw": result.balance_error_kw,
-    }
-    return row | _belief_columns(decision.belief) | _plan_columns(decision.plan, site)
-
-
-def _belief_columns(belief: Belief | None) -> dict[str, Any]:
-    """What the controller took the state for; None where it saw it as it is."""
-    if belief is None:
-        return dict.fromkeys(("belief_voltage_pu", "belief_voltage_std_pu", "belief_demand_kw")) | {
-            "belief_rejected": []
-        }
-    return {
-        "belief_voltage_pu": belief.voltage_pu,
-        "belief_voltage_std_pu": belief.voltage_std_pu,
-        "belief_demand_kw": float(belief.demand_kw.sum()),
-        "belief_rejected": list(belief.rejected),
-    }
-
-
-def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
-    """The plan made at a step; matrices row by row (period first). None where none was made."""
-    names = (
-        "period_s", "import_kw", "import_kvar", "losses_kw", "lowest_pu", "highest_pu", "next_voltage_pu",
-    )  # fmt: skip
-    proof = tuple(Certificate.__dataclass_fields__)
-    none = np.zeros((0, len(site.devices)))
-    own = device_columns(
-        site,
-        setpoint_kw=none if plan is None else plan.p_kw,
-        setpoint_kvar=none if plan is None else plan.q_kvar,
-        stored_kwh=none if plan is None else plan.stored_kwh,
-        prefix="plan_",
-    )
-    columns: dict[str, Any] = {f"plan_{name}": None for name in (*names, *proof)} | dict.fromkeys(own)
-    if plan is not None:
-        columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
-        columns |= {f"plan_{name}": getattr(plan.certificate, name) for name in proof}
-        columns |= {name: np.ravel(values) for name, values in own.items()}
-    return columns
-
-
-def device_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[str, Any]:
-    """Values of all devices as the columns that each kind names: see :class:`DeviceKind`.
-
-    Args:
-        site: its devices.
-        prefix: of every column.
-        quantities: arrays whose last axis is the site's devices, or texts of each device.
-    """
-    places = {kind.name: place for kind, place, _ in by_kind(site.devices)}
-    columns: dict[str, Any] = {}
-    for kind in (STORAGE, PV, *(kind for kind, _, _ in by_kind(site.devices))):
-        place = places.get(kind.name, slice(0, 0))
-        for quantity, values in quantities.items():
-            if quantity in kind.columns:
-                of_kind = list(values[place]) if isinstance(values, tuple) else values[..., place]
-                columns[prefix + kind.columns[quantity]] = of_kind
-    return columns
-
-
-def network_columns(site: Site, *, prefix: str = "", **quantities: Any) -> dict[str, Any]:
-    """Values of the network devices as the columns that each kind names: see :class:`NetworkKind`.
-
-    Args:
-        site: its network devices.
-        prefix: of every column.
-        quantities: positions or operations, or texts of each network device.
-    """
-    columns: dict[str, Any] = {}
-    for kind, place, _ in by_network_kind(site.network_devices):
-        for quantity, values in quantities.items():
-            whole = positions_of(values, len(site.network_devices)) if quantity == "position" else values
-            columns[prefix + kind.columns[quantity]] = whole[place]
-    return columns
-
-
-_TEXT = {
-    "owner",
-    "source",
-    "reason",
-    "why_safe",
-    "loading_line",
-    "plan_planner",
-    "plan_status",
-    "plan_claim",
-    "plan_solver",
-}
-_TEXT_LISTS = {
-    "events",
-    "belief_rejected",
-    *(kind.columns["reason"] for kind in device_kinds()),
-    *(kind.columns["reason"] for kind in network_kinds()),
-}
-_INTEGERS = {"step", "iterations", "plan_iterations"}
-_SCALARS = {
-    "belief_demand_kw",
-    "setpoint_age_s",
-    "plan_objective",
-    "plan_primal_residual",
-    "plan_simultaneous_kw",
-    "plan_simultaneous_h",
-    "plan_slack_pu",
-    "plan_over_kw",
-    "plan_build_s",
-    "plan_solve_s",
-    "plan_relaxation_gap_kva",
-    "plan_optimality_gap",
-}
-
-
-def _schema(row: dict[str, Any]) -> pa.Schema:
-    """Fixed types, so that parts with and without plans fit together."""
-
-    def kind(name: str, value: Any) -> pa.DataType:
-        if name == "timestamp":
-            return pa.timestamp("us", tz="UTC")
-        if name in _TEXT:
-            return pa.string()
-        if name in _TEXT_LISTS:
-            return pa.list_(pa.string())
-        if name in _INTEGERS:
-            return pa.int64()
-        if name in _SCALARS or isinstance(value, float):
-            return pa.float64()
-        return pa.list_(pa.float64())
-
-    return pa.schema([(name, kind(name, value)) for name, value in row.items()])
 
 
 def _write_parquet(path: Path, table: pa.Table, *, sync: bool) -> None:

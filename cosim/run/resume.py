@@ -20,8 +20,9 @@ from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints, Source
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.loop import PlantRole, StepRecord
-from cosim.run.record import Record, read_record, step_row
+from cosim.run.record import Record, read_record
 from cosim.run.same_steps import must_be_same
+from cosim.run.step_row import step_row
 from cosim.run.study import Study
 
 OF_CONTROLLER = ("plan_", "belief_")
