@@ -12,8 +12,6 @@ from benchmarks.faulty import FAULTS, PLANNER_FAULTS
 STEPS = 8
 AT_STEP = 2
 KILL_S, HANG_S, ANY_S = 10.0, 75.0, 90.0
-FIRST_S = 660.0
-"""300 s and ten times the set-up, see :mod:`cosim.run.patience`."""
 HANG_LIMIT_S = 8.0
 """Given to the scenarios that hang, so that the table takes minutes and not hours; the default is 60 s."""
 FEDERATES = ("feeder", "controller", "recorder", "broker")
@@ -200,7 +198,7 @@ def _hangs_by_default(driver: str) -> Iterator[Fault]:
     for name in ("start hangs", "first decision hangs"):
         control = _slow() | {"options": {"fault": name}}
         yield Fault(
-            f"controller: {name}, default limits", driver, control, says="controller", within_s=FIRST_S
+            f"controller: {name}, default limits", driver, control, says="controller", within_s=HANG_S
         )
 
 

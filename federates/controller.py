@@ -12,6 +12,7 @@ from cosim.run.loop import answer_of, start_controller
 from cosim.run.policy import controller_at_work
 from cosim.run.resume import take_over
 from cosim.run.study import Study
+from cosim.twin.compilation import COMPILATION
 from federates.codec import (
     KNOWLEDGE,
     SITE,
@@ -35,6 +36,7 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         address: of the broker.
         folder: gets states of the controller, to carry on from.
     """
+    COMPILATION.on_begin(lambda: say({"doing": "compile"}))
     grid, names = study.grid, study.scenario.federate
     controller_name, feeder = names("controller"), names("feeder")
     with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:

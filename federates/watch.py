@@ -81,11 +81,13 @@ class _Watch:
         """Somebody said something."""
         now = time.monotonic()
         # A controller that somebody else has started says nothing; one that starts has been asked already.
-        planning = self._federation.doing("controller") in {"plan", "start", ""}
+        planning = self._federation.doing("controller") in {"plan", "compile", "start", ""}
         deciding = planning and self._federation.doing("feeder") == "decide"
         if deciding and not self._has_decided:
             self._has_decided = True
             self._patience.set_up(now - self._began)
+        if self._federation.doing("controller") == "compile":
+            self._patience.compiles()
         if self._deciding and not deciding:
             self._patience.took(now - self._moved_at)
         if self._told:

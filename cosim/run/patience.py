@@ -13,13 +13,14 @@ from statistics import median
 from types import FrameType
 
 from cosim.errors import ControllerError
+from cosim.twin.compilation import COMPILATION
 
 FIRST_S, TIMES_SET_UP = 300.0, 10.0
-"""The first decision may compile kernels, which takes as long on every feeder (measured: 128 s with an
-empty cache on two cores with ten processes at work), and build programs, which grow with the feeder as the
-time to set the run up does."""
+"""The first decision builds programs, which grow with the feeder as the time to set the run up does. Where
+it compiles kernels, that takes as long on every feeder (measured: 128 s with an empty cache on two cores
+with ten processes at work)."""
 LEAST_S, TIMES_SLOWEST = 60.0, 10.0
-"""Of the others: at least, and as a multiple of the slowest so far."""
+"""Of every decision: at least, and as a multiple of the slowest so far."""
 LATE_S, TIMES_MEDIAN, REMEMBERED = 5.0, 3.0, 99
 """After the larger of these somebody is told: seconds, and a multiple of the median of some decisions."""
 Told = Callable[[str], None]
@@ -43,6 +44,7 @@ class Patience:
     def __init__(self, limit_s: float | None, told: Told = silent, set_up_s: float = 0.0) -> None:
         self._given, self._told, self._set_up_s = limit_s, told, set_up_s
         self._slowest_s = 0.0
+        self._compiles = False
         self._decisions = 0
         self._last_s: deque[float] = deque(maxlen=REMEMBERED)
 
@@ -52,7 +54,9 @@ class Patience:
         if self._given is not None:
             return self._given
         if not self._decisions:
-            return FIRST_S + TIMES_SET_UP * self._set_up_s
+            building_s = TIMES_SET_UP * self._set_up_s
+            compiles = self._compiles or COMPILATION.begun
+            return FIRST_S + building_s if compiles else max(LEAST_S, building_s)
         return max(LEAST_S, TIMES_SLOWEST * self._slowest_s)
 
     @property
@@ -70,6 +74,10 @@ class Patience:
             self._slowest_s = max(self._slowest_s, seconds)
             self._last_s.append(seconds)
         self._decisions += 1
+
+    def compiles(self) -> None:
+        """Grant the first decision the time to compile: its process says that it does."""
+        self._compiles = True
 
     def tell(self, who: str, limit_s: float) -> None:
         """Say for whom the run has been waiting since the late time ago."""
@@ -104,8 +112,15 @@ class Patience:
                 signal.setitimer(signal.ITIMER_REAL, limit_s - late_s)
                 self.tell(f"{who} ({'start' if step is None else f'step {step}'})", limit_s)
                 return
+            # Longer than before where it has begun to compile meanwhile.
+            left_s = self.limit_s - (time.perf_counter() - began)
+            if left_s > AT_ONCE_S:
+                signal.setitimer(signal.ITIMER_REAL, left_s)
+                return
             what = "start" if step is None else f"answer step {step}"
-            raise ControllerError(f"{who} did not {what} within {limit_s:.3g} s; see control.hang_limit_s")
+            raise ControllerError(
+                f"{who} did not {what} within {self.limit_s:.3g} s; see control.hang_limit_s"
+            )
 
         before = signal.signal(signal.SIGALRM, look)
         left_s, interval_s = signal.setitimer(signal.ITIMER_REAL, min(late_s, limit_s))

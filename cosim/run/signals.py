@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ from cosim.errors import CosimError
 POLITE = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
+
+
+CALLBACK = ("dss._cffi_api_util", "altdss_python_util_callback")
+"""Module and function by which the engine calls Python: what is raised in it is printed, and lost."""
+LATER_S = 0.01
 
 
 class Interrupted(KeyboardInterrupt):
@@ -58,7 +64,18 @@ def _handlers(handler: Any) -> Iterator[None]:
             signal.signal(number, earlier)
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _in_callback(frame):
+        threading.Timer(LATER_S, os.kill, (os.getpid(), number)).start()
+        return
     name = signal.Signals(number).name
     who = "by the user " if number == signal.SIGINT else ""
     raise Interrupted(f"interrupted {who}({name})")
+
+
+def _in_callback(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == CALLBACK:
+            return True
+        frame = frame.f_back
+    return False

@@ -6,11 +6,12 @@ import logging
 import pickle
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from cosim.twin.compilation import COMPILATION
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,10 @@ def _announce(made: Any) -> None:
     kept.load_overload = load_or_say
 
 
-@cache
 def _say_that_it_compiles() -> None:
+    if COMPILATION.begun:
+        return
+    COMPILATION.begin()
     log.warning("compiles kernels to machine code; that takes up to a minute, and is kept for later starts")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import queue
 import signal
 import time
+from types import FunctionType
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 
 from cosim.errors import ControllerError
 from cosim.run.patience import Patience
-from cosim.run.signals import Interrupted, polite_signals, reason_of, undisturbed
+from cosim.run.signals import CALLBACK, Interrupted, polite_signals, reason_of, undisturbed
+from cosim.twin.compilation import Compilation
 from federates.events import PIPE, Listener, say
 
 
@@ -58,12 +61,17 @@ def test_a_helper_that_keeps_the_pipe_does_not_keep_the_listener():
     os.close(writes)
 
 
-def test_the_limit_follows_the_slowest_decision():
+def test_the_limit_follows_the_slowest_decision(monkeypatch):
     patience = Patience(None, set_up_s=1.5)
     patience.set_up(0.5)
-    assert patience.limit_s == 320.0
+    monkeypatch.setattr("cosim.run.patience.COMPILATION", Compilation())
+    assert patience.limit_s == 60.0
+    patience.set_up(10.0)
+    assert patience.limit_s == 120.0, "programs grow with the feeder"
+    patience.compiles()
+    assert patience.limit_s == 420.0
     patience.took(40.0)
-    assert patience.limit_s == 60.0, "the first decision compiles, and says nothing of the others"
+    assert patience.limit_s == 60.0, "the first decision says nothing of the others"
     patience.took(7.5)
     patience.took(2.0)
     assert patience.limit_s == 75.0
@@ -132,3 +140,41 @@ def test_reasons_have_the_type_of_a_strange_error():
     assert reason_of(ValueError()) == "ValueError"
     assert reason_of(ControllerError("late")) == "late"
     assert reason_of(KeyboardInterrupt()) == "interrupted by the user (SIGINT)"
+
+
+def test_a_decision_that_begins_to_compile_is_granted_more_time(monkeypatch):
+    compilation = Compilation()
+    monkeypatch.setattr("cosim.run.patience.COMPILATION", compilation)
+    monkeypatch.setattr("cosim.run.patience.LEAST_S", 0.3)
+    with Patience(None).waiting("controller", 0):
+        compilation.begin()
+        time.sleep(0.5)
+    monkeypatch.setattr("cosim.run.patience.COMPILATION", Compilation())
+    patience = Patience(None)
+    with pytest.raises(ControllerError, match="did not answer step 0"), patience.waiting("controller", 0):
+        time.sleep(5.0)
+
+
+def test_a_signal_within_a_callback_of_the_engine_comes_a_little_later():
+    seen: list[str] = []
+
+    def altdss_python_util_callback():
+        signal.raise_signal(signal.SIGINT)
+        seen.append("whole")
+
+    module = {"signal": signal, "__name__": CALLBACK[0]}
+    code, closure = altdss_python_util_callback.__code__, altdss_python_util_callback.__closure__
+    callback = FunctionType(code, module, closure=closure)
+    with polite_signals(), pytest.raises(Interrupted, match="SIGINT"):
+        _call_and_wait(callback)
+    assert seen == ["whole"]
+
+
+def _call_and_wait(callback) -> None:
+    callback()
+    time.sleep(5.0)
+
+
+def test_the_engine_calls_python_where_signals_are_told_to_wait():
+    module, function = CALLBACK
+    assert callable(getattr(importlib.import_module(module), function))

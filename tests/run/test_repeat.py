@@ -169,7 +169,7 @@ def test_the_command_repeats_a_record(scenario_file, tmp_path):
     assert_same(read_record(first / "baseline"), read_record(second / "baseline"))
     code, output = cosim("run", str(first), "--steps", "3")
     assert code == 2
-    assert "leave out --steps and --master" in output
+    assert "leave out --steps, --master and --set" in output
 
 
 def test_the_command_refuses_a_record_whose_files_changed(own_study, tmp_path):
