@@ -6,7 +6,8 @@
     ├── ScenarioError       the scenario is wrong; carries the list of all problems found
     ├── FeederError         the model cannot be read, solved or trusted
     │   ├── NotConverged    a power flow has no solution, or none that can be found
-    │   └── MeshedFeeder    a formulation needs a tree and the feeder has a loop
+    │   └── NoRadialModel   a formulation needs a tree of branches, and the feeder is none
+    │       └── MeshedFeeder    it has a loop
     ├── SeriesError         a time series is short, unsorted, has gaps or no time zone
     ├── ContractError       two parties disagree about what crosses the border
     ├── SolverMissing       the solver a scenario asks for is not installed
@@ -69,7 +70,11 @@ class NotConverged(FeederError):
         super().__init__(f"{what}; {self.ADVICE}")
 
 
-class MeshedFeeder(FeederError):
+class NoRadialModel(FeederError):
+    """The feeder is no tree of branches between two buses, fed at one place."""
+
+
+class MeshedFeeder(NoRadialModel):
     """The feeder has a loop where a tree is needed.
 
     Args:

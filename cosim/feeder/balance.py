@@ -14,7 +14,7 @@ BALANCE_TOLERANCE = 1e-6
 SMALLEST_IMPORT_KW = 100.0
 """A smaller import counts as this much in the tolerance."""
 SOURCES = frozenset({"vsource", "isource"})
-"""Classes whose power is the import."""
+"""Classes whose power is the import, but for voltage sources that are not the main one."""
 
 
 class PowerBalance:
@@ -31,12 +31,14 @@ class PowerBalance:
 
     def __init__(self, engine: Engine, loads: Batch, devices: Sequence[str]) -> None:
         controllable = set(devices)
+        main = f"vsource.{next(iter(engine.source_pu()))}"
         shunts = _shunts_by_class(engine)
         self._loads = loads
         self._others = [
             _Part(engine, name, lambda element: element not in controllable)
             for name in _injecting_classes(engine)
         ]
+        self._other_sources = _Part(engine, "vsource", lambda element: element != main)
         self._shunts = [
             *(_Part(engine, name, shunts[name].__contains__) for name in sorted(shunts)),
             _Part(engine, "fault", lambda _element: True),
@@ -47,8 +49,12 @@ class PowerBalance:
         return -complex(self._loads.terminal_power().sum())
 
     def other_kw(self) -> float:
-        """Power into the network from generators and everything else that nobody commands."""
-        return sum((part.kw() for part in self._others), 0.0)
+        """Power into the network from whatever nobody commands: generators, sources but the main one."""
+        return sum((part.kw() for part in self._others), self._other_sources.kw())
+
+    def other_sources_kva(self) -> complex:
+        """Power into the network from voltage sources that are not the main one, kW + j kvar."""
+        return self._other_sources.kva()
 
     def shunt_losses_kw(self) -> float:
         """Losses of shunt elements and faults."""
@@ -87,12 +93,16 @@ class _Part:
         self._chosen = np.array([wanted(f"{class_name}.{name}") for name in self._batch.names], np.bool_)
 
     def kw(self) -> float:
+        """Active power, see :meth:`kva`."""
+        return self.kva().real
+
+    def kva(self) -> complex:
         """Power from the elements into the network, over all their terminals; disabled ones have none."""
         if not self._chosen.any():
-            return 0.0
+            return 0j
         # The engine also offers losses by element in one call, which crashes on disabled elements.
-        power = self._batch.terminal_power().real.reshape(len(self._batch), -1)
-        return float(power[self._chosen].sum())
+        power = self._batch.terminal_power().reshape(len(self._batch), -1)
+        return complex(power[self._chosen].sum())
 
 
 def _injecting_classes(engine: Engine) -> list[str]:

@@ -56,8 +56,8 @@ def watched_voltages(circuit: Circuit) -> tuple[Watched, ...]:
         base = circuit.base_kv[node]
         if number <= 3 and base > 0 and abs(circuit.voltage[node]) / (base * 1e3) > NEUTRAL_PU:
             nodes_at[bus].append(node)
-    floating = {circuit.source_bus: False}
-    watched = list(_watch_bus(circuit, circuit.source_bus, nodes_at, floating=False))
+    floating = dict.fromkeys(circuit.roots(), False)
+    watched = [watch for root in floating for watch in _watch_bus(circuit, root, nodes_at, floating=False)]
     for parent, bus in circuit.order():
         floating[bus] = _is_floating(circuit, parent, bus, parent_floats=floating[parent])
         watched.extend(_watch_bus(circuit, bus, nodes_at, floating=floating[bus]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from cosim.errors import FeederError
@@ -9,6 +10,8 @@ from cosim.feeder.branch import SQRT3
 from cosim.feeder.engine import Engine
 from cosim.feeder.extract import Connected
 from cosim.model.device import Device
+
+log = logging.getLogger(__name__)
 
 WIDE_WINDOW = "vminpu=0.5 vmaxpu=1.5"
 """Outside the default 0.9-1.1 pu an inverter would turn into an impedance and leave its set-point."""
@@ -62,6 +65,16 @@ def check_kv(engine: Engine, element: str, rating: Device) -> None:
             f"({kind}); OpenDSS would deliver another power than it is asked for. Mend kv in the master, "
             "or set feeder.discover to false"
         )
+
+
+def as_constant_power(engine: Engine, element: str) -> None:
+    """Let a device deliver its set-point at any voltage; another model of the master is said aloud."""
+    model = int(float(engine.command(f"? {element}.model")))
+    if model != 1:
+        log.warning(
+            "%s has model=%d and follows set-points as one of constant power (model=1)", element, model
+        )
+        engine.command(f"edit {element} model=1")
 
 
 def names_of(engine: Engine, class_name: str) -> list[str]:

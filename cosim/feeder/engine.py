@@ -283,7 +283,9 @@ class Engine:
         found: dict[str, float] = {}
         index = sources.First()
         while index:
-            found[str(sources.Name()).lower()] = float(sources.PU())
+            self.dss.Circuit.SetActiveElement(f"vsource.{sources.Name()}")
+            if self.dss.CktElement.Enabled():
+                found[str(sources.Name()).lower()] = float(sources.PU())
             index = sources.Next()
         return found
 

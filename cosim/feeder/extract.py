@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from cosim.errors import MeshedFeeder
 from cosim.feeder.branch import SQRT3, Watched, branch_admittance, branch_map, incidence
 from cosim.feeder.circuit import Circuit, Element
 from cosim.model.arrays import ComplexArray, FloatArray, Matrix
@@ -52,12 +51,11 @@ class _Assembly:
 
     def add_source(self) -> None:
         """The source's own impedance, from an ideal voltage that never moves."""
-        to = self.at_bus[self.circuit.source_bus]
-        nodes = tuple(int(node) for node in self.circuit.source_nodes)
+        source = self.circuit.sources[0]
+        to = self.at_bus[source.bus]
+        nodes = tuple(int(node) for node in source.nodes)
         ends = incidence([self.watched[i] for i in to], nodes)
-        impedance = np.asarray(
-            ends @ np.linalg.inv(self.circuit.source_admittance) @ ends.T, dtype=np.complex128
-        )
+        impedance = np.asarray(ends @ np.linalg.inv(source.admittance) @ ends.T, dtype=np.complex128)
         self._set_drop(to, impedance)
         for i in to:
             self.branches[i] = "vsource"
@@ -66,7 +64,7 @@ class _Assembly:
         """Voltage behind the source's impedance at each head node, per unit."""
         heads = self.at_bus[self.circuit.source_bus]
         across = np.array([1.0 if self.watched[i].b < 0 else SQRT3 for i in heads])
-        return np.asarray(self.circuit.source_kv * across / self.base_kv[heads])
+        return np.asarray(self.circuit.sources[0].kv * across / self.base_kv[heads])
 
     def add_branch(self, parent: str, bus: str) -> None:
         elements = self.circuit.between[frozenset((parent, bus))]
@@ -229,11 +227,9 @@ def extract_network(
     """The radial model at the circuit's present operating point.
 
     Raises:
-        MeshedFeeder: the circuit has a loop, which is named.
+        NoRadialModel: the circuit is no tree; what is in the way is named.
     """
-    loop = circuit.loop()
-    if loop:
-        raise MeshedFeeder(loop)
+    circuit.must_be_radial()
     assembly = _Assembly(circuit, watched, regulators)
     assembly.add_source()
     for parent, bus in circuit.order():

@@ -80,10 +80,11 @@ class Meters:
         return np.asarray(np.abs(volts[self._node_a] - volts[self._node_b]) / self._base_v)
 
     def head(self) -> tuple[complex, float]:
-        """Power the sources feed in (kW + j kvar) and the losses of the whole circuit in kW."""
+        """Power of the main source (kW + j kvar) and the losses of the whole circuit in kW."""
         p, q = self._engine.dss.Circuit.TotalPower()
+        others = self._balance.other_sources_kva()
         losses_w = self._engine.dss.Circuit.Losses()[0]
-        return complex(-p, -q), float(losses_w) / 1e3 + self._balance.shunt_losses_kw()
+        return complex(-p, -q) - others, float(losses_w) / 1e3 + self._balance.shunt_losses_kw()
 
     def worst_line(self) -> tuple[float, str]:
         """Highest current over its rating, and the line."""

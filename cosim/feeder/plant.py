@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosim.devices.registry import by_kind, in_order
-from cosim.errors import ContractError, FeederError, MeshedFeeder
+from cosim.errors import ContractError, FeederError, NoRadialModel
 from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
@@ -35,6 +35,7 @@ from cosim.model.network_device import NetworkDevice
 from cosim.model.site import CONTRACT_VERSION, Site
 from cosim.model.state import NOT_SOLVED, Applied, Measurement, Setpoints, StepResult
 from cosim.model.timegrid import TimeGrid
+from cosim.twin.acceptance import Acceptance
 from cosim.twin.model_error import ModelError
 from cosim.twin.twin_model import TwinModel
 
@@ -294,7 +295,7 @@ class Feeder:
             self._unsolved.append(f"{NOT_SOLVED}: {found.sentence}. Values of the step before are repeated")
         return found
 
-    def twin_model(self, error: ModelError) -> TwinModel:
+    def twin_model(self, error: ModelError, acceptance: Acceptance | None = None) -> TwinModel:
         """A model of the feeder that needs no engine, read before step 0.
 
         The feeder is afterwards as it was before: the same run follows, to the last bit, whether or not
@@ -302,6 +303,7 @@ class Feeder:
 
         Args:
             error: what the model is made to get wrong.
+            acceptance: how far it may be from the feeder.
 
         Raises:
             FeederError: the feeder has an element the twin has no model for; it is named.
@@ -312,7 +314,8 @@ class Feeder:
         before = self._engine.voltages().copy()
         measurement = self.measure(0)
         moved = (self.taps.windings, self._capacitors)
-        model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error)
+        asked = acceptance or Acceptance()
+        model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error, asked)
         self._engine.voltages()[:] = before
         self._measured = None
         return model
@@ -434,7 +437,7 @@ class Feeder:
                 regulators=tuple(self.taps.windings),
                 tap=self.taps.ratios(),
             )
-        except MeshedFeeder as error:
+        except NoRadialModel as error:
             return None, str(error)
         # The model is that of the master's source voltage, whatever it is at the reading.
         return replace(network, source_pu=network.source_pu / self._source_ratio), ""

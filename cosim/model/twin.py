@@ -101,6 +101,11 @@ class Twin(Protocol):
         """Names behind ``voltage_pu``."""
         ...
 
+    @property
+    def apart_pu(self) -> float:
+        """How far it is from the feeder, pu and part of the import; 0 where that is negligible."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """What it found at its first flows and keeps, see :class:`cosim.model.roles.Resumable`."""
         ...

@@ -25,6 +25,7 @@ from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.scenario_file import line_of
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
+from cosim.twin.acceptance import Acceptance
 from cosim.twin.model_error import ModelError
 
 NOMINAL_STEP_S = 3600
@@ -98,10 +99,12 @@ class Assembly:
         Raises:
             FeederError: the feeder has an element a twin has no model for.
         """
-        error = ModelError(**self.study.scenario.control.twin.model_dump())
+        twin = self.study.scenario.control.twin
+        acceptance = Acceptance(twin.tolerance_pu, tuple(name.lower() for name in twin.constant_power))
+        error = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
         return Knowledge(
             self.site,
-            self.feeder.twin_model(error) if "twin" in self._needs else None,
+            self.feeder.twin_model(error, acceptance) if "twin" in self._needs else None,
             self.truth if "truth" in self._needs else None,
         )
 

@@ -28,6 +28,7 @@ from cosim.run.disk import RecordConfig
 from cosim.run.injected import FaultsConfig
 from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
+from cosim.twin.acceptance import TOLERANCE_PU
 
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 MOST_STEPS, MOST_SECONDS = 4_000_000, 31_622_400
@@ -195,7 +196,17 @@ class LimitsConfig(Config):
 
 
 class TwinConfig(Config):
-    """What the controller's own model of the feeder gets wrong on purpose; nothing by default."""
+    """The controller's own model of the feeder: what it may, and what it is made to, get wrong."""
+
+    tolerance_pu: PositiveFloat = Field(
+        TOLERANCE_PU,
+        lt=0.1,
+        description="largest difference from the feeder at first, of a voltage and as a part of the import",
+    )
+    constant_power: list[str] = Field(
+        [],
+        description="elements (class.name) that count as ones of constant power: induction machines ...",
+    )
 
     impedance_error: NonNegativeFloat = Field(
         0.0, description="standard deviation of each line's impedance, as a part of it"

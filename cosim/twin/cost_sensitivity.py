@@ -60,13 +60,15 @@ class CostSensitivity:
     def weights(self, flow: InnerFlow, slopes: Slopes, prices: Prices) -> AdjointSeeds:
         """AdjointSeeds of the cost, one functional per period.
 
-        Losses are import and injections less the loads' demand, which follows the voltage; the
-        injections themselves are not in here.
+        Losses are what all sources and devices feed in less the loads' demand, which follows the voltage;
+        what the devices feed in is not in here.
         """
         volts, solver = flow.volts, self._solver
         weights = solver.import_weights(volts).scaled((prices.import_kw + prices.losses_kw) / 1e3)
         if prices.losses_kw.any():
-            weights = weights.joined(solver.demand_weights(slopes).scaled(-prices.losses_kw / 1e3))
+            per_watt = prices.losses_kw / 1e3
+            weights = weights.joined(solver.other_sources_weights(volts).scaled(per_watt))
+            weights = weights.joined(solver.demand_weights(slopes).scaled(-per_watt))
         if prices.deviation_pu2.any():
             apart = self._quantities.deviation_weights(volts, prices.centre_pu)
             weights = weights.joined(apart.scaled(prices.deviation_pu2))

@@ -20,6 +20,9 @@ class Legs:
         owner: load or device each leg belongs to.
         share: part of the owner's power.
         law: row of the load laws.
+        balance: admittance with which each leg enters the factored matrix; the same current is taken out of
+            the leg's own, so any value gives the same flow. Where legs to ground alone hold the voltage of
+            a section (behind a delta winding), a fixed point without them would not converge. Siemens.
     """
 
     a: IntArray
@@ -28,6 +31,7 @@ class Legs:
     owner: IntArray
     share: FloatArray
     law: IntArray
+    balance: ComplexArray
 
     def __len__(self) -> int:
         return len(self.a)
@@ -35,17 +39,19 @@ class Legs:
 
 @dataclass(frozen=True)
 class Source:
-    """The voltage source as a current beside an admittance.
+    """The voltage sources as currents beside an admittance.
 
     Attributes:
-        nodes: its nodes, shape (head,).
-        admittance: shape (head, head), siemens.
+        nodes: of all sources, those of the main one first; the same node may be there twice, shape (head,).
+        admittance: without couplings between sources, shape (head, head), siemens.
         current: into the network with the admittance counted as network, ampere, shape (head,).
+        main: how many of the nodes are of the main source, whose power is the import.
     """
 
     nodes: IntArray
     admittance: ComplexArray
     current: ComplexArray
+    main: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ class TwinData:
         source: see :class:`Source`.
         loads: legs of the loads, ``owner`` counts the site's loads; generators of the master are
             loads behind the last one, see ``standing_kva``.
-        standing_kva: constant consumption of those generators (negative), shape (generator,).
+        standing_kva: consumption of those generators at rated voltage (negative), shape (generator,).
+        standing: their names, ``class.name``.
         devices: legs of batteries, then PV systems.
         laws: how loads depend on voltage.
         watch, ampacity: what has limits.
@@ -106,6 +113,7 @@ class TwinData:
     source: Source
     loads: Legs
     standing_kva: ComplexArray
+    standing: tuple[str, ...]
     devices: Legs
     laws: LoadModels
     watch: Watch

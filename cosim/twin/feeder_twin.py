@@ -49,10 +49,17 @@ class FeederTwin:
         controls: settings of the regulator and capacitor controls.
         stale: model error for studies; keep the first measured taps and capacitors, ignore later ones.
         frozen: model error for studies; hold the measured taps and capacitors in every flow.
+        apart_pu: how far the data are from the feeder, as the scenario allows.
     """
 
     def __init__(
-        self, data: TwinData, controls: Controls, *, stale: bool = False, frozen: bool = False
+        self,
+        data: TwinData,
+        controls: Controls,
+        *,
+        stale: bool = False,
+        frozen: bool = False,
+        apart_pu: float = 0.0,
     ) -> None:
         self._names, self._controls = data.watch.names, controls
         self._solver = FlowSolver(data, controls.switching_nodes)
@@ -60,6 +67,7 @@ class FeederTwin:
         self._quantities = Quantities(data, self._solver, controls)
         self._cost_sensitivity = CostSensitivity(self._solver, controls, self._quantities)
         self._stale, self._frozen, self._measured = stale, frozen, False
+        self._apart_pu = apart_pu
         # Both are computed at the flow and period of the first call and reused for all later ones.
         self._sketch: FloatArray | None = None
         self._curvature: dict[int, LossCurvature] = {}
@@ -68,6 +76,11 @@ class FeederTwin:
     def nodes(self) -> tuple[str, ...]:
         """Names behind ``voltage_pu``."""
         return self._names
+
+    @property
+    def apart_pu(self) -> float:
+        """See :class:`cosim.model.twin.Twin`."""
+        return self._apart_pu
 
     def state(self) -> dict[str, Any]:
         """See :class:`cosim.model.twin.Twin`."""
@@ -171,7 +184,7 @@ class FeederTwin:
 
     def _describe(self, device_kva: ComplexArray, inner: InnerFlow) -> TwinFlow:
         volts = inner.volts
-        imported = self._solver.import_kva(volts)
+        imported, others = self._solver.import_kva(volts)
         drawn_kw = self._solver.load_power(volts).real.sum(axis=0) / 1e3
         return TwinFlow(
             device_kva=device_kva,
@@ -179,7 +192,7 @@ class FeederTwin:
             capacitor_closed=np.array([state.closed for state in inner.states], dtype=bool),
             voltage_pu=self._quantities.values(inner, Quantity.VOLTAGE),
             import_kva=imported,
-            losses_kw=np.asarray(imported.real + device_kva.real.sum(axis=1) - drawn_kw),
+            losses_kw=np.asarray(imported.real + others.real + device_kva.real.sum(axis=1) - drawn_kw),
             converged=volts.converged,
             hunting=len(inner.hunting_periods),
             iterations=volts.iterations,

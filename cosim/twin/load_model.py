@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.errors import FeederError
-from cosim.model.arrays import BoolArray, FloatArray
+from cosim.model.arrays import BoolArray, FloatArray, IntArray
 
 CONSTANT_POWER, CONSTANT_IMPEDANCE, MOTOR, EXPONENTS, CONSTANT_CURRENT, FIXED_Q, FIXED_X, ZIPV = range(1, 9)
 """OpenDSS load models 1 to 8 (MOTOR: constant P, quadratic Q; EXPONENTS: CVR; FIXED_X: Q by impedance)."""
@@ -179,6 +179,18 @@ class LoadModels:
                 below, above = (_value(self.terms[law, region], m) for region in (edge, edge + 1))
                 apart[law, edge] = np.abs(below - above).max() > LEAST_JUMP
         return apart
+
+
+def factors_at(law: LoadModel, m: FloatArray) -> FloatArray:
+    """Factors of active and reactive power at some voltages, shape (voltage, 2)."""
+    return factors_of(LoadModels.of([law]), np.zeros(len(m), dtype=np.int64), m)
+
+
+def factors_of(models: LoadModels, law: IntArray, m: FloatArray) -> FloatArray:
+    """Factors of active and reactive power of legs, each with its law and voltage, shape (leg, 2)."""
+    region = (m[:, None] > models.edges[law]).sum(axis=1)
+    each = [_value(models.terms[row, at], float(v)) for row, at, v in zip(law, region, m, strict=True)]
+    return np.array(each).reshape(len(m), PARTS)
 
 
 def _value(terms: FloatArray, m: float) -> FloatArray:

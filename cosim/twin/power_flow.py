@@ -102,8 +102,7 @@ class FlowSolver:
         self._data = data
         legs = [data.loads, data.devices]
         self._loads = len(data.loads)
-        # Any balance gives the same answer; for constant power none needs the fewest passes.
-        balance = np.zeros(len(data.loads) + len(data.devices), dtype=np.complex128)
+        balance = np.concatenate([part.balance for part in legs])
         ends_a, ends_b = (np.concatenate([getattr(part, end) for part in legs]) for end in ("a", "b"))
         matrix = sp.csc_matrix(data.admittance + _between(ends_a, ends_b, balance, data.size))
         self.factor = BorderedFactor(matrix, border)
@@ -197,7 +196,7 @@ class FlowSolver:
         parts = np.zeros((len(self.place), 2 * periods))
         current = source.current[:, None] * source_ratio
         rows = self.place[source.nodes]
-        parts[rows, :periods], parts[rows, periods:] = current.real, current.imag
+        np.add.at(parts, rows, np.concatenate([current.real, current.imag], axis=1))
         return parts
 
     def at_reading(self, switching: Switching) -> NodeVoltages:
@@ -208,10 +207,11 @@ class FlowSolver:
         at_rest = np.ones(periods)
         return NodeVoltages(v, switching, at_rest, none, none, np.ones(periods, dtype=bool), 0)
 
-    def import_kva(self, volts: NodeVoltages) -> ComplexArray:
-        """Complex power from the source, shape (period,)."""
+    def import_kva(self, volts: NodeVoltages) -> tuple[ComplexArray, ComplexArray]:
+        """Complex power from the main source, and from all others, shape (period,) each."""
         v, current = self._head(volts)
-        return np.asarray((v * np.conj(current)).sum(axis=0) / 1e3)
+        kva, main = v * np.conj(current) / 1e3, self._data.source.main
+        return np.asarray(kva[:main].sum(axis=0)), np.asarray(kva[main:].sum(axis=0))
 
     def _head(self, volts: NodeVoltages) -> tuple[ComplexArray, ComplexArray]:
         source = self._data.source
@@ -245,10 +245,17 @@ class FlowSolver:
 
     def import_weights(self, volts: NodeVoltages) -> AdjointSeeds:
         """AdjointSeeds of the import in watt, one functional per period."""
+        return self._source_weights(volts, slice(0, self._data.source.main))
+
+    def other_sources_weights(self, volts: NodeVoltages) -> AdjointSeeds:
+        """The same of what the sources feed in that are not the main one."""
+        return self._source_weights(volts, slice(self._data.source.main, None))
+
+    def _source_weights(self, volts: NodeVoltages, which: slice) -> AdjointSeeds:
         source = self._data.source
         v, current = self._head(volts)
         weights = np.conj(current) - source.admittance.T @ np.conj(v)
-        return AdjointSeeds.dense(self.place[source.nodes], weights, np.arange(volts.periods))
+        return AdjointSeeds.dense(self.place[source.nodes[which]], weights[which], np.arange(volts.periods))
 
     def demand_weights(self, slopes: Slopes) -> AdjointSeeds:
         """AdjointSeeds of what the loads draw in watt, one functional per period.

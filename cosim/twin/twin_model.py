@@ -21,16 +21,20 @@ class TwinModel:
         controls: regulators and capacitors.
         stale: believe in the taps and capacitors measured first, ever after.
         frozen: believe that no control reacts to a plan.
+        apart_pu: how far it is from the feeder, where the scenario allows more than usual; 0 otherwise.
     """
 
     data: TwinData
     controls: Controls
     stale: bool = False
     frozen: bool = False
+    apart_pu: float = 0.0
 
     def open(self) -> FeederTwin:
         """A twin of its own for a planner; its factorisations and caches are shared with nobody."""
         # A model that is only read, sent or kept needs no compiled kernels.
         from cosim.twin.feeder_twin import FeederTwin
 
-        return FeederTwin(self.data, self.controls, stale=self.stale, frozen=self.frozen)
+        return FeederTwin(
+            self.data, self.controls, stale=self.stale, frozen=self.frozen, apart_pu=self.apart_pu
+        )

@@ -10,6 +10,7 @@ from cosim.devices.pv import PvRating
 from cosim.errors import FeederError
 from cosim.feeder.devices import (
     WIDE_WINDOW,
+    as_constant_power,
     check_kv,
     connection,
     names_of,
@@ -73,6 +74,7 @@ class PvElement:
                     f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
                     "irradiance; remove the curve, or set feeder.discover to false"
                 )
+        as_constant_power(engine, f"pvsystem.{name}")
         engine.command(
             f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 "
             f"{WIDE_WINDOW} kvar=0"

@@ -10,6 +10,7 @@ from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
 from cosim.feeder.devices import (
     WIDE_WINDOW,
+    as_constant_power,
     check_kv,
     connection,
     names_of,
@@ -92,6 +93,7 @@ class StorageElement:
                 f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
                 "iteration; give constant %EffCharge and %EffDischarge instead"
             )
+        as_constant_power(engine, f"storage.{name}")
         engine.command(
             f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
             f"{WIDE_WINDOW} kw=0 kvar=0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,17 +15,21 @@ from cosim.feeder.branch import Watched
 from cosim.feeder.elements.element import element_of, name_in_circuit
 from cosim.feeder.engine import Engine
 from cosim.feeder.reading.controls import read_controls
+from cosim.feeder.reading.disagreement import why_apart
 from cosim.feeder.reading.twin_data import read_twin_data
 from cosim.model.site import Site
 from cosim.model.state import Measurement
+from cosim.twin.acceptance import TOLERANCE_PU, Acceptance
 from cosim.twin.model_error import ModelError, Primitives, with_error
 from cosim.twin.twin_model import TwinModel
 
 if TYPE_CHECKING:
     from cosim.twin.feeder_twin import FeederTwin
 
-VOLTAGE_TOLERANCE_PU, IMPORT_TOLERANCE = 1e-5, 1e-5
-"""A twin that differs by more from the engine it was read from is refused."""
+log = logging.getLogger(__name__)
+
+LEAST_IMPORT_KVA = 100.0
+"""A smaller import counts as this much."""
 
 
 def read_twin_model(
@@ -34,6 +39,7 @@ def read_twin_model(
     moved: tuple[Mapping[str, int], Sequence[str]],
     measurement: Measurement,
     error: ModelError,
+    acceptance: Acceptance,
 ) -> TwinModel:
     """Read a twin's model from an engine and hold it against the state the engine is in.
 
@@ -44,6 +50,7 @@ def read_twin_model(
         moved: transformers whose taps move, each with its winding, and capacitors that are switched.
         measurement: of the engine's present state.
         error: what the twin gets wrong; it comes after the comparison.
+        acceptance: how far it may be from the engine.
 
     Raises:
         FeederError: an element the twin has no model for, or a twin that differs from the engine.
@@ -54,12 +61,28 @@ def read_twin_model(
         loads=site.loads,
         moved=moved[0],
         devices=[name_in_circuit(device, element_of(device_kind(device.kind))) for device in site.devices],
+        constant_power=acceptance.constant_power,
     )
     # The model is that of the master's source voltage, whatever it is at the reading.
     source = replace(data.source, current=data.source.current / measurement.source_ratio)
     data = replace(data, source=source)
     exact = TwinModel(data, read_controls(engine, data.node_names, *moved))
-    _must_agree(exact.open(), measurement)
+    apart_pu = _apart(exact.open(), measurement)
+    if not max(apart_pu) <= acceptance.tolerance_pu:
+        drawn = np.append(measurement.demand_kw + 1j * measurement.demand_kvar, data.standing_kva)
+        names = [*(f"load.{name}" for name in site.loads), *data.standing]
+        raise FeederError(
+            f"the twin differs from the feeder by {apart_pu[0]:.2g} pu in voltage and {apart_pu[1]:.2g} of "
+            f"the import, allowed are {acceptance.tolerance_pu:g}: "
+            f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use planner lindistflow"
+        )
+    if max(apart_pu) > TOLERANCE_PU:
+        log.warning(
+            "the twin differs from the feeder by %.2g pu in voltage and %.2g of the import, which "
+            "control.twin.tolerance_pu allows",
+            *apart_pu,
+        )
+        exact = replace(exact, apart_pu=max(apart_pu))
     if error == ModelError():
         return exact
     return TwinModel(
@@ -67,29 +90,21 @@ def read_twin_model(
         exact.controls,
         stale=error.stale_taps,
         frozen=error.frozen_controls,
+        apart_pu=exact.apart_pu,
     )
 
 
-def _must_agree(twin: FeederTwin, measurement: Measurement) -> None:
+def _apart(twin: FeederTwin, measurement: Measurement) -> tuple[float, float]:
+    """Largest difference of a voltage (pu), and of the import as a part of it; infinite without a flow."""
     demand = measurement.demand_kw + 1j * measurement.demand_kvar
     device = measurement.p_kw + 1j * measurement.q_kvar
     twin.set_forecast(measurement, demand[None, :])
     flow = twin.flow(device[None, :], twin.at_rest(1), held=True)
-    apart = np.abs(flow.voltage_pu[:, 0] - measurement.voltage_pu)
-    worst = int(np.argmax(apart))
+    if not flow.converged.all():
+        return float("inf"), float("inf")
     measured = complex(measurement.import_kw, measurement.import_kvar)
-    import_error = abs(complex(flow.import_kva[0]) - measured)
-    if not flow.converged.all() or apart[worst] > VOLTAGE_TOLERANCE_PU:
-        raise FeederError(
-            f"the twin differs from the feeder by {apart[worst]:.2g} pu at node {twin.nodes[worst]} (limit "
-            f"{VOLTAGE_TOLERANCE_PU:g}); an element behaves in a way it does not know. "
-            "Use planner lindistflow, or report the feeder"
-        )
-    if import_error > IMPORT_TOLERANCE * max(abs(measured), 100.0):
-        raise FeederError(
-            f"the twin's import differs from the feeder's by {import_error:.3g} kVA of "
-            f"{abs(measured):.4g} kVA; use planner lindistflow, or report the feeder"
-        )
+    import_error = abs(complex(flow.import_kva[0]) - measured) / max(abs(measured), LEAST_IMPORT_KVA)
+    return float(np.abs(flow.voltage_pu[:, 0] - measurement.voltage_pu).max()), import_error
 
 
 def _lines(engine: Engine) -> Primitives:

@@ -261,6 +261,8 @@ class TangentPlanner:
             said.append(
                 "not realisable: a battery charges and discharges at once; use complementarity repair"
             )
+        if self._twin.apart_pu:
+            said.append(f"on a twin that differs from the feeder by {self._twin.apart_pu:.2g} pu")
         if point.flow.hunting:
             said.append(f"regulators or capacitors find no rest in {point.flow.hunting} periods")
         near_jump = self._twin.near_jump(point.flow)
