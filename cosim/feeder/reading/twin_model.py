@@ -74,7 +74,8 @@ def read_twin_model(
         raise FeederError(
             f"the twin differs from the feeder by {apart_pu[0]:.2g} pu in voltage and {apart_pu[1]:.2g} of "
             f"the import, allowed are {acceptance.tolerance_pu:g}: "
-            f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use planner lindistflow"
+            f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use "
+            "planner lindistflow"
         )
     if max(apart_pu) > TOLERANCE_PU:
         log.warning(
