@@ -37,7 +37,7 @@ class Placement:
     """Where a device is connected, and what is there.
 
     Attributes:
-        bus, phases, delta: the connection.
+        bus, phases, delta, neutral: the connection; without a neutral it is to earth or between phases.
         local_kw: nominal load of the bus.
         loads: rows of the loads at the bus, in the site's order.
         grid: the steps of the run.
@@ -51,6 +51,7 @@ class Placement:
     loads: tuple[int, ...] = ()
     grid: TimeGrid | None = None
     folder: Path = Path()
+    neutral: int | None = None
 
     @property
     def since_midnight_s(self) -> float:

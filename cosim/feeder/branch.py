@@ -32,13 +32,22 @@ SQRT3 = float(np.sqrt(3.0))
 
 @dataclass(frozen=True)
 class Watched:
-    """A voltage that is watched: between node ``a`` and node ``b`` (-1 is ground), system indices."""
+    """A voltage that is watched: between node ``a`` and node ``b`` (-1 is ground), system indices.
+
+    ``to_neutral``: node b is a neutral conductor.
+    """
 
     name: str
     bus: str
     a: int
     b: int
     base_kv: float
+    to_neutral: bool = False
+
+    @property
+    def between_phases(self) -> bool:
+        """Whether both ends are phases."""
+        return self.b >= 0 and not self.to_neutral
 
 
 # --- which voltages are watched at a bus -----------------------------------------------------------
@@ -47,20 +56,29 @@ class Watched:
 def watched_voltages(circuit: Circuit) -> tuple[Watched, ...]:
     """The voltages to watch, bus by bus, outwards from the source.
 
-    Phase to ground where the section is grounded, phase to phase behind a delta winding. Works on
-    meshed feeders too. Buses without voltage and neutral conductors are left out.
+    Phase to ground where the section is grounded, phase to neutral where the bus has a neutral conductor,
+    phase to phase behind a delta winding. Works on meshed feeders too. Buses without voltage are left out.
     """
     nodes_at: dict[str, list[int]] = defaultdict(list)
+    neutrals: dict[str, int] = {}
     for node, bus in enumerate(circuit.node_bus):
         number = int(circuit.node_names[node].rsplit(".", 1)[1])
         base = circuit.base_kv[node]
-        if number <= 3 and base > 0 and abs(circuit.voltage[node]) / (base * 1e3) > NEUTRAL_PU:
+        is_neutral = base <= 0 or abs(circuit.voltage[node]) / (base * 1e3) <= NEUTRAL_PU
+        if number <= 3 and not is_neutral:
             nodes_at[bus].append(node)
+        elif number > 3 and is_neutral and bus not in neutrals:
+            neutrals[bus] = node
     floating = dict.fromkeys(circuit.roots(), False)
-    watched = [watch for root in floating for watch in _watch_bus(circuit, root, nodes_at, floating=False)]
+    watched = [
+        watch
+        for root in floating
+        for watch in _watch_bus(circuit, root, nodes_at, floating=False, neutral=neutrals.get(root, -1))
+    ]
     for parent, bus in circuit.order():
         floating[bus] = _is_floating(circuit, parent, bus, parent_floats=floating[parent])
-        watched.extend(_watch_bus(circuit, bus, nodes_at, floating=floating[bus]))
+        neutral = neutrals.get(bus, -1)
+        watched.extend(_watch_bus(circuit, bus, nodes_at, floating=floating[bus], neutral=neutral))
     return tuple(watched)
 
 
@@ -78,10 +96,16 @@ def _is_floating(circuit: Circuit, parent: str, bus: str, *, parent_floats: bool
 
 
 def _watch_bus(
-    circuit: Circuit, bus: str, nodes_at: dict[str, list[int]], *, floating: bool
+    circuit: Circuit, bus: str, nodes_at: dict[str, list[int]], *, floating: bool, neutral: int
 ) -> Iterable[Watched]:
     nodes = sorted(nodes_at.get(bus, []), key=lambda node: circuit.node_names[node])
     numbers = {node: circuit.node_names[node].rsplit(".", 1)[1] for node in nodes}
+    if neutral >= 0:
+        number = circuit.node_names[neutral].rsplit(".", 1)[1]
+        for node in nodes:
+            name = f"{circuit.node_names[node]}-{number}"
+            yield Watched(name, bus, node, neutral, float(circuit.base_kv[node]), to_neutral=True)
+        return
     if not floating or len(nodes) < 2:
         for node in nodes:
             yield Watched(circuit.node_names[node], bus, node, -1, float(circuit.base_kv[node]))
@@ -151,11 +175,11 @@ def branch_map(
     """The map of a branch between the voltages watched at its ends."""
     from_ends = incidence(from_watched, block.from_nodes)
     to_ends = incidence(to_watched, block.to_nodes)
-    floating = any(watched.b >= 0 for watched in to_watched)
+    floating = any(watched.between_phases for watched in to_watched)
     inverse = np.linalg.pinv(block.ytt, rcond=FLOATING_RATIO) if floating else np.linalg.inv(block.ytt)
     to_from = -inverse @ block.ytf @ np.linalg.pinv(from_ends)
     a = np.asarray(to_ends @ to_from, dtype=np.complex128)
-    if len(from_watched) == 3 and all(watched.b >= 0 for watched in from_watched):
+    if len(from_watched) == 3 and all(watched.between_phases for watched in from_watched):
         a = _plainest(a)
     return BranchMap(a, np.asarray(to_ends @ inverse @ to_ends.T, dtype=np.complex128))
 

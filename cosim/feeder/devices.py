@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from cosim.errors import FeederError
 from cosim.feeder.branch import SQRT3
@@ -23,7 +24,8 @@ def connection(engine: Engine, rating: Device) -> str:
     phases = len(rating.phases)
     line_to_line = rating.delta or phases > 1
     kv = base * SQRT3 if line_to_line else base
-    nodes = ".".join(str(phase) for phase in rating.phases)
+    neutral = () if rating.neutral is None else (rating.neutral,)
+    nodes = ".".join(str(node) for node in (*rating.phases, *neutral))
     # A delta element between two phases has two nodes but counts as one phase.
     count = 1 if rating.delta and phases == 2 else phases
     connection = "delta" if rating.delta else "wye"
@@ -99,15 +101,25 @@ def property_reader(engine: Engine, element: str) -> Callable[[str], float]:
     return number
 
 
-def terminal(engine: Engine, element: str) -> tuple[str, tuple[int, ...], bool]:
-    """Bus, node numbers and whether it is a delta connection."""
+class Terminal(NamedTuple):
+    """Where an element of the master is connected."""
+
+    bus: str
+    phases: tuple[int, ...]
+    delta: bool
+    neutral: int | None
+
+
+def terminal(engine: Engine, element: str) -> Terminal:
+    """Bus, node numbers, whether it is a delta connection, and its neutral conductor."""
     engine.dss.Circuit.SetActiveElement(element)
     bus, *given = str(engine.dss.CktElement.BusNames()[0]).lower().split(".")
     # The engine numbers nodes only when it first solves, which must come after devices are taken over.
     phases = int(engine.dss.CktElement.NumPhases())
     numbers = tuple(int(n) for n in given if int(n)) or tuple(range(1, phases + 1))
     delta = engine.command(f"? {element}.conn").lower().startswith(("delta", "d", "l"))
-    return bus, numbers, delta
+    wye = not delta and len(numbers) > phases
+    return Terminal(bus, numbers[:phases] if wye else numbers, delta, numbers[phases] if wye else None)
 
 
 NETWORK_CONTROLS = frozenset({"regcontrol", "capcontrol", "swtcontrol", "upfccontrol"})

@@ -63,7 +63,7 @@ class _Assembly:
     def source_pu(self) -> FloatArray:
         """Voltage behind the source's impedance at each head node, per unit."""
         heads = self.at_bus[self.circuit.source_bus]
-        across = np.array([1.0 if self.watched[i].b < 0 else SQRT3 for i in heads])
+        across = np.array([SQRT3 if self.watched[i].between_phases else 1.0 for i in heads])
         return np.asarray(self.circuit.sources[0].kv * across / self.base_kv[heads])
 
     def add_branch(self, parent: str, bus: str) -> None:
@@ -75,7 +75,8 @@ class _Assembly:
         origin = [
             i
             for i in self.at_bus[parent]
-            if self.watched[i].a in touched and (self.watched[i].b < 0 or self.watched[i].b in touched)
+            if self.watched[i].a in touched
+            and (not self.watched[i].between_phases or self.watched[i].b in touched)
         ]
         if not to or not origin:
             return
@@ -159,12 +160,14 @@ class _Assembly:
             return {exact[a, b]: 1.0}
         if (b, a) in exact:
             return {exact[b, a]: 1.0}
-        grounded = [i for i in candidates if self.watched[i].b < 0]
-        if b >= 0 and grounded:
+        of_phase = {self.watched[i].a: i for i in candidates if not self.watched[i].between_phases}
+        if a in of_phase and (b < 0 or b not in of_phase):
+            return {of_phase[a]: 1.0}
+        if b >= 0 and of_phase:
             across = self.circuit.voltage[a] - self.circuit.voltage[b]
             return {
-                exact[a, -1]: complex(self.circuit.voltage[a] / across),
-                exact[b, -1]: complex(-self.circuit.voltage[b] / across),
+                of_phase[a]: complex(self.circuit.voltage[a] / across),
+                of_phase[b]: complex(-self.circuit.voltage[b] / across),
             }
         pairs = [i for i in candidates if a in (self.watched[i].a, self.watched[i].b)]
         return {i: 1.0 / len(pairs) for i in pairs}

@@ -64,6 +64,7 @@ class Device(ABC):
         kw: largest active power.
         kva: rating of the inverter.
         kvar_max, kvar_max_abs: largest reactive power it injects and absorbs; None: up to ``kva``.
+        neutral: node number of the neutral conductor it is connected to; None is earth, or between phases.
     """
 
     kind: ClassVar[str]
@@ -77,6 +78,7 @@ class Device(ABC):
     kva: float
     kvar_max: float | None = field(default=None, kw_only=True)
     kvar_max_abs: float | None = field(default=None, kw_only=True)
+    neutral: int | None = field(default=None, kw_only=True)
 
     @property
     @abstractmethod

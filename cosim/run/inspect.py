@@ -51,7 +51,7 @@ def _facts(model: FeederModel) -> list[tuple[str, str]]:
         element.name.split(".")[0] for elements in circuit.between.values() for element in elements
     )
     loop = circuit.loop()
-    pairs = sum(w.b >= 0 for w in watched)
+    pairs = sum(w.between_phases for w in watched)
     dead = len(set(model.buses) - {_bus(node) for node in model.live_nodes})
     facts = [
         ("buses, nodes", f"{len(model.buses)}, {len(model.nodes)}"),

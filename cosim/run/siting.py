@@ -70,16 +70,18 @@ def devices_of(scenario: Scenario, model: FeederModel, grid: TimeGrid, folder: P
             continue
         local_kw, loads = _loads_at(model, where)
         try:
-            devices.append(
-                item.device(replace(where, local_kw=local_kw, loads=loads, grid=grid, folder=folder))
-            )
+            site = replace(where, local_kw=local_kw, loads=loads, grid=grid, folder=folder)
+            devices.append(replace(item.device(site), neutral=site.neutral))
         except (ScenarioError, SeriesError) as error:
             problems.append((place, str(error)))
     for index, rule in enumerate(scenario.siting):
         sites = load_sites(model, rule)
         if not sites:
             problems.append((("siting", index), "this feeder has no load to site devices at"))
-        devices += [rule.device(replace(site, grid=grid, folder=folder)) for site in sites]
+        devices += [
+            replace(rule.device(replace(site, grid=grid, folder=folder)), neutral=site.neutral)
+            for site in sites
+        ]
     if scenario.feeder.discover:
         devices += model.found
     problems.extend(_name_clashes(model, devices))
@@ -133,10 +135,14 @@ def _name_clashes(model: FeederModel, devices: list[Device]) -> Iterable[Problem
 
 
 def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
-    """A bus with phases as written by a user, or a sentence about what is wrong with it."""
+    """A bus with phases as written by a user, or a sentence about what is wrong with it.
+
+    A last node above 3 is a neutral conductor, 0 is earth. Where none is given, a bus with one neutral
+    conductor connects to it.
+    """
     bus, _, suffix = text.lower().partition(".")
-    present = [int(node.rsplit(".", 1)[1]) for node in model.nodes if node.rsplit(".", 1)[0] == bus]
-    present = sorted(number for number in present if number <= 3)
+    numbers = [int(node.rsplit(".", 1)[1]) for node in model.nodes if node.rsplit(".", 1)[0] == bus]
+    present, neutrals = (sorted(n for n in numbers if (n <= 3) == phase) for phase in (True, False))
     if not present:
         near = difflib.get_close_matches(bus, model.buses, n=3, cutoff=0.0)
         return f"{bus!r} is no bus of {model.master.name}; nearest: {', '.join(near) or 'none'}"
@@ -144,11 +150,15 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
         wanted = tuple(int(part) for part in suffix.split(".")) if suffix else tuple(present)
     except ValueError:
         wanted = ()
+    neutral = neutrals[0] if len(neutrals) == 1 and not delta else None
+    if wanted and (wanted[-1] == 0 or wanted[-1] in neutrals) and not delta:
+        *phases, last = wanted
+        wanted, neutral = tuple(phases), last or None
     if not wanted or len(set(wanted)) != len(wanted):
         return f"{text!r} is not a bus with phases, each once, such as {bus}.{present[0]}"
     missing = [phase for phase in wanted if phase not in present]
     if missing:
-        here = ", ".join(f"{bus}.{phase}" for phase in present)
+        here = ", ".join(f"{bus}.{node}" for node in (*present, *neutrals))
         return f"'{bus}.{missing[0]}' is no node of {model.master.name}; this bus has {here}"
     dead = [phase for phase in wanted if f"{bus}.{phase}" not in model.live_nodes]
     if dead:
@@ -158,7 +168,7 @@ def placement(text: str, model: FeederModel, *, delta: bool) -> Placement | str:
         )
     if delta and len(wanted) < 2:
         return f"{text!r}: a delta connection needs two or three phases"
-    return Placement(bus, wanted, delta)
+    return Placement(bus, wanted, delta, neutral=neutral)
 
 
 def load_sites(model: FeederModel, rule: SiteRule) -> list[Placement]:
@@ -184,7 +194,9 @@ def _as_largest_load(model: FeederModel, loads: Iterable[int]) -> Placement:
     legs = model.loads.connected[largest].legs
     nodes = list(dict.fromkeys(node for leg in legs for node in leg if node >= 0))
     bus = model.nodes[nodes[0]].rsplit(".", 1)[0]
-    numbers = (int(model.nodes[node].rsplit(".", 1)[1]) for node in nodes)
+    numbers = [int(model.nodes[node].rsplit(".", 1)[1]) for node in nodes]
     phases = tuple(number for number in numbers if number <= 3)
+    neutral = next((number for number in numbers if number > 3), None)
     delta = legs[0][1] >= 0 and int(model.nodes[legs[0][1]].rsplit(".", 1)[1]) <= 3
-    return Placement(bus, phases, delta, float(model.loads.kw[indices].sum()), tuple(indices))
+    kw = float(model.loads.kw[indices].sum())
+    return Placement(bus, phases, delta, kw, tuple(indices), neutral=neutral)

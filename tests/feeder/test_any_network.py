@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.as_the_master_says import apart
+from cosim.devices.storage import SiteStorage
 from cosim.errors import FeederError
+from cosim.feeder.compiled import FeederModel
 from cosim.feeder.reading import twin_data
+from cosim.run.siting import load_sites, placement
 from cosim.twin.acceptance import Acceptance
 from cosim.twin.model_error import ModelError
 from tests.conftest import a_feeder, a_storage, setpoints
@@ -102,6 +105,15 @@ NETWORKS: dict[str, tuple[str, ...]] = {
         WYE,
         "new storage.x bus1=g kv=0.48 kwrated=50 kwhrated=100 state=discharging model=2",
     ),
+    "four wires": (
+        "new transformer.t phases=3 windings=2 buses=(m g.1.2.3.4) conns=(delta wye) kvs=(12.47 0.48)",
+        "new reactor.earth phases=1 bus1=g.4 bus2=g.0 r=5 x=0",
+        "new line.f phases=4 bus1=g.1.2.3.4 bus2=e.1.2.3.4 length=0.2 units=km",
+        "~ rmatrix=[0.3|0.05 0.3|0.05 0.05 0.3|0.05 0.05 0.05 0.3] cmatrix=[0|0 0|0 0 0|0 0 0 0]",
+        "~ xmatrix=[0.35|0.28 0.35|0.27 0.28 0.35|0.27 0.27 0.27 0.35]",
+        "new load.e1 bus1=e.2.4 phases=1 kv=0.277 kw=8 pf=0.95",
+        "new load.e2 bus1=e.1.2.3.4 phases=3 kv=0.48 kw=15 pf=0.95",
+    ),
 }  # fmt: skip
 
 
@@ -150,6 +162,32 @@ def test_the_import_is_that_of_the_main_source(tmp_path):
 def test_the_radial_model_refuses_an_element_of_three_buses_by_name(tmp_path):
     with a_feeder(master_of(tmp_path, *NETWORKS["tertiary"])) as feeder:
         assert "transformer.t joins 3 buses (e, g, m)" in feeder.site.no_network_reason
+
+
+def test_voltages_are_watched_and_devices_connected_to_the_neutral(tmp_path):
+    model = FeederModel(master_of(tmp_path, *NETWORKS["four wires"]))
+    asked = {text: placement(text, model, delta=False) for text in ("e.2", "e.2.4", "e.2.0", "e", "e.5")}
+    assert [asked[text].neutral for text in ("e.2", "e.2.4", "e.2.0", "e")] == [4, 4, None, 4]
+    assert asked["e.2.0"].phases == (2,)
+    assert "'e.5' is no node" in asked["e.5"]
+    assert "e.4" in asked["e.5"]
+    site = load_sites(
+        model, SiteStorage(kind="storage", share_of_load_buses=1.0, times_local_load=1.0, seed=1)
+    )
+    assert [(where.bus, where.neutral) for where in site] == [("e", 4), ("m", None)]
+    model.close()
+    battery = a_storage(bus="e", phases=(2,), neutral=4, kw=5.0, kva=6.0)
+    with a_feeder(master_of(tmp_path, *NETWORKS["four wires"]), devices=(battery,)) as feeder:
+        seen = feeder.measure(0)
+        volts = dict(zip(feeder.engine.node_names(), feeder.engine.voltages(), strict=True))
+        at = feeder.site.nodes.index("e.2-4")
+        across = abs(volts["e.2"] - volts["e.4"]) / (480.0 / np.sqrt(3.0))
+        assert seen.voltage_pu[at] == pytest.approx(across, abs=1e-9)
+        assert feeder.site.network is not None
+        feeder.apply(setpoints([5.0], [0.0]))
+        assert feeder.commit().p_kw[0] == pytest.approx(5.0, abs=1e-4)
+        feeder.engine.dss.Circuit.SetActiveElement("storage.b1")
+        assert list(feeder.engine.dss.CktElement.NodeOrder()) == [2, 4]
 
 
 REFUSED = {

@@ -41,16 +41,17 @@ class PvElement:
         found: list[PvRating] = []
         for name in names_of(engine, "pvsystem"):
             number = property_reader(engine, f"pvsystem.{name}")
-            bus, phases, delta = terminal(engine, f"pvsystem.{name}")
+            at = terminal(engine, f"pvsystem.{name}")
             rating = PvRating(
                 name,
-                bus,
-                phases,
-                delta,
+                at.bus,
+                at.phases,
+                at.delta,
                 number("Pmpp"),
                 number("kVA"),
                 kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
                 kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
+                neutral=at.neutral,
             )
             if rating.kw <= 0 or rating.kva <= 0:
                 raise FeederError(

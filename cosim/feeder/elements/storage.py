@@ -57,13 +57,14 @@ class StorageElement:
         found: list[StorageRating] = []
         for name in names_of(engine, "storage"):
             number = property_reader(engine, f"storage.{name}")
-            bus, phases, delta = terminal(engine, f"storage.{name}")
+            at = terminal(engine, f"storage.{name}")
             kwh, kw = number("kWhrated"), number("kWrated")
             rating = StorageRating(
                 name=name,
-                bus=bus,
-                phases=phases,
-                delta=delta,
+                bus=at.bus,
+                phases=at.phases,
+                delta=at.delta,
+                neutral=at.neutral,
                 kw=kw * (number("%kWrated") / 100),
                 kva=number("kVA"),
                 kwh=kwh,

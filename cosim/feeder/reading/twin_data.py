@@ -48,7 +48,7 @@ def read_twin_data(
     ground = len(names)
     owners = {f"load.{name}": i for i, name in enumerate(loads)}
     owners |= {name: i for i, name in enumerate(devices)}
-    floating = frozenset(end for w in watched if w.b >= 0 for end in (w.a, w.b))
+    floating = frozenset(end for w in watched if w.between_phases for end in (w.a, w.b))
     load_rows, device_rows = LegRows(ground, floating), LegRows(ground, floating)
     standing: dict[str, complex] = {}
     laws: dict[LoadModel, int] = {INVERTER: 0}
