@@ -233,11 +233,35 @@ def plugins() -> None:
 def inspect(
     master: Annotated[Path, typer.Argument(help="OpenDSS master file, or the name of a shipped feeder")],
     trust: TrustOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    planners: Annotated[
+        bool, typer.Option(help="find out which planners would take it, which takes longest")
+    ] = True,
 ) -> None:
-    """What is in this feeder, is it radial, and where could batteries and PV go?"""
+    """What is in this feeder, what looks wrong, where could batteries go, which planner would take it?
+
+    What cannot be read is a row with the reason. Exit code 1 where the feeder cannot be solved.
+    """
     from cosim.commands import looking
 
-    looking.inspect(master, trust=trust)
+    raise typer.Exit(looking.inspect(master, trust=trust, as_json=as_json, ask_planners=planners))
+
+
+@app.command()
+def init(
+    master: Annotated[
+        Path | None,
+        typer.Argument(help="OpenDSS master file, or the name of a shipped feeder; none: a template"),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="scenario to write; default NAME.yaml in this folder")
+    ] = None,
+    trust: TrustOption = False,
+) -> None:
+    """Write a commented scenario for a feeder, which runs at once: a summer day, batteries, PV, planner."""
+    from cosim.commands import looking
+
+    looking.init(master, file, trust=trust)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cosim import plugins
 from cosim.commands.console import FAILED, FINE, out
+from cosim.run.begin import begin
 from cosim.run.doctor import checks
 from cosim.run.examine import examine
 from cosim.run.inspect import inspect_feeder
@@ -19,9 +20,26 @@ from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import open_study
 
 
-def inspect(master: Path, *, trust: bool) -> None:
-    """Show what is in a feeder."""
-    out.print(inspect_feeder(master, trusted=trust))
+def inspect(master: Path, *, trust: bool, as_json: bool, ask_planners: bool) -> int:
+    """Show what is in a feeder; the exit code."""
+    found = inspect_feeder(master, trusted=trust, ask_planners=ask_planners)
+    if as_json:
+        sys.stdout.write(json.dumps(found.to_json(), indent=2) + "\n")
+    else:
+        out.print(found.table())
+    return FINE if found.solved else FAILED
+
+
+def init(master: Path | None, file: Path | None, *, trust: bool) -> None:
+    """Write a scenario to begin with.
+
+    Raises:
+        FeederError: the feeder cannot be compiled or solved.
+        RecordError: the file is there already.
+    """
+    made, series = begin(master, file, trusted=trust)
+    out.print(f"Wrote {escape(str(made))} and {escape(str(series))}.")
+    out.print(f"Next: cosim check {escape(str(made))}; cosim run {escape(str(made))}", soft_wrap=True)
 
 
 def doctor(folder: Path | None) -> int:

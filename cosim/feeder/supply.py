@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 
 from cosim.feeder.engine import Engine
-from cosim.model.site import Unsupplied
+from cosim.model.site import MOST_NAMED, Unsupplied
 
 
 def unsupplied(engine: Engine, dead: Collection[str]) -> Unsupplied | None:
@@ -19,7 +20,18 @@ def unsupplied(engine: Engine, dead: Collection[str]) -> Unsupplied | None:
         return None
     nodes = tuple(sorted(dead))
     names, kw = _loads_at(engine, frozenset(nodes))
-    return Unsupplied(nodes, names, kw, _open_elements(engine, frozenset(nodes)))
+    open_elements = _open_elements(engine, frozenset(nodes))
+    return Unsupplied(nodes, names, kw, open_elements, () if open_elements else _nearest(engine, nodes))
+
+
+def _nearest(engine: Engine, dead: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Buses without voltage, the first few, each with the bus whose name is nearest among the others."""
+    without = dict.fromkeys(node.rsplit(".", 1)[0] for node in dead)
+    live = [bus for node in engine.node_names() if (bus := node.rsplit(".", 1)[0]) not in without]
+    found: list[tuple[str, str]] = []
+    for bus in list(without)[:MOST_NAMED]:
+        found += [(bus, other) for other in difflib.get_close_matches(bus, live, n=1, cutoff=0.5)]
+    return tuple(found)
 
 
 def _loads_at(engine: Engine, dead: frozenset[str]) -> tuple[tuple[str, ...], float]:

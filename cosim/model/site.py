@@ -45,21 +45,26 @@ class Unsupplied:
         loads: with a phase at one of them.
         load_kw: their nominal demand, positive consumption.
         open_elements: lines and transformers that are open between this part and the rest.
+        nearest: buses of this part, each with the bus with voltage whose name is nearest.
     """
 
     nodes: tuple[str, ...]
     loads: tuple[str, ...]
     load_kw: float
     open_elements: tuple[str, ...]
+    nearest: tuple[tuple[str, str], ...] = ()
 
     def sentence(self) -> str:
         """What it is, and what to look at."""
         named = ", ".join(self.nodes[:MOST_NAMED]) + (" ..." if len(self.nodes) > MOST_NAMED else "")
-        loads = f"; {len(self.loads)} loads with {self.load_kw:g} kW draw nothing" if self.loads else ""
+        names = ", ".join(self.loads[:MOST_NAMED]) + (" ..." if len(self.loads) > MOST_NAMED else "")
+        loads = f"; loads that draw nothing: {names}, {self.load_kw:g} kW" if self.loads else ""
         if self.open_elements:
             why = f"open: {', '.join(self.open_elements[:MOST_NAMED])}"
         else:
-            why = "no open switch leads there, so look for a misspelt bus at the end of a line"
+            near = ", ".join(f"{bus} (nearest name with voltage: {other})" for bus, other in self.nearest)
+            look = f": {near}" if near else ""
+            why = f"no open switch leads there, so look for a misspelt bus at the end of a line{look}"
         return f"{len(self.nodes)} nodes have no voltage ({named}){loads}; {why}"
 
 

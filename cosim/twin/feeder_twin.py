@@ -18,6 +18,7 @@ from cosim.errors import ContractError
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
 from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow
+from cosim.twin.acceptance import TOLERANCE_PU
 from cosim.twin.adjoint_seeds import AdjointSeeds
 from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunting, InnerFlow
 from cosim.twin.controls import Controls
@@ -49,7 +50,7 @@ class FeederTwin:
         controls: settings of the regulator and capacitor controls.
         stale: model error for studies; keep the first measured taps and capacitors, ignore later ones.
         frozen: model error for studies; hold the measured taps and capacitors in every flow.
-        apart_pu: how far the data are from the feeder, as the scenario allows.
+        apart_pu: how far the data are from the feeder.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class FeederTwin:
     @property
     def apart_pu(self) -> float:
         """See :class:`cosim.model.twin.Twin`."""
-        return self._apart_pu
+        return self._apart_pu if self._apart_pu > TOLERANCE_PU else 0.0
 
     def state(self) -> dict[str, Any]:
         """See :class:`cosim.model.twin.Twin`."""

@@ -21,7 +21,7 @@ class TwinModel:
         controls: regulators and capacitors.
         stale: believe in the taps and capacitors measured first, ever after.
         frozen: believe that no control reacts to a plan.
-        apart_pu: how far it is from the feeder, where the scenario allows more than usual; 0 otherwise.
+        apart_pu: how far it is from the feeder at the reading: voltage in pu, or part of the import.
     """
 
     data: TwinData

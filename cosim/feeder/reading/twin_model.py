@@ -77,13 +77,13 @@ def read_twin_model(
             f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use "
             "planner lindistflow"
         )
+    exact = replace(exact, apart_pu=max(apart_pu))
     if max(apart_pu) > TOLERANCE_PU:
         log.warning(
             "the twin differs from the feeder by %.2g pu in voltage and %.2g of the import, which "
             "control.twin.tolerance_pu allows",
             *apart_pu,
         )
-        exact = replace(exact, apart_pu=max(apart_pu))
     if error == ModelError():
         return exact
     return TwinModel(
