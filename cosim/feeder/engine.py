@@ -132,7 +132,12 @@ class Batch:
 
 
 class Engine:
-    """One OpenDSS context. Use as a context manager."""
+    """One OpenDSS context. Use as a context manager.
+
+    Attributes:
+        timed: the circuit is in a mode that follows shapes by the clock. Solving then neither moves the
+            clock nor integrates storage, as in snapshot mode.
+    """
 
     def __init__(self) -> None:
         # A new context moves the working directory to where the library was loaded.
@@ -142,6 +147,7 @@ class Engine:
         self.dss.Basic.AllowEditor(False)
         # A plain compile moves the working directory of the whole process.
         self.dss.Basic.AllowChangeDir(False)
+        self.timed = False
         self._lib: Any = self.dss._api_util.lib
         self._ffi: Any = self.dss._api_util.ffi
         self._check: Any = self.dss._api_util._check_for_error
@@ -189,7 +195,7 @@ class Engine:
             )
 
     def solve(self, *, controls: bool) -> SolveReport:
-        """Solve the power flow once, with or without regulators and capacitors acting.
+        """Solve the power flow once at the present time, with or without regulators and capacitors acting.
 
         Raises:
             NotConverged: there is no solution, or a voltage is not a number.
@@ -201,7 +207,10 @@ class Engine:
             # In snapshot mode Solve neither moves the clock nor integrates storage, and unlike
             # SolveNoControl it tells loads and inverters that their set-points changed.
             solution.ControlMode(CONTROLS_STATIC if controls else CONTROLS_OFF)
-            solution.Solve()
+            if self.timed:
+                solution.SolveSnap()
+            else:
+                solution.Solve()
         except DSSException as error:
             if error.args[0] != MAX_CONTROL_ITERATIONS_EXCEEDED:
                 raise FeederError(f"OpenDSS stopped solving: {error}") from error

@@ -14,6 +14,7 @@ from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
+from cosim.feeder.clock import Clock
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.coordinates import map_of
 from cosim.feeder.delivery import Delivery
@@ -148,6 +149,7 @@ class Feeder:
                 "commit every step once, in order"
             )
         demand_kw, demand_kvar, irradiance, price = self._exogenous.value_at(step)
+        self._clock.set(step)
         self._write_source(step)
         self._write_loads(demand_kw, demand_kvar)
         self._expose(irradiance, demand_kw)
@@ -314,6 +316,11 @@ class Feeder:
         before = self._engine.voltages().copy()
         measurement = self.measure(0)
         moved = (self.taps.windings, self._capacitors)
+        if self._clock.followers:
+            log.warning(
+                "the controller's model holds as at step 0 what follows the clock: %s",
+                ", ".join(self._clock.followers),
+            )
         asked = acceptance or Acceptance()
         model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error, asked)
         self._engine.voltages()[:] = before
@@ -347,8 +354,12 @@ class Feeder:
     def _add_devices(self) -> None:
         for group in self._groups:
             group.add()
+        self._clock = Clock(self._engine, self._grid.start, self._grid.step_s, self._by_inputs())
+        if self._clock.followers:
+            log.info("follow the clock by their shapes or times: %s", ", ".join(self._clock.followers))
         # Setting the mode resets the step, so the step comes after it, and both only once.
         self._engine.command("set mode=snapshot")
+        self._clock.open()
         self._engine.command(f"set stepsize={self._grid.step_s}s number=1")
         self._engine.command(
             f"set maxiterations=100 maxcontroliter=100 tolerance={self._model.tolerance!r}"
@@ -356,6 +367,15 @@ class Feeder:
         # The meters take most of a step on a large feeder, and nobody reads them.
         self._engine.command("set sampleenergymeters=no")
         self._engine.refresh_nodes()
+
+    def _by_inputs(self) -> list[str]:
+        """Elements that follow set-points or, as PV systems do, the sun of the inputs."""
+        return [
+            name_in_circuit(device, group.element)
+            for group in self._groups
+            for i, device in enumerate(group.devices)
+            if i not in group.as_is or device.kind == "pv"
+        ]
 
     def _open_batches(self) -> None:
         self._load_batch = Batch(self._engine, "load")
@@ -382,6 +402,7 @@ class Feeder:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
         demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
         self._load_now_kw = float(demand_kw.sum())
+        self._clock.set(0)
         self._write_source(0)
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)

@@ -1,0 +1,100 @@
+"""What nobody commands follows the clock as in the engine's own yearly mode."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from cosim.feeder.compiled import FeederModel
+from cosim.feeder.engine import Engine
+from cosim.feeder.plant import Feeder
+from cosim.feeder.script.reader import read_script
+from cosim.model.exogenous import Exogenous
+from cosim.model.state import Setpoints
+from cosim.model.timegrid import TimeGrid
+from cosim.twin.model_error import ModelError
+from tests.conftest import a_storage
+
+DAY = " ".join(f"{0.3 + 0.02 * hour:.2f}" for hour in range(24))
+WEEK = " ".join(f"{0.2 + 0.003 * hour:.3f}" for hour in range(168))
+FOLLOWERS = {
+    "generator by day": "new generator.g bus1=b kv=12.47 kw=200 pf=0.9 daily=day",
+    "generator by year": "new generator.g bus1=b kv=12.47 kw=200 pf=0.9 yearly=week",
+    "PV system by day": "new pvsystem.g bus1=b kv=12.47 pmpp=200 kva=220 irradiance=0.9 daily=day",
+    "battery that follows": "new storage.g bus1=b kv=12.47 kwrated=80 kwhrated=3000 dispmode=follow daily=day",
+    "capacitor by time": (
+        "new capacitor.g bus1=b kv=12.47 kvar=150\n"
+        "new capcontrol.g capacitor=g element=line.l type=time onsetting=9 offsetting=17 delay=0"
+    ),
+    "source by day": "edit vsource.source daily=near_one",
+}
+
+
+def master_of(tmp_path, *lines):
+    path = tmp_path / "m.dss"
+    head = (
+        "clear",
+        "new circuit.c basekv=12.47 bus1=s mvasc3=200 mvasc1=180",
+        f"new loadshape.day npts=24 interval=1 mult=({DAY})",
+        f"new loadshape.week npts=168 interval=1 mult=({WEEK})",
+        "new loadshape.near_one npts=3 interval=8 mult=(0.98 1.0 1.03)",
+        "new line.l bus1=s bus2=b r1=0.3 x1=0.6 c1=0 c0=0 length=1",
+        "new load.d bus1=b kv=12.47 kw=300 pf=0.95 daily=day",
+        "new load.e bus1=b kv=12.47 kw=100 pf=0.95",
+    )
+    ends = ("set voltagebases=[12.47]", "calcvoltagebases", "solve")
+    path.write_text("\n".join([*head, *lines, *ends]), encoding="utf-8")
+    return path
+
+
+def plant_of(master, start, step_s, steps, devices=()):
+    model = FeederModel(master, discover=False)
+    loads = model.loads
+    flat = (np.ones((steps, 1)), np.zeros(len(loads.names), dtype=np.int64), np.zeros(steps), np.zeros(steps))
+    exogenous = Exogenous(step_s, loads.kw, loads.kvar, *flat)
+    return Feeder(model, devices=devices, exogenous=exogenous, grid=TimeGrid(start, step_s, steps))
+
+
+@pytest.mark.parametrize("step_s", [900, 3600])
+@pytest.mark.parametrize("name", FOLLOWERS)
+def test_it_is_the_engines_yearly_mode(name, step_s, tmp_path):
+    """A day from an evening in a leap year on; the loads follow the inputs, which are constant."""
+    start = datetime(2024, 7, 3, 18, tzinfo=timezone(timedelta(hours=-7)))
+    master = master_of(tmp_path, FOLLOWERS[name])
+    steps = 86_400 // step_s
+    with Engine() as plain:
+        plain.compile(read_script(master))
+        plain.command("new loadshape.flat npts=1 interval=1 mult=(1)")
+        plain.command("batchedit load..* daily=flat yearly=flat")
+        if "yearly" not in FOLLOWERS[name] and "daily" in FOLLOWERS[name]:
+            element = "vsource.source" if "vsource" in FOLLOWERS[name] else FOLLOWERS[name].split()[1]
+            plain.command(f"edit {element} yearly={FOLLOWERS[name].rpartition('=')[2]}")
+        hour = (31 + 29 + 31 + 30 + 31 + 30 + 2) * 24 + 18
+        plain.command(f"set mode=yearly number=1 stepsize={step_s}s hour={hour} sec=0 tolerance=1e-8")
+        with plant_of(master, start, step_s, steps, devices=(a_storage(bus="b"),)) as feeder:
+            for step in range(steps):
+                feeder.measure(step)
+                feeder.apply(Setpoints.idle(feeder.site))
+                result = feeder.commit()
+                plain.dss.Solution.Solve()
+                p, q = plain.dss.Circuit.TotalPower()
+                assert result.import_kw == pytest.approx(-p, rel=1e-6, abs=1e-4), step
+                assert result.import_kvar == pytest.approx(-q, rel=1e-6, abs=1e-4), step
+
+
+def test_without_followers_the_engine_stays_in_snapshot_mode(tmp_path):
+    """Loads with shapes follow the inputs, and a battery that is told what to do follows nothing."""
+    battery = "new storage.g bus1=b kv=12.47 kwrated=80 kwhrated=300 daily=day dispmode=external"
+    start = datetime(2024, 7, 3, tzinfo=UTC)
+    with plant_of(master_of(tmp_path, battery), start, 3600, 2) as feeder:
+        assert not feeder.engine.timed
+        assert feeder.engine.command("get mode").lower() == "snap"
+
+
+def test_the_controllers_model_says_what_it_holds(tmp_path, caplog):
+    start = datetime(2024, 7, 3, tzinfo=UTC)
+    with plant_of(master_of(tmp_path, FOLLOWERS["generator by day"]), start, 3600, 2) as feeder:
+        feeder.twin_model(ModelError())
+    assert "holds as at step 0 what follows the clock: generator.g" in caplog.text
