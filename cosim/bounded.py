@@ -57,5 +57,5 @@ def bounded_text(path: Path, most_bytes: int) -> str:
         return bounded_bytes(path, most_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable(
-            f"is no UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
+            f"is no UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}; save it as UTF-8"
         ) from error

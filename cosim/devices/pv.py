@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from cosim.devices.bounds import SourceBounds
+from cosim.devices.curve import along
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device, DeviceState
@@ -23,10 +24,15 @@ class PvRating(Device):
     Attributes:
         kw: power of the panels at an irradiance of 1 kW/m².
         kva: rating of the inverter.
+        warmth: power at the panels' temperature over that at the reference temperature.
+        efficiency: of the inverter, points of panel power over ``kva`` and efficiency; empty: 1.
     """
 
     kind: ClassVar[str] = "pv"
     has_energy: ClassVar[bool] = False
+
+    warmth: float = field(default=1.0, kw_only=True)
+    efficiency: tuple[tuple[float, float], ...] = field(default=(), kw_only=True)
 
     @property
     def rest_kw(self) -> float:
@@ -34,10 +40,17 @@ class PvRating(Device):
         return self.kw
 
     def available_kw(self, irradiance: float, demand_kw: FloatArray) -> float:
-        """Power without curtailment, before the inverter's rating cuts it."""
+        """Power without curtailment, before the inverter's rating cuts it.
+
+        Source: OpenDSS PVSystem model (EPRI technical note *OpenDSS PVSystem Element Model*): panels times
+        irradiance and temperature factor, times the inverter's efficiency at that power.
+        """
         del demand_kw
-        # The engine caps the panels at their rating, however bright the sun.
-        return min(self.kw * irradiance, self.kw, self.kva)
+        panel_kw = self.kw * irradiance * self.warmth
+        if self.efficiency:
+            panel_kw *= along(self.efficiency, panel_kw / self.kva)
+        # The engine caps the output at the panels' rating, however bright the sun.
+        return min(panel_kw, self.kw, self.kva)
 
     def delivered_kw(self, accepted_kw: float, state: DeviceState) -> float:
         """What the sun gives, up to the limit."""

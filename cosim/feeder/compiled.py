@@ -16,6 +16,7 @@ from cosim.feeder.elements.element import element_of
 from cosim.feeder.engine import Engine
 from cosim.feeder.loads import LoadTable, read_loads
 from cosim.feeder.script.reader import read_script
+from cosim.feeder.soundness import must_be_sound, must_have_voltage
 from cosim.model.device import Device
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class FeederModel:
         if notes := self.script.summary():
             log.warning("the master is not followed to the letter: %s", notes)
         engine.compile(self.script)
+        must_be_sound(engine)
         engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
         if vreg is not None and engine.dss.RegControls.Count():
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
@@ -75,6 +77,7 @@ class FeederModel:
         find_bases(engine)
         self._ready_controls(discover=discover)
         engine.solve(controls=True)
+        must_have_voltage(engine)
         self.base_problems = check_bases(engine)
         self.loads: LoadTable = read_loads(engine)
         self.buses: tuple[str, ...] = tuple(

@@ -69,6 +69,17 @@ def check_kv(engine: Engine, element: str, rating: Device) -> None:
         )
 
 
+def curve_of(engine: Engine, name: str) -> tuple[tuple[float, float], ...]:
+    """Points of a curve; none where it has no name."""
+    if not name:
+        return ()
+    values = {}
+    for axis in ("Xarray", "Yarray"):
+        text = engine.command(f"? xycurve.{name}.{axis}").strip("[] ")
+        values[axis] = [float(value) for value in text.replace(",", " ").split()]
+    return tuple(zip(values["Xarray"], values["Yarray"], strict=True))
+
+
 def as_constant_power(engine: Engine, element: str) -> None:
     """Let a device deliver its set-point at any voltage; another model of the master is said aloud."""
     model = int(float(engine.command(f"? {element}.model")))

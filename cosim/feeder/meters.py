@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cosim.errors import FeederError
 from cosim.feeder.balance import PowerBalance
 from cosim.feeder.branch import Watched
 from cosim.feeder.engine import Engine
@@ -35,7 +36,18 @@ class TapMeter:
                 winding.Tap(float(ratio))
 
     def steps(self) -> FloatArray:
-        """Ratio between neighbouring taps of each winding."""
+        """Ratio between neighbouring taps of each winding.
+
+        Raises:
+            FeederError: a transformer has none.
+        """
+        for winding in self._each():
+            if winding.NumTaps() <= 0:
+                taps = winding.NumTaps()
+                raise FeederError(
+                    f"transformer {winding.Name().lower()} has numtaps={taps}, and a control or "
+                    "a controller moves its taps; give it taps (usual: 32), or disable the control"
+                )
         return np.array([(w.MaxTap() - w.MinTap()) / w.NumTaps() for w in self._each()])
 
     def _each(self) -> Iterator[Any]:

@@ -30,7 +30,6 @@ PUBLISHED = (
 SOLVED_CASES = (
     "bases_move", "expcontrol", "generator_load_level", "growth_year", "kvarmax", "open_conductor_base",
     "pv_curves", "pv_of_master_discover_false", "pv_power_factor", "setkvbase_lost", "setkvbase_overruled",
-    "storage_follow_discover_false",
 )  # fmt: skip
 OWN_PV = (
     "new pvsystem.roof bus1=680 kv=4.16 phases=3 pmpp=300 kva=330 pf=0.9 irradiance=1",

@@ -52,7 +52,12 @@ def master_of(tmp_path, *lines):
 def plant_of(master, start, step_s, steps, devices=()):
     model = FeederModel(master, discover=False)
     loads = model.loads
-    flat = (np.ones((steps, 1)), np.zeros(len(loads.names), dtype=np.int64), np.zeros(steps), np.zeros(steps))
+    flat = (
+        np.ones((steps, 1)),
+        np.zeros(len(loads.names), dtype=np.int64),
+        np.zeros(steps),
+        np.zeros(steps),
+    )
     exogenous = Exogenous(step_s, loads.kw, loads.kvar, *flat)
     return Feeder(model, devices=devices, exogenous=exogenous, grid=TimeGrid(start, step_s, steps))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 
+from cosim.devices.curve import along
 from cosim.devices.pv import PvRating
 from cosim.errors import FeederError
 from cosim.feeder.devices import (
@@ -13,6 +15,7 @@ from cosim.feeder.devices import (
     as_constant_power,
     check_kv,
     connection,
+    curve_of,
     names_of,
     property_reader,
     terminal,
@@ -20,6 +23,8 @@ from cosim.feeder.devices import (
 )
 from cosim.feeder.engine import Batch, Engine
 from cosim.model.arrays import FloatArray, IntArray
+
+log = logging.getLogger(__name__)
 
 
 class PvElement:
@@ -52,6 +57,8 @@ class PvElement:
                 kvar_max=tighter_than_rating(number("kvarMax"), number("kVA")),
                 kvar_max_abs=tighter_than_rating(number("kvarMaxAbs"), number("kVA")),
                 neutral=at.neutral,
+                warmth=_warmth(engine, name),
+                efficiency=curve_of(engine, engine.command(f"? pvsystem.{name}.EffCurve")),
             )
             if rating.kw <= 0 or rating.kva <= 0:
                 raise FeederError(
@@ -68,13 +75,13 @@ class PvElement:
             FeederError: it cannot follow set-points; the message names the property.
         """
         name = device.name
-        check_kv(engine, f"pvsystem.{name}", device)
-        for curve in ("EffCurve", "P-TCurve"):
-            if engine.command(f"? pvsystem.{name}.{curve}"):
-                raise FeederError(
-                    f"pvsystem {name} has a {curve}, so its available power is not panel rating times "
-                    "irradiance; remove the curve, or set feeder.discover to false"
+        for shape in ("Tdaily", "Tyearly"):
+            if engine.command(f"? pvsystem.{name}.{shape}"):
+                celsius = engine.command(f"? pvsystem.{name}.temperature")
+                log.warning(
+                    "pvsystem.%s: %s is not followed; its panels stay at %s C", name, shape, celsius
                 )
+        check_kv(engine, f"pvsystem.{name}", device)
         as_constant_power(engine, f"pvsystem.{name}")
         engine.command(
             f"edit pvsystem.{name} irradiance=0 wattpriority=yes %cutin=0.01 %cutout=0.01 "
@@ -97,6 +104,14 @@ class PvElement:
         """A PV system stores nothing."""
         del batch
         return np.zeros(len(at))
+
+
+def _warmth(engine: Engine, name: str) -> float:
+    """Factor of the panels' temperature."""
+    points = curve_of(engine, engine.command(f"? pvsystem.{name}.P-TCurve"))
+    if not points:
+        return 1.0
+    return along(points, float(engine.command(f"? pvsystem.{name}.temperature")))
 
 
 PV = PvElement()

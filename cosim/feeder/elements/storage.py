@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cosim.devices.curve import along
 from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
 from cosim.feeder.devices import (
@@ -13,6 +14,7 @@ from cosim.feeder.devices import (
     as_constant_power,
     check_kv,
     connection,
+    curve_of,
     names_of,
     property_reader,
     terminal,
@@ -30,6 +32,19 @@ def _check_kva(name: str, kw: float, kva: float) -> None:
             f"storage {name}: kva {kva:g} is below kw {kw:g}; OpenDSS returns NaN when such a "
             "battery charges. Raise kva to at least kw"
         )
+
+
+def _instead_of_curve(engine: Engine, device: StorageRating, curve: str) -> str:
+    """Why a battery with an efficiency curve is refused, and the lines to write instead."""
+    at_rating = along(curve_of(engine, curve), device.kw / device.kva)
+    charge, discharge = (
+        100 * at_rating * e for e in (device.efficiency_charge, device.efficiency_discharge)
+    )
+    return (
+        f"storage {device.name} has an EffCurve, whose charging law depends on the engine's previous "
+        f"iteration. Take EffCurve={curve} out of its line and write, for its efficiency at rated power, "
+        f"%EffCharge={charge:.4g} %EffDischarge={discharge:.4g}; or set feeder.discover to false"
+    )
 
 
 class StorageElement:
@@ -59,6 +74,8 @@ class StorageElement:
             number = property_reader(engine, f"storage.{name}")
             at = terminal(engine, f"storage.{name}")
             kwh, kw = number("kWhrated"), number("kWrated")
+            if kwh <= 0:
+                raise FeederError(f"storage {name} is rated {kwh:g} kWh; give it energy, or disable it")
             rating = StorageRating(
                 name=name,
                 bus=at.bus,
@@ -89,11 +106,9 @@ class StorageElement:
         name = device.name
         _check_kva(name, device.kw, device.kva)
         check_kv(engine, f"storage.{name}", device)
-        if engine.command(f"? storage.{name}.EffCurve"):
-            raise FeederError(
-                f"storage {name} has an EffCurve, whose charging law depends on the engine's previous "
-                "iteration; give constant %EffCharge and %EffDischarge instead"
-            )
+        curve = engine.command(f"? storage.{name}.EffCurve")
+        if curve:
+            raise FeederError(_instead_of_curve(engine, device, curve))
         as_constant_power(engine, f"storage.{name}")
         engine.command(
             f"edit storage.{name} dispmode=external state=idling wattpriority=yes %cutin=0 %cutout=0 "
