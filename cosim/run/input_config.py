@@ -35,6 +35,19 @@ DEVICE = "{name}"
 """Stands for the name of a load or of a device in the name of a column."""
 
 
+def _also_alone(value: object) -> object:
+    return (value,) if isinstance(value, dict | str) else value
+
+
+def _schema_also_alone(schema: dict[str, Any]) -> None:
+    """One entry stands for a list of one."""
+    several = {key: schema.pop(key) for key in ("type", "items")}
+    schema["anyOf"] = [several["items"], several]
+
+
+_ALSO_ALONE: Callable[[dict[str, Any]], None] = _schema_also_alone
+
+
 def _one_or_list(value: object) -> str:
     return "list" if isinstance(value, list | tuple) else "name"
 
@@ -44,8 +57,10 @@ Files = Annotated[
     Discriminator(_one_or_list),
 ]
 """A file, a glob, or a list of both, which are joined in time."""
+
+
 Names = Annotated[
-    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    tuple[str, ...], BeforeValidator(_also_alone), Field(min_length=1, json_schema_extra=_ALSO_ALONE)
 ]
 
 
@@ -225,19 +240,6 @@ class PvSeries(ReadingConfig):
         if self.unit is not None and self.irradiance is None:
             raise ValueError("'unit' is that of irradiance; 'available_kw' is in kW, see 'scale'")
         return self
-
-
-def _also_alone(value: object) -> object:
-    return (value,) if isinstance(value, dict) else value
-
-
-def _schema_also_alone(schema: dict[str, Any]) -> None:
-    """One entry stands for a list of one."""
-    several = {key: schema.pop(key) for key in ("type", "items")}
-    schema["anyOf"] = [several["items"], several]
-
-
-_ALSO_ALONE: Callable[[dict[str, Any]], None] = _schema_also_alone
 
 
 class InputsConfig(_Lean):

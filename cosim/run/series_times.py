@@ -173,5 +173,5 @@ def _untold(naive: Stamps, night: IntArray, rows: IntArray, zone: str, source: s
     return (
         f"{source} row {rows[at]}: {naive[at]} comes twice in the night of a clock change in {zone}, and "
         f"the file goes through that hour {times}, so it cannot be told which one is meant; give both "
-        "hours, in order, or write times with UTC offset"
+        "hours, in order, write times with UTC offset, or name a zone whose clocks never change, e.g. UTC"
     )

@@ -11,8 +11,8 @@ import pytest
 from benchmarks import fuzz
 from cosim.errors import RecordError, ScenarioError, SeriesError
 from cosim.run.checkpoint import Checkpoints
-from cosim.run.scenario_file import load_scenario
 from cosim.run.input_config import FormatConfig
+from cosim.run.scenario_file import load_scenario
 from cosim.run.series_file import read_series_file
 
 

@@ -139,7 +139,7 @@ def test_parquet_gives_the_same_as_csv(tmp_path, times):
 def test_what_is_no_number_in_parquet_is_named(tmp_path):
     table = pd.DataFrame({"time": HOURS, "x": pd.to_datetime(HOURS), "y": [1.0, None, 3.0]})
     table.to_parquet(tmp_path / "s.parquet")
-    with pytest.raises(SeriesError, match="s.parquet: x holds times, no numbers"):
+    with pytest.raises(SeriesError, match=r"s.parquet: x holds times, no numbers"):
         points(tmp_path / "s.parquet")
     assert str(points(tmp_path / "s.parquet", "y").value[1]) == "nan"
 
@@ -174,7 +174,7 @@ def test_a_doubled_row_of_a_long_table_is_named_with_both_places(tmp_path):
 
 def test_a_row_without_key_is_named(tmp_path):
     path = written(tmp_path, long_table([0, 1, 2, 3]).replace(",b,1\n", ",,1\n"))
-    with pytest.raises(SeriesError, match="s.csv row 3 has no meter"):
+    with pytest.raises(SeriesError, match=r"s.csv row 3 has no meter"):
         points(path, "a", key_column="meter", value_column="kw")
 
 
@@ -211,6 +211,6 @@ def test_globs_are_written_out_and_a_file_called_like_one_is_itself(tmp_path):
     names = [path.name for path in paths_of(tmp_path, Path("*.csv"))]
     assert names == ["[a].csv", "a.csv", "b.csv"]
     assert [path.name for path in paths_of(tmp_path, Path("[a].csv"))] == ["[a].csv"]
-    assert [path.name for path in paths_of(tmp_path, [Path("b.csv"), Path("*.csv")])][0] == "b.csv"
+    assert next(path.name for path in paths_of(tmp_path, [Path("b.csv"), Path("*.csv")])) == "b.csv"
     assert paths_of(tmp_path, Path("*.parquet")) == []
     assert [path.name for path in paths_of(Path(), tmp_path / "*.txt")] == ["c.txt"]

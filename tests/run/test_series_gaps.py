@@ -68,8 +68,8 @@ def test_several_gaps_are_recorded_each(tmp_path):
         ({0: "", 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}, HOLD, "row 2: .* and no value before it to hold from"),
         ({0: "", 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}, LINE, "and no value before it to interpolate from"),
         ({0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: ""}, LINE, "row 7: .* and no value after it to interpolate from"),
-        ({hour: "" for hour in range(3)}, GapConfig(rule="hold", up_to=9), "covers"),
-        ({hour: "" for hour in range(6)}, GapConfig(rule="hold", up_to=9), "and no value before it"),
+        (dict.fromkeys(range(3), ""), GapConfig(rule="hold", up_to=9), "covers"),
+        (dict.fromkeys(range(6), ""), GapConfig(rule="hold", up_to=9), "and no value before it"),
     ],
 )  # fmt: skip
 def test_a_gap_without_an_end_is_refused(tmp_path, rows, gaps, message):

@@ -58,7 +58,7 @@ def test_a_doubled_hour_that_cannot_be_told_is_refused(tmp_path, clock, times):
 def test_the_missing_hour_is_refused_with_its_row(tmp_path):
     assert seconds(tmp_path, "2024-03-31", ["01:00", "01:30", "03:00", "03:30"]) == [0, 1800, 3600, 5400]
     with pytest.raises(
-        SeriesError, match="s.csv row 4: 2024-03-31 02:00:00 does not exist in Europe/Berlin"
+        SeriesError, match=r"s.csv row 4: 2024-03-31 02:00:00 does not exist in Europe/Berlin"
     ):
         seconds(tmp_path, "2024-03-31", ["01:00", "01:30", "02:00", "02:30"])
 
