@@ -24,7 +24,7 @@ class Exogenous:
         irradiance: kW/m², shape (step,).
         price_per_kwh: shape (step,).
         source_ratio: voltage of the sources over what the master says, shape (step,); None: always 1.
-        kvar_profile_of: which profile the kvar of each load follow, shape (load,); None: that of its kW.
+        kvar_profile_of: which profile the kvar of each load follows, shape (load,); None: that of its kW.
         irradiance_profile_of: which profile is the irradiance of each device, in the order of the site,
             shape (device,); a negative number: the common one; None: all see the common one.
     """

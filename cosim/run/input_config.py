@@ -85,9 +85,7 @@ class _Lean(Config):
 class FormatConfig(Config):
     """How a file of series is written; a key that is not given is that of ``inputs.format``."""
 
-    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
-        None, description="between the cells of CSV; default a comma"
-    )
+    separator: str | None = Field(None, description="between the cells of CSV; default a comma")
     decimal: Literal[".", ","] | None = Field(None, description="mark in numbers; default a point")
     encoding: Literal["utf-8", "utf-16", "latin-1", "cp1252"] | None = Field(
         None, description="default: UTF-8, or UTF-16 with its mark; else latin-1, with a warning"
@@ -103,6 +101,13 @@ class FormatConfig(Config):
         None, description="of a long table: says to which series a row belongs; with value_column"
     )
     value_column: str | None = Field(None, description="of a long table: holds the values")
+
+    @field_validator("separator")
+    @classmethod
+    def _one_mark(cls, mark: str | None) -> str | None:
+        if mark is not None and (len(mark) != 1 or not mark.isascii() or mark in '"\r\n\0'):
+            raise ValueError('give one character, e.g. ";" or, for a tab, "\\t"')
+        return mark
 
     @field_validator("timezone")
     @classmethod

@@ -82,8 +82,8 @@ def build_inputs(
     Args:
         study: names the series.
         model: the compiled feeder, whose loads they belong to.
-        devices: in the order of the site; None where some are wrong, so that it cannot be told which
-            names are: then series of their own are not read.
+        devices: in the order of the site; None where some are wrong: then PV systems'
+            own series are not read, because it cannot be told which names are wrong.
         problems: gets a sentence for each mistake.
         whole_horizon: also cover what the last plan looks ahead to, for those who know the truth.
     """
@@ -109,7 +109,7 @@ class _Builder:
         source = (
             None if inputs.source_pu is None else self._column(("source_pu",), inputs.source_pu, SOURCE)
         )
-        if profiles is not None and devices is not None:
+        if profiles is not None:
             self._own_series(profiles, devices)
         if profiles is None or irradiance is None or price is None or self._problems:
             return None
@@ -158,10 +158,12 @@ class _Builder:
 
         return self._tried(("load",), read)
 
-    def _own_series(self, profiles: Profiles, devices: Sequence[Device]) -> None:
+    def _own_series(self, profiles: Profiles, devices: Sequence[Device] | None) -> None:
         """Series of some loads' and PV systems' own, over those of all."""
         for index, entry in enumerate(self._config.loads):
             self._tried(("loads", index), partial(self._own_load, profiles, entry))
+        if devices is None:
+            return
         for index, own in enumerate(self._config.pvs):
             self._tried(("pvs", index), partial(self._own_pv, profiles, own, devices))
 

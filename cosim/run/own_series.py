@@ -208,9 +208,10 @@ def _chosen(names: Sequence[str], patterns: Sequence[str], what: str) -> list[in
     """
     found: set[int] = set()
     for pattern in patterns:
-        mine = {at for at, name in enumerate(names) if fnmatchcase(name, pattern.lower())}
+        meant = pattern.lower()
+        mine = {at for at, name in enumerate(names) if name == meant or fnmatchcase(name, meant)}
         if not mine:
-            near = difflib.get_close_matches(pattern.lower(), names, n=3, cutoff=0.0)
+            near = difflib.get_close_matches(meant, names, n=3, cutoff=0.0)
             raise SeriesError(f"no {what} is called {pattern!r}; nearest: {', '.join(near) or 'none'}")
         found |= mine
     return sorted(found)
@@ -231,17 +232,14 @@ def _followers(
         return {}
     wanted = {at: template.replace(DEVICE, names[at]) for at in chosen}
     for file in files:
-        by_name: dict[str, list[str]] = {}
-        for column in file.columns:
-            by_name.setdefault(column.casefold(), []).append(column)
-        missing = [column for column in wanted.values() if column.casefold() not in by_name]
+        missing = [column for column in wanted.values() if column.strip().casefold() not in file.by_case]
         if missing:
             raise SeriesError(
                 f"{file.source}: {len(missing)} of {len(wanted)} columns are missing, e.g. {missing[0]!r}; "
                 f"narrow 'names' or complete the file, which has {some_of(file.columns)}"
             )
         for column in wanted.values() if DEVICE in template else ():
-            if len(same := by_name[column.casefold()]) > 1:
+            if len(same := file.by_case[column.strip().casefold()]) > 1:
                 raise SeriesError(
                     f"{file.source}: columns {' and '.join(same)} are the same device; take one out"
                 )

@@ -15,7 +15,7 @@ from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.run.bounded import STRANGE
 from cosim.run.input_config import FormatConfig, GapConfig, Resample
-from cosim.run.series_file import SeriesFile, match_of, name_of, paths_of, read_series_file
+from cosim.run.series_file import SeriesFile, name_of, paths_of, read_series_file
 from cosim.run.series_gaps import Filled, filled_up
 from cosim.run.series_times import utc_text
 
@@ -219,7 +219,7 @@ def points_of(files: list[SeriesFile], column: str) -> Points:
 
 
 def _points_of_file(file: SeriesFile, column: str) -> Points:
-    name = match_of(file.columns, column, file.source)
+    name = file.match(column)
     at = np.arange(len(file.row)) if file.keys is None else file.keys[name]
     cells = file.cells[name if file.keys is None else file.cells.columns[0]].iloc[at]
     second, row = file.second[at], file.row[at]
@@ -270,8 +270,7 @@ def at_steps(points: Points, span: Span, rules: Rules) -> tuple[FloatArray, list
     Raises:
         SeriesError: too short, a gap or resampling that was not allowed, or a value out of bounds.
     """
-    distances, counts = np.unique(np.diff(points.second), return_counts=True)
-    spacing = int(distances[counts.argmax()])
+    spacing = _spacing(points.second)
     source = points.sources[0] if len(points.sources) == 1 else f"{points.sources[0]} and others"
     first, last = int(points.second[0]), int(points.second[-1])
     if span.start_s < first or span.end_s > last + spacing:
@@ -287,6 +286,15 @@ def at_steps(points: Points, span: Span, rules: Rules) -> tuple[FloatArray, list
     if not np.isfinite(found).all():
         raise SeriesError(f"{source}: {points.column} holds numbers too large to work with; correct them")
     return found, filled
+
+
+def _spacing(second: IntArray) -> int:
+    """The most frequent distance of rows, the shortest of these where several are."""
+    distance = np.diff(second)
+    if (distance == distance[0]).all():
+        return int(distance[0])
+    distances, counts = np.unique(distance, return_counts=True)
+    return int(distances[counts.argmax()])
 
 
 def _needed(points: Points, span: Span, spacing: int, resample: Resample) -> Points:

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,23 @@ class SeriesFile:
     second: IntArray
     keys: dict[str, IntArray] | None = None
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """Names of the series."""
         return list(self.cells.columns) if self.keys is None else list(self.keys)
+
+    @cached_property
+    def by_case(self) -> dict[str, list[str]]:
+        """Names of the series that are equal but for upper and lower case."""
+        return _by_case(self.columns)
+
+    def match(self, wanted: str) -> str:
+        """The series that is meant, see :func:`match_of`.
+
+        Raises:
+            SeriesError: there is none, or there are several.
+        """
+        return match_of(self.by_case, wanted, self.source)
 
 
 def paths_of(folder: Path, files: Path | Iterable[Path]) -> list[Path]:
@@ -84,11 +98,6 @@ def read_series_file(path: Path, source: str, form: FormatConfig) -> SeriesFile:
     Raises:
         SeriesError: it cannot be read, a column is missing or double, or a time is no time.
     """
-    if form.separator == form.decimal is not None or (form.decimal == SEPARATOR and not form.separator):
-        raise SeriesError(
-            f"{source}: cells and decimals cannot both be marked by {form.decimal!r}; give the separator, "
-            "e.g. 'format: {separator: \";\"}'"
-        )
     table, row = _table_of(path, source, form)
     if not len(table):
         raise SeriesError(f"{source} has no rows; a series needs at least two")
@@ -111,22 +120,29 @@ def read_series_file(path: Path, source: str, form: FormatConfig) -> SeriesFile:
     )
 
 
-def match_of(columns: Iterable[str], wanted: str, source: str) -> str:
+def match_of(by_case: dict[str, list[str]], wanted: str, source: str) -> str:
     """The column that is meant: the very name, or the only one that is equal but for upper and lower case.
 
     Raises:
         SeriesError: there is none, or there are several.
     """
-    names = list(columns)
-    if wanted.strip() in names:
+    near = by_case.get(wanted.strip().casefold(), [])
+    if wanted.strip() in near:
         return wanted.strip()
-    near = [name for name in names if name.casefold() == wanted.strip().casefold()]
     if len(near) > 1:
         both = " and ".join(repr(name) for name in near)
         raise SeriesError(f"{source}: columns {both} are both {wanted!r} but for upper and lower case")
     if not near:
+        names = [name for group in by_case.values() for name in group]
         raise SeriesError(f"{source} has no column {wanted!r}; it has {some_of(names)}")
     return near[0]
+
+
+def _by_case(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(name.casefold(), []).append(name)
+    return found
 
 
 def some_of(names: list[str]) -> str:
@@ -137,7 +153,7 @@ def some_of(names: list[str]) -> str:
 
 def _column_of(table: pd.DataFrame, wanted: str, source: str, key: str) -> str:
     try:
-        return match_of(table.columns, wanted, source)
+        return match_of(_by_case(table.columns), wanted, source)
     except SeriesError as error:
         hint = f"; name it with 'format: {{{key}: ...}}'"
         for mark in (";", "\t", "|"):
@@ -181,13 +197,18 @@ def _parquet(path: Path, form: FormatConfig) -> pd.DataFrame:
 def _csv(path: Path, source: str, form: FormatConfig) -> pd.DataFrame:
     """The cells of a CSV file; the index is the number of the row."""
     encoding = _encoding(path, source, form)
-    separator = form.separator or SEPARATOR
+    separator, decimal = form.separator or SEPARATOR, form.decimal or DECIMAL
+    if separator == decimal:
+        raise SeriesError(
+            f"{source}: cells and decimals cannot both be marked by {decimal!r}; give the separator, "
+            "e.g. 'format: {separator: \";\"}'"
+        )
     above, header = _header(path, encoding, separator)
     as_text = {(form.time_column or TIME_COLUMN).casefold(), (form.key_column or "").casefold()}
     table = pd.read_csv(
         path,
         sep=separator,
-        decimal=form.decimal or DECIMAL,
+        decimal=decimal,
         encoding=encoding,
         header=None,
         names=range(len(header)),

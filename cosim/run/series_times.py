@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -134,7 +135,8 @@ def _localized(
     back is summer time, what comes after it is not.
     """
     first = np.ones(len(naive), dtype=bool)
-    early = naive.tz_localize(zone, ambiguous=first, nonexistent="NaT")
+    clock = ZoneInfo(zone)
+    early = naive.tz_localize(clock, ambiguous=first, nonexistent="NaT")
     missing = np.flatnonzero(early.isna())
     if missing.size:
         at = missing[0]
@@ -143,7 +145,7 @@ def _localized(
             "take the row out if it is filled up, or give the zone that the times are written in, e.g. UTC"
         )
     seconds = _seconds(early.tz_convert("UTC"))
-    late = _seconds(naive.tz_localize(zone, ambiguous=~first).tz_convert("UTC"))
+    late = _seconds(naive.tz_localize(clock, ambiguous=~first).tz_convert("UTC"))
     shown = _seconds(naive)
     twice = seconds != late
     if not twice.any():

@@ -233,6 +233,11 @@ def test_columns_of_one_device_are_named(study):
             "no time zone of this name; write one like Europe/Berlin",
         ),
         ({"format": {"seperator": ";"}}, "inputs.format.seperator: unknown key; did you mean 'separator'?"),
+        ({"format": {"separator": ";;"}}, "inputs.format.separator: ';;': give one character"),
+        (
+            {"format": {"decimal": "."}, "price": {"constant": 1, "format": {"encoding": "utf-7"}}},
+            "input should be 'utf-8', ",
+        ),
         ({"gaps": "hold"}, "say how many steps it may fill, e.g. {rule: hold, up_to: 4}"),
         (
             {"price": {"file": [], "column": "x"}},

@@ -83,6 +83,7 @@ def test_a_column_without_name_at_the_end_is_no_column(tmp_path):
         ("time;x\n2024-06-21T00:00:00Z;1\n", {}, r"separated by ';': 'format: \{separator: \";\"\}'"),
         ("stamp,x\n1,2\n", {}, r"no column 'time'; it has stamp, x; name it with 'format: \{time_column"),
         (PLAIN.replace("1.5", '"1,5"'), {}, r"row 2: x is not a finite number: '1,5'; .* 'format: \{decimal"),
+        (PLAIN, {"separator": "."}, "cells and decimals cannot both be marked by '.'"),
         (PLAIN, {"decimal": ","}, "cells and decimals cannot both be marked by ','"),
         (PLAIN.replace("time,x", "time,x,x").replace(".5", ".5,1"), {}, "two columns 'x'"),
         (PLAIN.replace(".5", ".5,7"), {}, "cannot be read"),
@@ -129,7 +130,7 @@ def test_parquet_gives_the_same_as_csv(tmp_path, times):
     if times == "naive":
         table["time"] = table["time"].dt.tz_localize(None)
     table.to_parquet(tmp_path / "s.parquet")
-    form = {"timezone": "UTC"} if times == "naive" else {}
+    form = {"decimal": ","} | ({"timezone": "UTC"} if times == "naive" else {})
     found = points(tmp_path / "s.parquet", **form)
     plain = points(written(tmp_path, PLAIN))
     assert found.second.tolist() == plain.second.tolist()
