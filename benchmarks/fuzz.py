@@ -39,11 +39,13 @@ from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked
 from cosim.run.execute import execute
+from cosim.run.input_config import FormatConfig
 from cosim.run.knowledge import knowledge_to_text, text_to_knowledge
 from cosim.run.record import read_record
 from cosim.run.repeat import open_recorded
 from cosim.run.scenario_file import load_scenario
-from cosim.run.series import column_at_steps, read_table
+from cosim.run.series import Rules, Span, at_steps, points_of
+from cosim.run.series_file import read_series_file
 from cosim.run.shipped import find_scenario, shipped
 from cosim.run.study import Study, open_study
 from federates.codec import decode_decision, encode_decision, site_to_text, text_to_site
@@ -171,12 +173,9 @@ def _put(path: Path, data: bytes) -> Path:
 
 
 def _series(path: Path) -> object:
-    table = read_table(path)
-    start = table.index[0].to_pydatetime()
-    column = str(table.columns[0]) if len(table.columns) else "x"
-    return column_at_steps(
-        table, column, source=path.name, start=start, step_s=900, steps=2, resample="hold"
-    )
+    file = read_series_file(path, path.name, FormatConfig())
+    column = file.columns[0] if file.columns else "x"
+    return at_steps(points_of([file], column), Span(int(file.second[0]), 900, 2), Rules("hold"))
 
 
 RECORD_FILES = ("manifest.json", "site.json", "scenario.yaml", "steps")

@@ -29,7 +29,7 @@ from cosim.feeder.reading.twin_model import read_twin_model
 from cosim.feeder.step_solver import Moment, NotSolved, OnNoConvergence, Reading, StepSolver
 from cosim.feeder.supply import unsupplied
 from cosim.model.arrays import ComplexArray, FloatArray
-from cosim.model.device import Device, DeviceState
+from cosim.model.device import Device, DeviceState, available_kw
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
@@ -148,11 +148,11 @@ class Feeder:
                 f"step {step} is measured while the feeder is at step {self._next_step}; "
                 "commit every step once, in order"
             )
-        demand_kw, demand_kvar, irradiance, price = self._exogenous.value_at(step)
+        demand_kw, demand_kvar, _, price = self._exogenous.value_at(step)
         self._clock.set(step)
         self._write_source(step)
         self._write_loads(demand_kw, demand_kvar)
-        self._expose(irradiance, demand_kw)
+        self._expose(step, demand_kw)
         self._measured, self._applied, self._load_now_kw = step, False, float(demand_kw.sum())
         found = self._solve(step, controls=False)
         seen = Reading.of(found.last) if isinstance(found, NotSolved) else self._read()
@@ -400,13 +400,13 @@ class Feeder:
 
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
-        demand_kw, demand_kvar, irradiance, _ = self._exogenous.value_at(0)
+        demand_kw, demand_kvar, _, _ = self._exogenous.value_at(0)
         self._load_now_kw = float(demand_kw.sum())
         self._clock.set(0)
         self._write_source(0)
         self._write_loads(demand_kw, demand_kvar)
         self._write_setpoints(self._setpoints)
-        self._expose(irradiance, demand_kw)
+        self._expose(0, demand_kw)
         self.settling_solves = 0
         """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
@@ -478,13 +478,12 @@ class Feeder:
         self._load_batch.write("kW", self._load_kw)
         self._load_batch.write("kvar", self._load_kvar)
 
-    def _expose(self, irradiance: float, demand_kw: FloatArray) -> None:
+    def _expose(self, step: int, demand_kw: FloatArray) -> None:
         """Let the devices see the sun and the loads of a step."""
+        irradiance = self._exogenous.irradiance_at(len(self._devices), step, step + 1)
         for group in self._groups:
-            group.element.expose(group.batch, group.at, irradiance)
-        self._available_kw = np.array(
-            [device.available_kw(irradiance, demand_kw) for device in self._devices], dtype=np.float64
-        )
+            group.element.expose(group.batch, group.at, irradiance[group.place])
+        self._available_kw = available_kw(self._devices, irradiance, demand_kw)
 
     def _write_setpoints(self, accepted: Setpoints) -> None:
         self._setpoints = accepted

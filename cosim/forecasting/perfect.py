@@ -37,10 +37,10 @@ class PerfectForecaster:
             first = measurement.step + int(start_s) // self._exogenous.step_s
             last = first + length_s // self._exogenous.step_s
             demand_kw, demand_kvar = self._exogenous.demand_kw(first, last)
-            irradiance = self._exogenous.mean_irradiance(first, last)
+            irradiance = self._exogenous.irradiance_at(len(self._site.devices), first, last)
             kw.append(demand_kw)
             kvar.append(demand_kvar)
-            offered.append([device.available_kw(irradiance, demand_kw) for device in self._site.devices])
+            offered.append(self._site.available_kw(irradiance, demand_kw))
             price.append(self._exogenous.mean_price(first, last))
             source.append(self._exogenous.mean_source_ratio(first, last))
         return Forecast(

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
+
+import numpy as np
 
 from cosim.model.arrays import FloatArray
 
@@ -152,6 +155,21 @@ class Device(ABC):
         if cut and not reasons:
             reasons.append(f"inverter {self.kva:g} kVA")
         return reactive, reasons
+
+
+def available_kw(devices: Sequence[Device], irradiance: FloatArray, demand_kw: FloatArray) -> FloatArray:
+    """What each device is offered.
+
+    Args:
+        devices: in the order of the site.
+        irradiance: kW/m² that each of them sees.
+        demand_kw: of the loads, positive consumption.
+    """
+    offered = [
+        device.available_kw(float(seen), demand_kw)
+        for device, seen in zip(devices, irradiance, strict=True)
+    ]
+    return np.array(offered, dtype=np.float64)
 
 
 def _within_circle(kw: float, kvar: float, kva: float) -> tuple[float, bool]:

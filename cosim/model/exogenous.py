@@ -24,6 +24,9 @@ class Exogenous:
         irradiance: kW/m², shape (step,).
         price_per_kwh: shape (step,).
         source_ratio: voltage of the sources over what the master says, shape (step,); None: always 1.
+        kvar_profile_of: which profile the kvar of each load follows, shape (load,); None: that of its kW.
+        irradiance_profile_of: which profile is the irradiance of each device, in the order of the site,
+            shape (device,); a negative number: the common one; None: all see the common one.
     """
 
     step_s: int
@@ -34,6 +37,8 @@ class Exogenous:
     irradiance: FloatArray
     price_per_kwh: FloatArray
     source_ratio: FloatArray | None = None
+    kvar_profile_of: IntArray | None = None
+    irradiance_profile_of: IntArray | None = None
 
     @property
     def steps(self) -> int:
@@ -47,11 +52,26 @@ class Exogenous:
             SeriesError: the steps are not covered.
         """
         self._check(first, last)
-        multiplier = self.profile[first:last].mean(axis=0)[self.profile_of]
-        return self.load_kw * multiplier, self.load_kvar * multiplier
+        return self._demand(self.profile[first:last].mean(axis=0))
+
+    def _demand(self, multiplier: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Demand in kW and kvar per load under one multiplier for each profile."""
+        kvar_of = self.profile_of if self.kvar_profile_of is None else self.kvar_profile_of
+        return (
+            np.asarray(self.load_kw * multiplier[self.profile_of]),
+            np.asarray(self.load_kvar * multiplier[kvar_of]),
+        )
+
+    def irradiance_at(self, devices: int, first: int, last: int) -> FloatArray:
+        """Mean irradiance over steps ``first .. last - 1`` that each of the devices sees, in kW/m²."""
+        seen = np.full(devices, self.mean_irradiance(first, last))
+        if self.irradiance_profile_of is not None:
+            own = self.irradiance_profile_of >= 0
+            seen[own] = self.profile[first:last].mean(axis=0)[self.irradiance_profile_of[own]]
+        return seen
 
     def mean_irradiance(self, first: int, last: int) -> float:
-        """Mean irradiance over steps ``first .. last - 1`` in kW/m²."""
+        """Mean of the common irradiance over steps ``first .. last - 1`` in kW/m²."""
         self._check(first, last)
         return float(self.irradiance[first:last].mean())
 
@@ -72,12 +92,7 @@ class Exogenous:
             )
 
     def value_at(self, step: int) -> tuple[FloatArray, FloatArray, float, float]:
-        """Demand in kW and kvar per load, irradiance and price of one step."""
+        """Demand in kW and kvar per load, common irradiance and price of one step."""
         self._check(step, step + 1)
-        multiplier = self.profile[step][self.profile_of]
-        return (
-            np.asarray(self.load_kw * multiplier),
-            np.asarray(self.load_kvar * multiplier),
-            float(self.irradiance[step]),
-            float(self.price_per_kwh[step]),
-        )
+        demand_kw, demand_kvar = self._demand(self.profile[step])
+        return demand_kw, demand_kvar, float(self.irradiance[step]), float(self.price_per_kwh[step])

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from cosim.model.arrays import FloatArray
-from cosim.model.device import Device
+from cosim.model.device import Device, available_kw
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
 from cosim.model.timegrid import TimeGrid
@@ -112,3 +112,12 @@ class Site:
     def of_kind(self, kind: str) -> tuple[Device, ...]:
         """Devices of one kind, in order."""
         return tuple(device for device in self.devices if device.kind == kind)
+
+    def available_kw(self, irradiance: FloatArray, demand_kw: FloatArray) -> FloatArray:
+        """What each device is offered.
+
+        Args:
+            irradiance: kW/m² that each device sees.
+            demand_kw: of the loads, positive consumption.
+        """
+        return available_kw(self.devices, irradiance, demand_kw)

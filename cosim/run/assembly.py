@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cosim.devices.registry import in_order
 from cosim.errors import CosimError, ScenarioError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.plant import Feeder
@@ -18,11 +19,12 @@ from cosim.model.roles import Controller
 from cosim.model.site import Site
 from cosim.model.timegrid import TimeGrid
 from cosim.plugins import Need
-from cosim.run.inputs import Problems, build_exogenous, compile_feeder
+from cosim.run.inputs import Problems, build_inputs, compile_feeder
 from cosim.run.knowledge import Knowledge
 from cosim.run.loop import PlantRole
 from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.scenario_file import line_of
+from cosim.run.series_gaps import Filled
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
 from cosim.twin.acceptance import Acceptance
@@ -42,6 +44,7 @@ class Assembly:
         study: the study.
         feeder: in operation, before step 0.
         truth: the series that the plant will meet.
+        filled: gaps of the input files that were filled.
         opened_s: seconds that opening it took.
 
     Raises:
@@ -58,15 +61,18 @@ class Assembly:
         try:
             problems: Problems = []
             devices = _place_devices(study, model, problems)
-            truth = build_exogenous(study, model, problems, whole_horizon="truth" in self._needs)
-            if problems or truth is None:
+            whole_horizon = "truth" in self._needs
+            placed = None if problems else in_order(devices.devices)
+            inputs = build_inputs(study, model, placed, problems, whole_horizon=whole_horizon)
+            if problems or inputs is None:
                 raise ScenarioError(str(study.path), problems)
-            self.truth: Exogenous = truth
+            self.truth: Exogenous = inputs.exogenous
+            self.filled: tuple[Filled, ...] = inputs.filled
             self.feeder = Feeder(
                 model,
                 devices=devices.devices,
                 network_devices=devices.network_devices,
-                exogenous=truth,
+                exogenous=self.truth,
                 grid=study.grid,
                 with_network="network" in self._needs,
                 on_no_convergence=study.scenario.feeder.on_no_convergence,

@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from cosim import plugins
 from cosim.run.assembly import Assembly
@@ -143,11 +143,20 @@ def execute(
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
-    if opened is not None and opened.site.unsupplied is not None:
-        provenance = provenance.with_facts(unsupplied=opened.site.unsupplied.sentence())
+    if opened is None and study.scenario.inputs.may_fill_gaps():
+        opened = Assembly(study)  # which tells what was filled
+    if opened is not None:
+        provenance = provenance.with_facts(**_found_by(opened))
     with in_use(folder):
         prepare_folder(folder, overwrite=overwrite)
         return _run(runner, study, folder, provenance, progress, opened, told)
+
+
+def _found_by(opened: Assembly) -> dict[str, Any]:
+    """Facts for the manifest that opening a study brings to light."""
+    unsupplied = opened.site.unsupplied
+    facts: dict[str, Any] = {} if unsupplied is None else {"unsupplied": unsupplied.sentence()}
+    return facts | ({"filled": [asdict(gap) for gap in opened.filled]} if opened.filled else {})
 
 
 def resume(
@@ -179,7 +188,9 @@ def resume(
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
         earlier = [*manifest.get("resumed", []), this]
-        provenance = provenance_of(study, over=over).with_facts(study=manifest["study"], resumed=earlier)
+        provenance = provenance_of(study, over=over).with_facts(
+            **_found_by(opened), study=manifest["study"], resumed=earlier
+        )
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
         Checkpoints(folder).drop_after(beginning.resumes_at - 1)

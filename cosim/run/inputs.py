@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
 import numpy as np
 
 from cosim.errors import SeriesError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.shapes import daily_shapes
-from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.arrays import FloatArray
+from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
-from cosim.run.scenario import ColumnConfig
+from cosim.run.input_config import (
+    ColumnConfig,
+    FormatConfig,
+    GapConfig,
+    InputsConfig,
+    LoadSeries,
+    PvSeries,
+    ReadingConfig,
+)
+from cosim.run.own_series import (
+    IRRADIANCE,
+    PER_KW_PER_M2,
+    Opened,
+    Profiles,
+    own_loads,
+    own_sun,
+    table_of_loads,
+)
 from cosim.run.scenario_file import line_of
-from cosim.run.series import column_at_steps, read_table
+from cosim.run.series import Bounds, Rules, SeriesReader, Span
+from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
 
+T = TypeVar("T")
 Problems = list[str]
+Place = tuple[str | int, ...]
 
-SOURCE_RANGE_PU = (0.7, 1.3)
+SOURCE = Bounds(0.7, 1.3, "pu")
 """Outside these a source voltage is a mistake in the data."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The series of a run, and what was filled in them."""
+
+    exogenous: Exogenous
+    filled: tuple[Filled, ...]
 
 
 def compile_feeder(study: Study) -> FeederModel:
@@ -34,129 +69,129 @@ def compile_feeder(study: Study) -> FeederModel:
     )
 
 
-def build_exogenous(
-    study: Study, model: FeederModel, problems: Problems, *, whole_horizon: bool
-) -> Exogenous | None:
+def build_inputs(
+    study: Study,
+    model: FeederModel,
+    devices: Sequence[Device] | None,
+    problems: Problems,
+    *,
+    whole_horizon: bool,
+) -> Inputs | None:
     """The series of a scenario at its steps; what is wrong with them is added to ``problems``.
 
     Args:
         study: names the series.
         model: the compiled feeder, whose loads they belong to.
+        devices: in the order of the site; None where some are wrong: then PV systems'
+            own series are not read, because it cannot be told which names are wrong.
         problems: gets a sentence for each mistake.
         whole_horizon: also cover what the last plan looks ahead to, for those who know the truth.
     """
     beyond = max(study.horizon.length_s // study.grid.step_s - 1, 0) if whole_horizon else 0
-    steps = study.grid.steps + beyond
-    inputs = study.scenario.inputs
-    irradiance = _column(study, ("inputs", "irradiance"), inputs.irradiance, steps, problems)
-    price = _column(study, ("inputs", "price"), inputs.price, steps, problems)
-    load = _load(study, model, steps, problems)
-    if irradiance is not None and (irradiance < 0).any():
-        problems.append(f"inputs.irradiance: {irradiance.min():g} kW/m² is negative")
-    source_ratio = _source_ratio(study, model, steps, problems)
-    if load is None or irradiance is None or price is None or problems:
-        return None
-    kw, kvar, profile, profile_of = load
-    return Exogenous(study.grid.step_s, kw, kvar, profile, profile_of, irradiance, price, source_ratio)
+    span = Span.of(study.grid.start, study.grid.step_s, study.grid.steps + beyond)
+    return _Builder(study, model, span, problems).build(devices)
 
 
-def _source_ratio(study: Study, model: FeederModel, steps: int, problems: Problems) -> FloatArray | None:
-    """Voltage of the sources over what the master says; None where the scenario does not give it."""
-    config, place = study.scenario.inputs.source_pu, ("inputs", "source_pu")
-    if config is None:
-        return None
-    values = _column(study, place, config, steps, problems)
-    if values is None:
-        return None
-    low, high = SOURCE_RANGE_PU
-    strange = np.flatnonzero((values < low) | (values > high))
-    if strange.size:
-        problems.append(
-            f"{line_of(study.path, place)}inputs.source_pu: {values[strange[0]]:g} pu at step "
-            f"{int(strange[0])} is outside {low:g} .. {high:g} pu"
+class _Builder:
+    """Reads the entries of ``inputs`` one by one and keeps what is wrong with each."""
+
+    def __init__(self, study: Study, model: FeederModel, span: Span, problems: Problems) -> None:
+        self._study, self._model, self._span, self._problems = study, model, span, problems
+        self._config: InputsConfig = study.scenario.inputs
+        self._reader = SeriesReader(study.folder, span)
+
+    def build(self, devices: Sequence[Device] | None) -> Inputs | None:
+        inputs = self._config
+        scale = PER_KW_PER_M2[inputs.irradiance.unit]
+        irradiance = self._column(("irradiance",), inputs.irradiance, IRRADIANCE, scale)
+        price = self._column(("price",), inputs.price)
+        profiles = self._demand()
+        source = (
+            None if inputs.source_pu is None else self._column(("source_pu",), inputs.source_pu, SOURCE)
         )
-    return np.asarray(values / model.source_pu)
-
-
-def _column(
-    study: Study,
-    place: tuple[str, ...],
-    config: ColumnConfig,
-    steps: int,
-    problems: Problems,
-) -> FloatArray | None:
-    if config.constant is not None:
-        return np.full(steps, config.constant * config.scale)
-    try:
-        path = (study.folder / str(config.file)).resolve()
-        values = column_at_steps(
-            read_table(path),
-            str(config.column),
-            source=path.name,
-            start=study.grid.start,
-            step_s=study.grid.step_s,
-            steps=steps,
-            resample=study.scenario.inputs.resample,
-        )
-        return config.scale * values
-    except SeriesError as error:
-        problems.append(f"{line_of(study.path, place)}{'.'.join(place)}: {error}")
-        return None
-
-
-def _load(
-    study: Study, model: FeederModel, steps: int, problems: Problems
-) -> tuple[FloatArray, FloatArray, FloatArray, IntArray] | None:
-    """Nominal kW and kvar, profiles and which load follows which."""
-    config, loads = study.scenario.inputs.load, model.loads
-    place = ("inputs", "load")
-    if config.multiplier is not None:
-        values = _column(study, (*place, "multiplier"), config.multiplier, steps, problems)
-        if values is None:
+        if profiles is not None:
+            self._own_series(profiles, devices)
+        if profiles is None or irradiance is None or price is None or self._problems:
             return None
-        profile = np.column_stack([values, np.ones(steps)])
-        profile_of = np.array([1 if fixed else 0 for fixed in loads.fixed], dtype=np.int64)
-        return loads.kw, loads.kvar, profile, profile_of
-    try:
-        if config.feeder_shapes:
-            profile, profile_of = daily_shapes(model.engine, loads, study.grid, steps)
-            return loads.kw, loads.kvar, profile, profile_of
-        return _table_load(study, model, steps)
-    except SeriesError as error:
-        problems.append(f"{line_of(study.path, place)}inputs.load: {error}")
-        return None
+        ratio = None if source is None else np.asarray(source / self._model.source_pu)
+        made = profiles.exogenous(self._study.grid.step_s, irradiance, price, ratio)
+        return Inputs(made, tuple(self._reader.filled))
 
+    def _column(
+        self, key: Place, config: ColumnConfig, bounds: Bounds | None = None, unit: float = 1.0
+    ) -> FloatArray | None:
+        """One column of a file, or a constant, at the steps."""
 
-def _table_load(
-    study: Study, model: FeederModel, steps: int
-) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
-    loads = model.loads
-    path = (study.folder / str(study.scenario.inputs.load.table_kw)).resolve()
-    table = read_table(path)
-    table.columns = [str(column).lower() for column in table.columns]
-    unknown = [column for column in table.columns if column not in loads.names]
-    missing = [name for name in loads.names if name not in table.columns]
-    if unknown or missing:
-        parts = [f"no load is called {', '.join(unknown[:3])}"] if unknown else []
-        parts += [f"{len(missing)} loads have no column, e.g. {missing[0]}"] if missing else []
-        raise SeriesError(f"{path.name}: {'; '.join(parts)}")
-    columns = [
-        column_at_steps(
-            table,
-            name,
-            source=path.name,
-            start=study.grid.start,
-            step_s=study.grid.step_s,
-            steps=steps,
-            resample=study.scenario.inputs.resample,
-        )
-        for name in loads.names
-    ]
-    # kW per load, reactive power at the load's nominal power factor.
-    factor = np.divide(loads.kvar, loads.kw, out=np.zeros_like(loads.kw), where=loads.kw != 0)
-    return (
-        np.ones(len(columns)),
-        factor,
-        np.column_stack(columns),
-        np.arange(len(columns), dtype=np.int64),
-    )
+        def read() -> FloatArray:
+            scale = config.scale * unit
+            if config.file is None:
+                return self._constant(float(config.constant or 0.0) * scale, bounds)
+            files = self._reader.files(config.file, self._format(config))
+            return self._reader.values(files, str(config.column), self._rules(config, scale, bounds))
+
+        return self._tried(key, read)
+
+    def _constant(self, value: float, bounds: Bounds | None) -> FloatArray:
+        if not np.isfinite(value):
+            raise SeriesError(f"{value} is not a finite number; correct 'constant' or 'scale'")
+        if bounds is not None:
+            bounds.check(np.array([value]), [""])
+        return np.full(self._span.steps, value)
+
+    def _demand(self) -> Profiles | None:
+        """Demand of all loads as ``inputs.load`` says."""
+        config, loads = self._config.load, self._model.loads
+        if config.multiplier is not None:
+            values = self._column(("load", "multiplier"), config.multiplier)
+            if values is None:
+                return None
+            profile = np.column_stack([values, np.ones(self._span.steps)])
+            profile_of = np.array([1 if fixed else 0 for fixed in loads.fixed], dtype=np.int64)
+            return Profiles(loads, profile, profile_of)
+        table = config.table_kw
+
+        def read() -> Profiles:
+            if table is None:
+                shapes = daily_shapes(self._model.engine, loads, self._study.grid, self._span.steps)
+                return Profiles(loads, *shapes)
+            return table_of_loads(self._opened(ReadingConfig(), table), loads)
+
+        return self._tried(("load",), read)
+
+    def _own_series(self, profiles: Profiles, devices: Sequence[Device] | None) -> None:
+        """Series of some loads' and PV systems' own, over those of all."""
+        for index, entry in enumerate(self._config.loads):
+            self._tried(("loads", index), partial(self._own_load, profiles, entry))
+        if devices is None:
+            return
+        for index, own in enumerate(self._config.pvs):
+            self._tried(("pvs", index), partial(self._own_pv, profiles, own, devices))
+
+    def _own_load(self, profiles: Profiles, entry: LoadSeries) -> None:
+        own_loads(profiles, entry, self._opened(entry, entry.file, entry.scale))
+
+    def _own_pv(self, profiles: Profiles, entry: PvSeries, devices: Sequence[Device]) -> None:
+        scale = entry.scale * PER_KW_PER_M2[entry.unit]
+        own_sun(profiles, entry, devices, self._opened(entry, entry.file, scale))
+
+    def _opened(self, entry: ReadingConfig, file: Path | tuple[Path, ...], scale: float = 1.0) -> Opened:
+        files = self._reader.files(file, self._format(entry))
+        return Opened(self._reader, files, self._rules(entry, scale))
+
+    def _format(self, entry: ReadingConfig) -> FormatConfig:
+        shared = self._config.format or FormatConfig()
+        return shared if entry.format is None else entry.format.over(shared)
+
+    def _rules(self, entry: ReadingConfig, scale: float = 1.0, bounds: Bounds | None = None) -> Rules:
+        gaps = entry.gaps or self._config.gaps or GapConfig()
+        return Rules(entry.resample or self._config.resample, gaps, scale, bounds)
+
+    def _tried(self, key: Place, make: Callable[[], T]) -> T | None:
+        """What an entry gives; what is wrong with it joins the problems, with its line and its key."""
+        place = ("inputs", *key)
+        try:
+            return make()
+        except SeriesError as error:
+            dotted = ".".join(str(part) for part in place)
+            self._problems.append(f"{line_of(self._study.path, place)}{dotted}: {error}")
+            return None

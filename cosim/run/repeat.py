@@ -9,7 +9,7 @@ from pathlib import Path
 from cosim.errors import ScenarioError
 from cosim.run.manifest import MANIFEST, SCENARIO, read_manifest, software_versions
 from cosim.run.scenario_file import load_scenario
-from cosim.run.sources import Hashes, feeder_hashes, hash_of
+from cosim.run.sources import Hashes, feeder_hashes, hash_of, input_files
 from cosim.run.study import Study
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,10 @@ def open_recorded(folder: Path) -> Study:
     _warn_of_versions(folder, manifest["versions"])
     path = folder / SCENARIO
     modules = None if origin.get("modules") is None else Path(origin["modules"])
-    return Study(path, load_scenario(path), master, home=home, modules=modules)
+    study = Study(path, load_scenario(path), master, home=home, modules=modules)
+    if new := list(_new_inputs(study, sha256["inputs"])):
+        raise ScenarioError(str(folder), new)
+    return study
 
 
 def _changes(what: str, folder: Path, recorded: Hashes) -> Iterator[str]:
@@ -67,6 +70,14 @@ def _additions(master: Path, recorded: Hashes) -> Iterator[str]:
         if name not in recorded:
             path = (master.parent / name).resolve()
             yield f"feeder file {path} was not there when the run was made; take it away"
+
+
+def _new_inputs(study: Study, recorded: Hashes) -> Iterator[str]:
+    """A sentence for each file that a glob finds only now."""
+    there = {(study.folder / name).resolve() for name in recorded}
+    for path in input_files(study):
+        if path not in there:
+            yield f"input file {path} was not there when the run was made; take it away"
 
 
 def _warn_of_versions(folder: Path, recorded: dict[str, str]) -> None:

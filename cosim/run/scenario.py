@@ -26,6 +26,7 @@ from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.disk import RecordConfig
 from cosim.run.injected import FaultsConfig
+from cosim.run.input_config import InputsConfig
 from cosim.run.links import CommunicationConfig
 from cosim.run.sensing_stage import SensingConfig
 from cosim.twin.acceptance import TOLERANCE_PU
@@ -56,10 +57,6 @@ else:
             *(kind.config for kind in network_kinds()),
         ]
     )
-
-
-Resample = Literal["refuse", "hold", "mean", "linear"]
-"""What may be done where the rows of a series are not the steps of a run."""
 
 
 class FeederConfig(Config):
@@ -95,50 +92,6 @@ class TimeConfig(Config):
     start: AwareDatetime = Field(description="aware timestamp, e.g. 2024-06-21T00:00:00-07:00")
     step_s: Annotated[int, Field(gt=0, le=MOST_SECONDS)] = Field(900, description="length of a step")
     steps: Annotated[int, Field(gt=0, le=MOST_STEPS)] = Field(96, description="number of steps")
-
-
-class ColumnConfig(Config):
-    """One column of a file, or one number for all steps."""
-
-    file: Path | None = Field(None, description="CSV or parquet with a column 'time'")
-    column: str | None = Field(None, description="column of the file")
-    constant: float | None = Field(None, description="the same value at every step")
-    scale: float = Field(1.0, description="every value is multiplied by this")
-
-    @model_validator(mode="after")
-    def _file_or_constant(self) -> ColumnConfig:
-        if (self.file is None) == (self.constant is None):
-            raise ValueError("give either 'file' and 'column' or 'constant'")
-        if self.file is not None and self.column is None:
-            raise ValueError("name the 'column' of the file")
-        return self
-
-
-class LoadInput(Config):
-    """Demand: one multiplier for all loads, the feeder's own shapes, or a table of kW per load."""
-
-    multiplier: ColumnConfig | None = Field(None, description="multiplies every variable load")
-    feeder_shapes: bool = Field(False, description="use the daily shapes of the feeder's loads")
-    table_kw: Path | None = Field(None, description="file with one column of kW per load")
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> LoadInput:
-        if sum([self.multiplier is not None, self.feeder_shapes, self.table_kw is not None]) != 1:
-            raise ValueError("give exactly one of 'multiplier', 'feeder_shapes' and 'table_kw'")
-        return self
-
-
-class InputsConfig(Config):
-    """What the world does: demand, sun, price, source voltage."""
-
-    load: LoadInput = Field(LoadInput(multiplier=ColumnConfig(constant=1.0)))
-    irradiance: ColumnConfig = Field(ColumnConfig(constant=0.0), description="kW/m²")
-    price: ColumnConfig = Field(ColumnConfig(constant=0.1), description="currency per kWh")
-    source_pu: ColumnConfig | None = Field(
-        None,
-        description="voltage of the source in per unit; several move alike; default as the master says",
-    )
-    resample: Resample = Field("refuse", description="what may be done where rows are not steps")
 
 
 class TailConfig(Config):

@@ -1,172 +1,358 @@
-"""Time series from CSV and parquet, checked before they are believed."""
+"""Series from files, checked before they are believed: joined, without gaps, one value per step."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from cosim.bounded import Unreadable, must_be_bounded
 from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
-from cosim.run.bounded import MOST_SERIES_BYTES, STRANGE
-from cosim.run.scenario import Resample
+from cosim.run.bounded import STRANGE
+from cosim.run.input_config import FormatConfig, GapConfig, Resample
+from cosim.run.series_file import SeriesFile, name_of, paths_of, read_series_file
+from cosim.run.series_gaps import Filled, filled_up
+from cosim.run.series_times import utc_text
 
-TIME_COLUMN = "time"
-FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+@dataclass(frozen=True)
+class Span:
+    """The steps that a series must cover.
+
+    Attributes:
+        start_s: start of the first step, seconds since 1970, UTC.
+        step_s: length of a step.
+        steps: how many.
+    """
+
+    start_s: int
+    step_s: int
+    steps: int
+
+    @classmethod
+    def of(cls, start: datetime, step_s: int, steps: int) -> Span:
+        """Steps from a moment on."""
+        return cls(int(start.timestamp()), step_s, steps)
+
+    @property
+    def end_s(self) -> int:
+        """End of the last step."""
+        return self.start_s + self.step_s * self.steps
+
+    @property
+    def seconds(self) -> IntArray:
+        """Start of each step."""
+        return (self.start_s + self.step_s * np.arange(self.steps)).astype(np.int64)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A table of series with an aware, sorted, gapless time index.
+@dataclass(frozen=True)
+class Bounds:
+    """What a value may be.
+
+    Attributes:
+        low, high: the ends.
+        unit: of the value.
+        hint: what to do about a value outside.
+    """
+
+    low: float
+    high: float
+    unit: str
+    hint: str = ""
+
+    def check(self, values: FloatArray, where: Iterable[str]) -> None:
+        """Raise for the first value outside; ``where`` names the place of each.
+
+        Raises:
+            SeriesError: a value is outside.
+        """
+        outside = np.flatnonzero((values < self.low) | (values > self.high))
+        if outside.size:
+            at = int(outside[0])
+            place = next(text for i, text in enumerate(where) if i == at)
+            if values[at] < self.low == 0.0:
+                raise SeriesError(f"{place}{values[at]:g} {self.unit} is negative")
+            hint = f"; {self.hint}" if self.hint and values[at] > self.high else ""
+            raise SeriesError(
+                f"{place}{values[at]:g} {self.unit} is outside {self.low:g} .. {self.high:g} "
+                f"{self.unit}{hint}"
+            )
+
+
+@dataclass(frozen=True)
+class Points:
+    """A series as its files hold it, in order of time.
+
+    Attributes:
+        column: its name in the files.
+        sources: names of the files.
+        second: of each value, seconds since 1970, UTC.
+        value: NaN where the cell is empty.
+        file, row: where each value stands: number in ``sources``, row in that file.
+    """
+
+    column: str
+    sources: tuple[str, ...]
+    second: IntArray
+    value: FloatArray
+    file: IntArray
+    row: IntArray
+
+    def source(self, at: int) -> str:
+        """File of a value."""
+        return self.sources[int(self.file[at])]
+
+    def place(self, at: int) -> str:
+        """File and row of a value."""
+        return f"{self.source(at)} row {self.row[at]}"
+
+    def part(self, first: int, last: int) -> Points:
+        """Values ``first .. last - 1``."""
+        cut = slice(first, last)
+        return Points(
+            self.column, self.sources, self.second[cut], self.value[cut], self.file[cut], self.row[cut]
+        )
+
+    def places(self) -> Iterator[str]:
+        """Where each value stands, with the column."""
+        return (f"{self.place(at)}: {self.column} " for at in range(len(self.value)))
+
+
+REFUSED = GapConfig()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may be done to the values of a series.
+
+    Attributes:
+        resample: where rows are not steps.
+        gaps: where values are missing.
+        scale: that every value is multiplied by.
+        bounds: of the scaled values.
+    """
+
+    resample: Resample = "refuse"
+    gaps: GapConfig = REFUSED
+    scale: float = 1.0
+    bounds: Bounds | None = None
+
+
+class SeriesReader:
+    """Reads series of one study; a file that holds several is read once.
+
+    Args:
+        folder: where relative paths start.
+        span: steps that every series must cover.
+
+    Attributes:
+        filled: every gap that was filled, in the order of reading.
+    """
+
+    def __init__(self, folder: Path, span: Span) -> None:
+        self._folder, self._span = folder, span
+        self._read: dict[tuple[Path, FormatConfig], SeriesFile] = {}
+        self.filled: list[Filled] = []
+
+    @property
+    def steps(self) -> int:
+        """How many values a series gets."""
+        return self._span.steps
+
+    def files(self, names: Path | Iterable[Path], form: FormatConfig) -> list[SeriesFile]:
+        """The files of one entry.
+
+        Raises:
+            SeriesError: one cannot be read, or a glob matches none.
+        """
+        paths = paths_of(self._folder, names)
+        if not paths:
+            raise SeriesError(f"no file in {self._folder} matches {names}; the path is relative to it")
+        for path in paths:
+            if (path, form) not in self._read:
+                self._read[path, form] = read_series_file(path, name_of(path, self._folder), form)
+        return [self._read[path, form] for path in paths]
+
+    def values(self, files: list[SeriesFile], column: str, rules: Rules) -> FloatArray:
+        """One value per step.
+
+        Raises:
+            SeriesError: see :func:`points_of` and :func:`at_steps`.
+        """
+        values, filled = at_steps(points_of(files, column), self._span, rules)
+        self.filled += filled
+        return values
+
+
+def points_of(files: list[SeriesFile], column: str) -> Points:
+    """One series of one or several files, joined in time.
 
     Raises:
-        SeriesError: the file cannot be read, times are naive, unsorted, double or have gaps.
+        SeriesError: a file does not hold it, or rows are unsorted, double or overlap.
     """
-    if not path.exists():
-        raise SeriesError(f"{path} does not exist")
-    try:
-        must_be_bounded(path, MOST_SERIES_BYTES)
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, low_memory=False)
-    except Unreadable as error:
-        raise SeriesError(f"{path} {error}") from error
-    except (*STRANGE, OSError, pa.ArrowException) as error:
-        raise SeriesError(f"{path} cannot be read: {str(error)[:300]}") from error
-    table.columns = [str(column) for column in table.columns]
-    if table.columns.has_duplicates:
-        double = sorted(table.columns[table.columns.duplicated()])
-        raise SeriesError(f"{path} has two columns {double[0]!r}")
-    if TIME_COLUMN not in table.columns:
-        raise SeriesError(f"{path} has no column {TIME_COLUMN!r}; it has {', '.join(table.columns)}")
-    table.index = _times(path, table[TIME_COLUMN])
-    table = table.drop(columns=TIME_COLUMN)
-    _check_index(path, table.index)
-    return table
+    parts = sorted((_points_of_file(file, column) for file in files), key=lambda part: int(part.second[0]))
+    for one, other in pairwise(parts):
+        if other.second[0] <= one.second[-1]:
+            # The first row of the earlier file that is not before the later one.
+            at = int(np.searchsorted(one.second, other.second[0]))
+            raise SeriesError(
+                f"{one.place(at)} ({utc_text(int(one.second[at]))}) and {other.place(0)} "
+                f"({utc_text(int(other.second[0]))}) overlap; files of one series must follow each other"
+            )
+    count = [len(part.second) for part in parts]
+    joined = Points(
+        parts[0].column,
+        tuple(part.sources[0] for part in parts),
+        np.concatenate([part.second for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.repeat(np.arange(len(parts)), count),
+        np.concatenate([part.row for part in parts]),
+    )
+    if len(joined.second) < 2:
+        raise SeriesError(f"{joined.sources[0]} has {len(joined.second)} rows; a series needs at least two")
+    return joined
 
 
-def _times(path: Path, column: pd.Series) -> pd.DatetimeIndex:
+def _points_of_file(file: SeriesFile, column: str) -> Points:
+    name = file.match(column)
+    at = np.arange(len(file.row)) if file.keys is None else file.keys[name]
+    cells = file.cells[name if file.keys is None else file.cells.columns[0]].iloc[at]
+    second, row = file.second[at], file.row[at]
+    back = np.flatnonzero(np.diff(second) <= 0)
+    if back.size:
+        raise SeriesError(_unsorted(file.source, second, row, int(back[0])))
+    value = _numbers(cells, row, name, file.source)
+    return Points(name, (file.source,), second, value, np.zeros(len(at), dtype=np.int64), row)
+
+
+def _unsorted(source: str, second: IntArray, row: IntArray, at: int) -> str:
+    """What is wrong with the row after ``at``, which is not later than it."""
+    now, here = utc_text(int(second[at + 1])), f"{source} row {row[at + 1]}: time"
+    double = np.flatnonzero(second[: at + 1] == second[at + 1])
+    if second[at + 1] == second[at]:
+        return (
+            f"{here} {now} repeats the row before it, row {row[at]}; take one of them out, or sort the file"
+        )
+    again = f" and repeats row {row[double[0]]}" if double.size else ""
+    return f"{here} {now} is earlier than the row before it, row {row[at]}{again}; sort the file"
+
+
+def _numbers(cells: pd.Series, row: IntArray, column: str, source: str) -> FloatArray:
+    """Numbers, NaN where a cell is empty."""
     try:
-        stamps = [datetime.fromisoformat(str(value)) for value in column]
-        index = pd.DatetimeIndex(pd.to_datetime([s for s in stamps if s.tzinfo is not None], utc=True))
+        if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+            raise TypeError("times")
+        value = np.array(pd.to_numeric(cells, errors="coerce"), dtype=np.float64)
     except STRANGE as error:
+        raise SeriesError(f"{source}: {column} holds {str(error)[:100]}, no numbers") from error
+    wrong = np.flatnonzero(np.isinf(value) | (np.isnan(value) & cells.notna().to_numpy()))
+    if wrong.size:
+        text = str(cells.iloc[wrong[0]])[:40]
+        hint = "; with a decimal comma give 'format: {decimal: \",\"}'" if "," in text else ""
         raise SeriesError(
-            f"{path}: {str(error)[:200]}; write times as 2024-06-21T00:15:00+02:00"
-        ) from error
-    naive = [row for row, stamp in enumerate(stamps) if stamp.tzinfo is None]
-    if naive:
-        raise SeriesError(
-            f"{path} row {naive[0] + 2}: time {column.iloc[naive[0]]} has no UTC offset; "
-            f"write it with one, e.g. {stamps[naive[0]].isoformat()}+02:00"
+            f"{source} row {row[wrong[0]]}: {column} is not a finite number: {text!r}; correct it{hint}"
         )
-    strange = [s for s in stamps if not FIRST_YEAR <= s.year <= LAST_YEAR]
-    if strange:
-        raise SeriesError(f"{path}: {strange[0].isoformat()} is not between {FIRST_YEAR} and {LAST_YEAR}")
-    return index
+    return value
 
 
-def _check_index(path: Path, index: pd.Index) -> None:
-    if len(index) < 2:
-        raise SeriesError(f"{path} has {len(index)} rows; a series needs at least two")
-    seconds = np.asarray(index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
-    steps = np.diff(seconds)
-    if (steps <= 0).any():
-        row = int(np.flatnonzero(steps <= 0)[0]) + 3
-        what = "repeats" if steps[row - 3] == 0 else "is earlier than"
-        raise SeriesError(
-            f"{path} row {row}: time {index[row - 2]} {what} the row before it; sort the file"
-        )
-    if (steps != steps[0]).any():
-        row = int(np.flatnonzero(steps != steps[0])[0]) + 3
-        raise SeriesError(
-            f"{path} row {row}: {steps[row - 3]} s after the row before it, the rows above are "
-            f"{steps[0]} s apart; fill the gap"
-        )
-
-
-def column_at_steps(
-    table: pd.DataFrame,
-    column: str,
-    *,
-    source: str,
-    start: datetime,
-    step_s: int,
-    steps: int,
-    resample: Resample,
-) -> FloatArray:
-    """One column as one value per step.
+def at_steps(points: Points, span: Span, rules: Rules) -> tuple[FloatArray, list[Filled]]:
+    """One value per step, and the gaps that were filled.
 
     A value stands for the time from its stamp to the next. ``refuse`` accepts only rows that are
     exactly the steps; ``hold`` repeats a coarser value, ``linear`` draws straight lines between
     coarser values, ``mean`` averages finer ones.
 
-    Args:
-        table: from :func:`read_table`.
-        column: name of the column.
-        source: file name for messages.
-        start, step_s, steps: the steps.
-        resample: what may be done where the file's rows are not the steps.
-
     Raises:
-        SeriesError: unknown column, no number, series too short, or resampling that was not allowed.
+        SeriesError: too short, a gap or resampling that was not allowed, or a value out of bounds.
     """
-    problems: list[str] = []
-    values = _numbers(table, column, source, problems)
-    stamps = np.asarray(table.index.astype("datetime64[ns, UTC]").astype("int64")) // 1_000_000_000
-    spacing = int(stamps[1] - stamps[0])
-    first = int(start.timestamp())
-    wanted = (first + step_s * np.arange(steps)).astype(np.int64)
-    end_s = first + step_s * steps
-    if first < stamps[0] or end_s > stamps[-1] + spacing:
-        problems.append(
-            f"{source} covers {_utc(int(stamps[0]))} to {_utc(int(stamps[-1]) + spacing)}, the run with "
-            f"its look-ahead needs {_utc(first)} to {_utc(end_s)}; lengthen the series or shorten steps "
-            "or horizon"
+    spacing = _spacing(points.second)
+    source = points.sources[0] if len(points.sources) == 1 else f"{points.sources[0]} and others"
+    first, last = int(points.second[0]), int(points.second[-1])
+    if span.start_s < first or span.end_s > last + spacing:
+        raise SeriesError(
+            f"{source} covers {utc_text(first)} to {utc_text(last + spacing)}, the run with its look-ahead "
+            f"needs {utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten "
+            "steps or horizon"
         )
-    rows_are_steps = spacing == step_s and (wanted[0] - stamps[0]) % step_s == 0
-    if not rows_are_steps and resample == "refuse":
-        problems.append(
-            f"{source} has a row every {spacing} s, the steps are {step_s} s; "
-            "say how with 'resample: hold', 'linear' or 'mean'"
+    part = _scaled(_needed(points, span, spacing, rules.resample), rules)
+    stamps, values, filled = filled_up(part, spacing, rules.gaps, span.step_s)
+    with np.errstate(over="ignore"):
+        found = _resampled(values, stamps, spacing, span, rules.resample, source)
+    if not np.isfinite(found).all():
+        raise SeriesError(f"{source}: {points.column} holds numbers too large to work with; correct them")
+    return found, filled
+
+
+def _spacing(second: IntArray) -> int:
+    """The most frequent distance of rows, the shortest of these where several are."""
+    distance = np.diff(second)
+    if (distance == distance[0]).all():
+        return int(distance[0])
+    distances, counts = np.unique(distance, return_counts=True)
+    return int(distances[counts.argmax()])
+
+
+def _needed(points: Points, span: Span, spacing: int, resample: Resample) -> Points:
+    """The part that the steps depend on, from one value that is there to another."""
+    first = int(np.searchsorted(points.second, span.start_s, side="right")) - 1
+    last = int(np.searchsorted(points.second, span.end_s)) - 1
+    if last + 1 < len(points.second) and (
+        resample == "linear" or points.second[last] + spacing < span.end_s
+    ):
+        last += 1
+    present = np.flatnonzero(np.isfinite(points.value))
+    before, after = present[present <= first], present[present >= last]
+    first, last = int(before[-1]) if before.size else first, int(after[0]) if after.size else last
+    return points.part(first, last + 1)
+
+
+def _scaled(points: Points, rules: Rules) -> Points:
+    with np.errstate(over="ignore"):
+        value = points.value if rules.scale == 1.0 else rules.scale * points.value
+    if rules.bounds is not None:
+        rules.bounds.check(value, points.places())
+    return Points(points.column, points.sources, points.second, value, points.file, points.row)
+
+
+def _resampled(
+    values: FloatArray, stamps: IntArray, spacing: int, span: Span, resample: Resample, source: str
+) -> FloatArray:
+    wanted, step_s = span.seconds, span.step_s
+    if spacing == step_s and (span.start_s - stamps[0]) % step_s == 0:
+        at = int((span.start_s - stamps[0]) // step_s)
+        return values[at : at + span.steps]
+    rows = f"{source} has a row every {spacing} s, the steps are {step_s} s"
+    if resample == "refuse":
+        raise SeriesError(
+            f"{rows}; say how for this series or for all, with 'resample: hold', 'linear' or 'mean'"
         )
-    if problems:
-        raise SeriesError("; ".join(problems))
-    if rows_are_steps:
-        at = int((wanted[0] - stamps[0]) // step_s)
-        return values[at : at + steps]
     if resample == "mean":
-        return _mean(values, stamps, spacing, wanted, step_s, source)
+        return _mean(values, stamps, spacing, span, source)
+    if spacing < step_s:
+        raise SeriesError(
+            f"{rows}: 'resample: {resample}' would leave finer rows out; give this series 'resample: mean'"
+        )
     if resample == "hold":
         return values[np.searchsorted(stamps, wanted, side="right") - 1]
     return np.interp(wanted, stamps, values)
 
 
-def _numbers(table: pd.DataFrame, column: str, source: str, problems: list[str]) -> FloatArray:
-    """The values of a column; what is wrong with them is added to ``problems``."""
-    if column not in table.columns:
-        problems.append(f"{source} has no column {column!r}; it has {', '.join(table.columns)}")
-        return np.zeros(0)
-    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        problems.append(f"{source} row {row + 2}: {column} is not a finite number")
-    return values
-
-
-def _utc(second: int) -> str:
-    return datetime.fromtimestamp(second, tz=UTC).isoformat(sep=" ")
-
-
-def _mean(
-    values: FloatArray, stamps: IntArray, spacing: int, wanted: IntArray, step_s: int, source: str
-) -> FloatArray:
-    if step_s % spacing or (wanted[0] - stamps[0]) % spacing:
-        raise SeriesError(
-            f"{source}: steps of {step_s} s are not whole groups of rows {spacing} s apart; "
-            "use 'resample: hold' or 'linear'"
+def _mean(values: FloatArray, stamps: IntArray, spacing: int, span: Span, source: str) -> FloatArray:
+    if span.step_s % spacing or (span.start_s - stamps[0]) % spacing:
+        other = (
+            "use 'resample: hold' or 'linear' for it"
+            if spacing > span.step_s
+            else f"choose steps of a multiple of {spacing} s that begin with a row"
         )
-    per_step = step_s // spacing
-    at = int((wanted[0] - stamps[0]) // spacing)
-    groups = values[at : at + per_step * len(wanted)].reshape(len(wanted), per_step)
+        raise SeriesError(
+            f"{source}: steps of {span.step_s} s are not whole groups of rows {spacing} s apart; {other}"
+        )
+    per_step = span.step_s // spacing
+    at = int((span.start_s - stamps[0]) // spacing)
+    groups = values[at : at + per_step * span.steps].reshape(span.steps, per_step)
     return np.asarray(groups.mean(axis=1))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cosim.feeder.script.reader import read_script
 from cosim.run.choice import choices_of
+from cosim.run.series_file import paths_of
 from cosim.run.study import Study
 
 Hashes = dict[str, str]
@@ -81,8 +82,7 @@ def input_files(study: Study) -> list[Path]:
     """Files of series and of devices, e.g. charging sessions, that a scenario refers to."""
     scenario = study.scenario
     named = [*_paths(scenario.inputs.model_dump()), *_paths([one.model_dump() for one in scenario.devices])]
-    found = {(study.folder / file).resolve() for file in named}
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in set(paths_of(study.folder, named)) if path.is_file())
 
 
 def _paths(value: object) -> Iterator[Path]:

@@ -85,9 +85,9 @@ def _forecasts(
 
 def _measured(assembly: Assembly, start: Measurement, step: int) -> Measurement:
     """What is measured at a step of the true series; voltages and energy are those of the first."""
-    kw, kvar, irradiance, price = assembly.truth.value_at(step)
+    kw, kvar, _, price = assembly.truth.value_at(step)
     site = assembly.site
-    available = np.array([device.available_kw(irradiance, kw) for device in site.devices])
+    available = site.available_kw(assembly.truth.irradiance_at(len(site.devices), step, step + 1), kw)
     return sealed(
         replace(
             start,

@@ -11,8 +11,9 @@ import pytest
 from benchmarks import fuzz
 from cosim.errors import RecordError, ScenarioError, SeriesError
 from cosim.run.checkpoint import Checkpoints
+from cosim.run.input_config import FormatConfig
 from cosim.run.scenario_file import load_scenario
-from cosim.run.series import read_table
+from cosim.run.series_file import read_series_file
 
 
 def refused(path: Path) -> str:
@@ -55,7 +56,7 @@ def test_devices_and_pipes_are_no_files(tmp_path):
     assert "is no regular file" in refused(tmp_path / "pipe.yaml")
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(SeriesError, match="is no regular file"):
-        read_table(tmp_path / "pipe.csv")
+        read_series_file(tmp_path / "pipe.csv", "pipe.csv", FormatConfig())
 
 
 def test_bounds_of_numbers_are_checked_before_memory_is_taken(scenario_file):

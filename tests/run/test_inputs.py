@@ -12,7 +12,7 @@ import yaml
 
 from cosim.feeder.compiled import FeederModel
 from cosim.model.exogenous import Exogenous
-from cosim.run.inputs import build_exogenous
+from cosim.run.inputs import build_inputs
 from cosim.run.study import open_study
 from tests.conftest import shipped_master, small_scenario
 
@@ -46,9 +46,9 @@ def built(tmp_path: Path, ieee13: FeederModel):
         path = tmp_path / "scenario.yaml"
         path.write_text(yaml.safe_dump(small_scenario(inputs=inputs, **changes)), encoding="utf-8")
         problems: list[str] = []
-        found = build_exogenous(open_study(path), ieee13, problems, whole_horizon=whole_horizon)
+        found = build_inputs(open_study(path), ieee13, (), problems, whole_horizon=whole_horizon)
         assert (found is None) == bool(problems)
-        return found, problems
+        return None if found is None else found.exogenous, problems
 
     return build
 
@@ -89,7 +89,7 @@ def test_a_multiplier_leaves_fixed_loads_alone(tmp_path):
     path.write_text(yaml.safe_dump(small_scenario(inputs=inputs, feeder={"master": str(master)})))
     model = FeederModel(master)
     try:
-        found = build_exogenous(open_study(path), model, [], whole_horizon=False)
+        found = build_inputs(open_study(path), model, (), [], whole_horizon=False).exogenous
     finally:
         model.close()
     demand_kw, nominal_kw = found.profile[0, found.profile_of] * found.load_kw, model.loads.kw
@@ -130,7 +130,7 @@ def test_a_source_voltage_is_held_against_that_of_the_master(built, ieee13):
     ("inputs", "rows", "expected"),
     [
         ({"irradiance": {"constant": -0.2}}, [1, 2], "inputs.irradiance: -0.2 kW/m² is negative"),
-        ({"irradiance": PRICE}, [0, 0, -0.1, 0, 0, 0], "inputs.irradiance: -0.1 kW/m² is negative"),
+        ({"irradiance": PRICE}, [0, 0, -0.1, 0, 0, 0], "inputs.irradiance: series.csv row 4: x -0.1 kW/m² is negative"),
         ({"irradiance": {"constant": 1, "scale": -1}}, [1, 2], "inputs.irradiance: -1 kW/m² is negative"),
         ({"price": PRICE}, [1, 2, 3, "", 5, 6], "inputs.price: series.csv row 5: x is not a finite number"),
         ({"price": PRICE}, [1, 2, "much", 4, 5, 6], "series.csv row 4: x is not a finite number"),
@@ -138,8 +138,8 @@ def test_a_source_voltage_is_held_against_that_of_the_master(built, ieee13):
         ({"price": PRICE}, [1, 2, 3, 4, 5], "series.csv covers 2024-06-21 12:00:00+00:00 to 2024-06-21 13:15"),
         ({"load": {"multiplier": PRICE}}, [1, 2], "inputs.load.multiplier: series.csv covers"),
         ({"load": {"feeder_shapes": True}}, [1, 2], "inputs.load: no load of this feeder has a daily shape"),
-        ({"source_pu": PRICE}, [1, 1, 1, 0.6, 2, 1], "inputs.source_pu: 0.6 pu at step 3 is outside 0.7 .. 1.3 pu"),
-        ({"source_pu": {"constant": 104}}, [1, 2], "inputs.source_pu: 104 pu at step 0 is outside"),
+        ({"source_pu": PRICE}, [1, 1, 1, 0.6, 2, 1], "inputs.source_pu: series.csv row 5: x 0.6 pu is outside 0.7 .. 1.3 pu"),
+        ({"source_pu": {"constant": 104}}, [1, 2], "inputs.source_pu: 104 pu is outside"),
     ],
 )  # fmt: skip
 def test_a_series_that_does_not_fit_is_named(built, inputs, rows, expected):
@@ -152,15 +152,16 @@ def test_a_gap_is_named_with_its_row(built):
     text = series([1, 2, 3, 4, 5, 6, 7]).splitlines(keepends=True)
     _, problems = built({"price": PRICE}, "".join(text[:3] + text[4:]))
     assert problems[0].endswith(
-        "row 4: 1800 s after the row before it, the rows above are 900 s apart; fill the gap"
+        "series.csv row 4: 1800 s after the row before it, the other rows are 900 s apart; fill the gap, or "
+        "say how with 'gaps: {rule: hold, up_to: 1}' or 'interpolate'"
     )
 
 
 def test_finer_rows_are_not_averaged_unasked(built):
     _, problems = built({"price": PRICE}, series([1] * 30, spacing_min=5))
     assert (
-        "a row every 300 s, the steps are 900 s; say how with 'resample: hold', 'linear' or 'mean'"
-        in problems[0]
+        "a row every 300 s, the steps are 900 s; say how for this series or for all, with 'resample: hold', "
+        "'linear' or 'mean'" in problems[0]
     )
 
 

@@ -32,8 +32,8 @@ class Element(Protocol):
         """Prepare a device of the master for set-points from outside."""
         ...
 
-    def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
-        """Write what the world does to the devices."""
+    def expose(self, batch: Batch, at: IntArray, irradiance: FloatArray) -> None:
+        """Write what the world does to the devices: kW/m² that each of them sees."""
         ...
 
     def write(

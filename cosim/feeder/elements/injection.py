@@ -36,7 +36,7 @@ class InjectionElement:
     def take_over(self, engine: Engine, device: Device) -> None:
         """Nothing is found, so nothing is taken over."""
 
-    def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
+    def expose(self, batch: Batch, at: IntArray, irradiance: FloatArray) -> None:
         """The loads beside it see the world, not the element."""
 
     def write(

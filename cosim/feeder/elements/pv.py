@@ -88,9 +88,9 @@ class PvElement:
             f"{WIDE_WINDOW} kvar=0"
         )
 
-    def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
+    def expose(self, batch: Batch, at: IntArray, irradiance: FloatArray) -> None:
         """Write the sun."""
-        batch.write_at("irradiance", at, np.full(len(at), irradiance))
+        batch.write_at("irradiance", at, irradiance)
 
     def write(
         self, batch: Batch, at: IntArray, devices: Sequence[PvRating], kw: FloatArray, kvar: FloatArray

@@ -115,7 +115,7 @@ class StorageElement:
             f"{WIDE_WINDOW} kw=0 kvar=0"
         )
 
-    def expose(self, batch: Batch, at: IntArray, irradiance: float) -> None:
+    def expose(self, batch: Batch, at: IntArray, irradiance: FloatArray) -> None:
         """Batteries see nothing of the world."""
 
     def write(
