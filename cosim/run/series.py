@@ -184,9 +184,24 @@ class SeriesReader:
         Raises:
             SeriesError: see :func:`points_of` and :func:`at_steps`.
         """
+        if problems := list(_without(files, column)):
+            second = np.unique(np.concatenate([file.second for file in files]))
+            if len(second) > 1:
+                spacing = _spacing(second)
+                problems += _misfits(second, spacing, self._span, rules.resample, files[0].source)
+            raise SeriesError("; ".join(problems))
         values, filled = at_steps(points_of(files, column), self._span, rules)
         self.filled += filled
         return values
+
+
+def _without(files: list[SeriesFile], column: str) -> Iterator[str]:
+    """A sentence for each file that has no such column."""
+    for file in files:
+        try:
+            file.match(column)
+        except SeriesError as error:
+            yield str(error)
 
 
 def points_of(files: list[SeriesFile], column: str) -> Points:
@@ -272,13 +287,8 @@ def at_steps(points: Points, span: Span, rules: Rules) -> tuple[FloatArray, list
     """
     spacing = _spacing(points.second)
     source = points.sources[0] if len(points.sources) == 1 else f"{points.sources[0]} and others"
-    first, last = int(points.second[0]), int(points.second[-1])
-    if span.start_s < first or span.end_s > last + spacing:
-        raise SeriesError(
-            f"{source} covers {utc_text(first)} to {utc_text(last + spacing)}, the run with its look-ahead "
-            f"needs {utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten "
-            "steps or horizon"
-        )
+    if problems := _misfits(points.second, spacing, span, rules.resample, source):
+        raise SeriesError("; ".join(problems))
     part = _scaled(_needed(points, span, spacing, rules.resample), rules)
     stamps, values, filled = filled_up(part, spacing, rules.gaps, span.step_s)
     with np.errstate(over="ignore"):
@@ -286,6 +296,31 @@ def at_steps(points: Points, span: Span, rules: Rules) -> tuple[FloatArray, list
     if not np.isfinite(found).all():
         raise SeriesError(f"{source}: {points.column} holds numbers too large to work with; correct them")
     return found, filled
+
+
+def _misfits(second: IntArray, spacing: int, span: Span, resample: Resample, source: str) -> list[str]:
+    """How rows do not fit the steps, whatever they hold."""
+    problems, first, end = [], int(second[0]), int(second[-1]) + spacing
+    if span.start_s < first or span.end_s > end:
+        problems.append(
+            f"{source} covers {utc_text(first)} to {utc_text(end)}, the run with its look-ahead needs "
+            f"{utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten steps or "
+            "horizon"
+        )
+    rows = f"{source} has a row every {spacing} s, the steps are {span.step_s} s"
+    if resample == "refuse" and not _are_steps(first, spacing, span):
+        problems.append(
+            f"{rows}; say how for this series or for all, with 'resample: hold', 'linear' or 'mean'"
+        )
+    if resample in {"hold", "linear"} and spacing < span.step_s:
+        problems.append(
+            f"{rows}: 'resample: {resample}' would leave finer rows out; give this series 'resample: mean'"
+        )
+    return problems
+
+
+def _are_steps(first: int, spacing: int, span: Span) -> bool:
+    return spacing == span.step_s and (span.start_s - first) % spacing == 0
 
 
 def _spacing(second: IntArray) -> int:
@@ -322,24 +357,14 @@ def _scaled(points: Points, rules: Rules) -> Points:
 def _resampled(
     values: FloatArray, stamps: IntArray, spacing: int, span: Span, resample: Resample, source: str
 ) -> FloatArray:
-    wanted, step_s = span.seconds, span.step_s
-    if spacing == step_s and (span.start_s - stamps[0]) % step_s == 0:
-        at = int((span.start_s - stamps[0]) // step_s)
+    if _are_steps(int(stamps[0]), spacing, span):
+        at = int((span.start_s - stamps[0]) // spacing)
         return values[at : at + span.steps]
-    rows = f"{source} has a row every {spacing} s, the steps are {step_s} s"
-    if resample == "refuse":
-        raise SeriesError(
-            f"{rows}; say how for this series or for all, with 'resample: hold', 'linear' or 'mean'"
-        )
     if resample == "mean":
         return _mean(values, stamps, spacing, span, source)
-    if spacing < step_s:
-        raise SeriesError(
-            f"{rows}: 'resample: {resample}' would leave finer rows out; give this series 'resample: mean'"
-        )
     if resample == "hold":
-        return values[np.searchsorted(stamps, wanted, side="right") - 1]
-    return np.interp(wanted, stamps, values)
+        return values[np.searchsorted(stamps, span.seconds, side="right") - 1]
+    return np.interp(span.seconds, stamps, values)
 
 
 def _mean(values: FloatArray, stamps: IntArray, spacing: int, span: Span, source: str) -> FloatArray:
