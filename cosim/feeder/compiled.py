@@ -13,6 +13,7 @@ from cosim.feeder.bases import check_bases, find_bases
 from cosim.feeder.circuit import Circuit, read_circuit
 from cosim.feeder.devices import confine_controls, names_of, silence_controls
 from cosim.feeder.elements.element import element_of
+from cosim.feeder.elements.pv import read_sun_shapes
 from cosim.feeder.engine import Engine
 from cosim.feeder.loads import LoadTable, read_loads
 from cosim.feeder.script.reader import read_script
@@ -35,6 +36,10 @@ class FeederModel:
         storage_soc_max: upper end of the window of the batteries it defines, as a share of the full
             cell; OpenDSS has no property for it.
         trusted: the master may name native code, which the engine executes.
+
+    Attributes:
+        sun_shapes: irradiance shape of the master's PV systems that have one, and the irradiance that it
+            multiplies, kW/m².
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class FeederModel:
         )
         self.is_found = frozenset(self.found).__contains__
         self.sources = engine.source_pu()
+        self.sun_shapes = read_sun_shapes(engine)
         find_bases(engine)
         self._ready_controls(discover=discover)
         engine.solve(controls=True)

@@ -21,10 +21,11 @@ class LoadTable:
     Attributes:
         names: lower case.
         kw, kvar: nominal demand, shape (load,), positive consumption.
-        fixed: loads that ignore multipliers (``status=fixed``).
+        fixed: loads that ignore multipliers and shapes (``status=fixed``).
+        exempt: loads that ignore the circuit's multiplier, but in yearly mode (``status=exempt``).
         connected: legs and rated leg voltage of each.
         zip_p, zip_q: shares of constant impedance, current and power at rated voltage.
-        shapes: name of the daily load shape, empty if none.
+        shapes: name of the yearly load shape, else of the daily one, else of that of duty; empty if none.
         multiplier: of the circuit, which the engine applies to loads that are not fixed; ``kw`` and
             ``kvar`` include it.
     """
@@ -33,6 +34,7 @@ class LoadTable:
     kw: FloatArray
     kvar: FloatArray
     fixed: tuple[bool, ...]
+    exempt: tuple[bool, ...]
     connected: tuple[Connected, ...]
     zip_p: FloatArray
     zip_q: FloatArray
@@ -50,7 +52,7 @@ def read_loads(engine: Engine) -> LoadTable:
     multiplier = float(engine.dss.Solution.LoadMult())
     if multiplier == 0.0:
         raise FeederError("loadmult is 0: no load could follow its demand; remove 'set loadmult=0'")
-    rows: list[tuple[str, float, float, bool, Connected, list[float], list[float], str]] = []
+    rows: list[tuple[str, float, float, bool, bool, Connected, list[float], list[float], str]] = []
     index = loads.First()
     while index:
         name = loads.Name().lower()
@@ -60,29 +62,31 @@ def read_loads(engine: Engine) -> LoadTable:
         rated = kv if delta or phases == 1 else kv / SQRT3
         legs = legs_of(engine, phases, delta=delta)
         zip_p, zip_q = _zip_shares(loads)
-        fixed = loads.Status() == 1
-        scale = 1.0 if fixed else multiplier
+        fixed, exempt = loads.Status() == 1, loads.Status() == 2
+        scale = 1.0 if fixed or exempt else multiplier
         rows.append(
             (
                 name,
                 scale * float(loads.kW()),
                 scale * float(loads.kvar()),
                 fixed,
+                exempt,
                 Connected(name, legs, rated),
                 zip_p,
                 zip_q,
-                str(loads.Daily()).lower(),
+                str(loads.Yearly() or loads.Daily() or loads.Duty()).lower(),
             )
         )
         index = loads.Next()
-    names, kw, kvar, is_fixed, connected, zip_p_rows, zip_q_rows, shapes = (
-        zip(*rows, strict=True) if rows else ((),) * 8
+    names, kw, kvar, is_fixed, is_exempt, connected, zip_p_rows, zip_q_rows, shapes = (
+        zip(*rows, strict=True) if rows else ((),) * 9
     )
     return LoadTable(
         names=tuple(names),
         kw=np.array(kw, dtype=np.float64),
         kvar=np.array(kvar, dtype=np.float64),
         fixed=tuple(is_fixed),
+        exempt=tuple(is_exempt),
         connected=tuple(connected),
         zip_p=np.array(zip_p_rows, dtype=np.float64).reshape(len(names), 3),
         zip_q=np.array(zip_q_rows, dtype=np.float64).reshape(len(names), 3),

@@ -394,7 +394,8 @@ class Feeder:
         )
         loads = self._model.loads
         # The engine multiplies variable loads itself; its multiplier also dispatches generators.
-        self._load_multiplier = np.where(loads.fixed, 1.0, loads.multiplier)
+        exempt = np.array(loads.exempt, dtype=bool) & (not self._engine.timed)
+        self._load_multiplier = np.where(np.array(loads.fixed, dtype=bool) | exempt, 1.0, loads.multiplier)
         self._load_kw = self._load_batch.read("kW")
         self._load_kvar = self._load_batch.read("kvar")
 

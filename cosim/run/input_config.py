@@ -200,7 +200,10 @@ class LoadInput(Config):
     """Demand: one multiplier for all loads, the feeder's own shapes, or a table of kW per load."""
 
     multiplier: ColumnConfig | None = Field(None, description="multiplies every variable load")
-    feeder_shapes: bool = Field(False, description="use the daily shapes of the feeder's loads")
+    feeder_shapes: bool = Field(
+        False,
+        description="use the shapes of the master: of its loads, and of the sun on its PV systems",
+    )
     table_kw: Files | None = Field(None, description="file with one column of kW per load")
 
     @model_validator(mode="after")

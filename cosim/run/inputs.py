@@ -12,7 +12,7 @@ import numpy as np
 
 from cosim.errors import SeriesError
 from cosim.feeder.compiled import FeederModel
-from cosim.feeder.shapes import daily_shapes
+from cosim.feeder.shapes import load_profiles, sun_profiles
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
@@ -152,8 +152,10 @@ class _Builder:
 
         def read() -> Profiles:
             if table is None:
-                shapes = daily_shapes(self._model.engine, loads, self._study.grid, self._span.steps)
-                return Profiles(loads, *shapes)
+                own = load_profiles(self._model.engine, loads, self._study.grid, self._span.steps)
+                profiles = Profiles(loads, own.profile, own.kw_of)
+                profiles.kw, profiles.kvar, profiles.kvar_of = own.kw, own.kvar, own.kvar_of
+                return profiles
             return table_of_loads(self._opened(ReadingConfig(), table), loads)
 
         return self._tried(("load",), read)
@@ -164,8 +166,19 @@ class _Builder:
             self._tried(("loads", index), partial(self._own_load, profiles, entry))
         if devices is None:
             return
+        if self._config.load.feeder_shapes:
+            self._tried(("load", "feeder_shapes"), partial(self._sun_of_master, profiles, devices))
         for index, own in enumerate(self._config.pvs):
             self._tried(("pvs", index), partial(self._own_pv, profiles, own, devices))
+
+    def _sun_of_master(self, profiles: Profiles, devices: Sequence[Device]) -> None:
+        """Irradiance shapes of the PV systems of the master."""
+        of_master = sun_profiles(
+            self._model.engine, self._model.sun_shapes, self._study.grid, self._span.steps
+        )
+        for index, device in enumerate(devices):
+            if device.kind == "pv" and self._model.is_found(device) and device.name in of_master:
+                profiles.see(index, len(devices), profiles.add(of_master[device.name]))
 
     def _own_load(self, profiles: Profiles, entry: LoadSeries) -> None:
         own_loads(profiles, entry, self._opened(entry, entry.file, entry.scale))

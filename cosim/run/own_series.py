@@ -51,6 +51,18 @@ class Profiles:
         self._count += 1
         return self._count - 1
 
+    def see(self, device: int, devices: int, profile: int) -> None:
+        """Let a device see the irradiance of a profile.
+
+        Args:
+            device: its place.
+            devices: how many there are.
+            profile: number of the profile.
+        """
+        if self.sun_of is None:
+            self.sun_of = np.full(devices, COMMON, dtype=np.int64)
+        self.sun_of[device] = profile
+
     def claim(self, what: str) -> None:
         """Note that an entry gives a quantity, e.g. ``kw of load 671``.
 
@@ -181,23 +193,27 @@ def own_sun(profiles: Profiles, entry: PvSeries, devices: Sequence[Device], open
     """
     systems = {at: device for at, device in enumerate(devices) if isinstance(device, PvRating)}
     names = {at: device.name for at, device in systems.items()}
-    own = np.full(len(devices), COMMON, dtype=np.int64) if profiles.sun_of is None else profiles.sun_of
-    profiles.sun_of = own
     chosen = [list(names)[place] for place in _chosen(list(names.values()), entry.names, "PV system")]
     for column, rows in _followers(entry.irradiance, names, chosen, opened.files).items():
         profile = profiles.add(opened.values(column, IRRADIANCE))
         for at in rows:
             profiles.claim(f"sun of PV system {names[at]}")
-            own[at] = profile
+            profiles.see(at, len(devices), profile)
     for column, rows in _followers(entry.available_kw, names, chosen, opened.files).items():
         for at in rows:
             profiles.claim(f"sun of PV system {names[at]}")
             kw = systems[at].kw
+            if systems[at].efficiency:
+                raise SeriesError(
+                    f"PV system {names[at]} has an efficiency curve, so its available power does not give "
+                    "the sun directly; give its irradiance"
+                )
             rating = Bounds(
                 0.0, kw, "kW", f"PV system {names[at]} is rated {kw:g} kW; raise its kw or lower 'scale'"
             )
-            # Available power is the rating of the panels times the irradiance.
-            own[at] = profiles.add(opened.values(column, rating) / kw)
+            # Available power is the rating of the panels times irradiance and temperature factor.
+            sun = opened.values(column, rating) / (kw * systems[at].warmth)
+            profiles.see(at, len(devices), profiles.add(sun))
 
 
 def _chosen(names: Sequence[str], patterns: Sequence[str], what: str) -> list[int]:

@@ -103,3 +103,19 @@ def test_the_controllers_model_says_what_it_holds(tmp_path, caplog):
     with plant_of(master_of(tmp_path, FOLLOWERS["generator by day"]), start, 3600, 2) as feeder:
         feeder.twin_model(ModelError())
     assert "holds as at step 0 what follows the clock: generator.g" in caplog.text
+
+
+@pytest.mark.parametrize("follower", ["", FOLLOWERS["generator by day"]])
+def test_exempt_and_fixed_loads_take_the_circuits_multiplier_as_in_the_engine(follower, tmp_path):
+    """Exempt loads ignore it in snapshot and daily mode, but not in yearly mode."""
+    lines = (
+        "new load.f bus1=b kv=12.47 kw=50 pf=0.95 status=fixed",
+        "new load.x bus1=b kv=12.47 kw=50 pf=0.95 status=exempt",
+        "set loadmult=0.7",
+    )
+    start = datetime(2024, 7, 3, tzinfo=UTC)
+    with plant_of(master_of(tmp_path, follower, *lines), start, 3600, 1) as feeder:
+        feeder.measure(0)
+        feeder.apply(Setpoints.idle(feeder.site))
+        drawn = feeder.commit().load_kw
+        assert drawn == pytest.approx(0.7 * 400 + 50 + 50, rel=1e-6)

@@ -88,7 +88,7 @@ def test_a_part_without_voltage_is_said_in_site_manifest_and_verdict(scenario_fi
     assembly = Assembly(study)
     sentence = assembly.site.unsupplied.sentence()
     assert sentence.startswith("6 nodes have no voltage (680x.1, 680x.2, 680x.3, lost.1, lost.2 ...)")
-    assert "1 loads with 70 kW draw nothing; no open switch leads there" in sentence
+    assert "loads that draw nothing: lost, 70 kW; no open switch leads there" in sentence
     execute(
         study, tmp_path / "run", over="local", overwrite=False, progress=lambda _n: None, opened=assembly
     )

@@ -210,3 +210,10 @@ def test_a_solve_of_the_master_that_does_not_settle_is_a_warning(tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         FeederModel(master).close()
     assert "line 6: the controls did not settle" in caplog.text
+
+
+def test_a_name_that_no_file_can_have_is_refused_by_line(tmp_path):
+    master = tmp_path / "m.dss"
+    master.write_text(f"new circuit.c\nredirect {'a' * 5000}.dss\n")
+    with pytest.raises(FeederError, match=r"m\.dss, line 2: .*cannot be looked for"):
+        read_script(master)

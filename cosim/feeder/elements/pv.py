@@ -26,6 +26,8 @@ from cosim.model.arrays import FloatArray, IntArray
 
 log = logging.getLogger(__name__)
 
+SHAPES = ("yearly", "daily", "duty")
+
 
 class PvElement:
     """See :class:`cosim.feeder.elements.element.Element`."""
@@ -104,6 +106,17 @@ class PvElement:
         """A PV system stores nothing."""
         del batch
         return np.zeros(len(at))
+
+
+def read_sun_shapes(engine: Engine) -> dict[str, tuple[str, float]]:
+    """Irradiance shape of PV systems that have one, and the irradiance that it multiplies, kW/m²."""
+    found: dict[str, tuple[str, float]] = {}
+    for name in names_of(engine, "pvsystem"):
+        asked = (engine.command(f"? pvsystem.{name}.{kind}").strip().lower() for kind in SHAPES)
+        shape = next((answer for answer in asked if answer), "")
+        if shape:
+            found[name] = (shape, float(engine.command(f"? pvsystem.{name}.irradiance")))
+    return found
 
 
 def _warmth(engine: Engine, name: str) -> float:

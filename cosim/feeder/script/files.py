@@ -25,7 +25,7 @@ def locate(folder: Path, written: str) -> tuple[Path, bool]:
     """
     name = PurePosixPath(written.strip().replace("\\", "/"))
     exact = folder / name
-    if exact.exists():
+    if _is_there(exact):
         must_be_bounded(exact, MOST_DATA_BYTES)
         return exact, False
     found = Path(name.anchor) if name.is_absolute() else folder
@@ -35,9 +35,21 @@ def locate(folder: Path, written: str) -> tuple[Path, bool]:
     return found, True
 
 
+def _is_there(path: Path) -> bool:
+    """Whether there is something of that name.
+
+    Raises:
+        Unreadable: no file can have it, for instance because it is too long.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise Unreadable(f"cannot be looked for: {error.strerror}") from error
+
+
 def _entry(folder: Path, name: str) -> Path:
     """An entry of a folder, whatever its case."""
-    if name == ".." or (folder / name).exists():
+    if name == ".." or _is_there(folder / name):
         return folder / name
     try:
         alike = sorted(entry for entry in folder.iterdir() if entry.name.lower() == name.lower())
