@@ -79,28 +79,6 @@ def test_help_teaches(command, tmp_path):
     assert cosim(command, "--help", folder=tmp_path).code == 0
 
 
-def test_a_small_gap_study_from_the_command_line(tmp_path):
-    campaign = yaml.safe_load((shipped("configs") / "studies" / "optimality_gap.yaml").read_text())
-    campaign["blocks"] = [
-        {
-            "name": "small",
-            "buses": [10, 34],
-            "periods": [12],
-            "penetrations": ["reference"],
-            "bands": ["wide"],
-            "formulations": ["lindistflow_losses", "branch_flow_soc"],
-        }
-    ]
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(campaign))
-    done = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", folder=tmp_path)
-    assert done.code == 0, done.err
-    assert "4 cases, 0 without a plan" in done.out
-    made = {path.name for path in (tmp_path / "gap").iterdir()}
-    assert {"cases.csv", "summary.md", "index.html", "gap.png", "seconds.png", "rows.jsonl"} <= made
-    again = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", "--redraw", folder=tmp_path)
-    assert again.code == 0, again.err
-
-
 @pytest.mark.parametrize("planner", ["lindistflow", "branch_flow_soc", "branch_flow_nl", "copper_plate"])
 def test_every_formulation_closes_the_loop(planner, tmp_path):
     study = open_study(find_scenario("ads10_1ph"), steps=3)

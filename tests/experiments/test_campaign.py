@@ -15,6 +15,7 @@ from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, r
 from cosim.experiments.gap_case import run_case
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.run.shipped import shipped
+from tests.command import cosim
 
 SHIPPED = shipped("configs") / "studies" / "optimality_gap.yaml"
 
@@ -69,6 +70,22 @@ def test_a_campaign_is_kept_and_resumed(begun, tmp_path):
     assert len(both) == len(cases) == 4
     assert (out / ROWS).read_text().startswith(kept)
     assert len(read_rows(out)) == 4
+
+
+def test_a_small_gap_study_from_the_command_line(begun, tmp_path):
+    """It is begun elsewhere; the command finishes it and draws."""
+    _, _, finished, _ = begun
+    shutil.copytree(finished, tmp_path / "gap")
+    shutil.copy(finished.parent / "campaign.yaml", tmp_path / "c.yaml")
+    done = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", folder=tmp_path)
+    assert done.code == 0, done.err
+    assert "4 cases, 0 without a plan" in done.out
+    assert (tmp_path / "gap" / ROWS).read_text().startswith((finished / ROWS).read_text())
+    assert len(read_rows(tmp_path / "gap")) == 4
+    made = {path.name for path in (tmp_path / "gap").iterdir()}
+    assert {"cases.csv", "summary.md", "index.html", "gap.png", "seconds.png", "rows.jsonl"} <= made
+    again = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", "--redraw", folder=tmp_path)
+    assert again.code == 0, again.err
 
 
 def test_a_case_in_its_own_process_gives_the_same_as_here(begun):
