@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from federates.session import Address
+    from federates.address import Address
 
 PR_SET_PDEATHSIG = 1
 
@@ -33,8 +33,8 @@ def main() -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)-5s %(name)s %(message)s", stream=sys.stderr
     )
     # Imported late, so that --help and a dying parent cost nothing.
+    from federates.address import Address
     from federates.events import keep_to_oneself, say
-    from federates.session import Address
 
     keep_to_oneself()
 

@@ -22,7 +22,7 @@ from typing import Any
 import helics as h
 
 from cosim.errors import FederationError
-from federates.session import Address
+from federates.address import Address
 
 GATE = "gate of the broker"
 """Name of the gate; no federate of a scenario can have it, because of the blanks."""

@@ -12,15 +12,13 @@ from typing import Any
 import helics as h
 
 from cosim.errors import FederationError
+from federates.address import DISTURBED, GLOBAL_ERROR_CODE, Address
 from federates.admission import Admission
 from federates.events import say
-from federates.session import GLOBAL_ERROR_CODE, Address
 
 POLL_S, START_POLL_S = 0.05, 0.01
 JOIN_S = 5.0
 """How long the broker's own process may take to join."""
-DISTURBED = "was disturbed while it started"
-"""What the error of a broker says that may start if it is tried again."""
 END_S = 2.0
 """How long the federates have to leave after an error."""
 

@@ -13,6 +13,7 @@ from cosim.run.policy import controller_at_work
 from cosim.run.resume import take_over
 from cosim.run.study import Study
 from cosim.twin.compilation import COMPILATION
+from federates.address import Address
 from federates.codec import (
     KNOWLEDGE,
     SITE,
@@ -25,7 +26,7 @@ from federates.codec import (
     text_to_site,
 )
 from federates.events import say
-from federates.session import DECIDE_S, Address, Session
+from federates.session import DECIDE_S, Session
 
 
 def run_controller(study: Study, address: Address, folder: Path) -> None:

@@ -8,6 +8,7 @@ from cosim.run.assembly import Assembly
 from cosim.run.knowledge import knowledge_to_text
 from cosim.run.resume import repeat_steps
 from cosim.run.study import Study
+from federates.address import Address
 from federates.codec import (
     KNOWLEDGE,
     SITE,
@@ -21,7 +22,7 @@ from federates.codec import (
     site_to_text,
 )
 from federates.events import say
-from federates.session import ACT_S, Address, Session, kept
+from federates.session import ACT_S, Session, kept
 
 
 def run_feeder(study: Study, address: Address, folder: Path) -> None:

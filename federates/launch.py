@@ -27,10 +27,9 @@ from cosim.run.patience import Told, silent
 from cosim.run.scenario import FederateConfig
 from cosim.run.signals import POLITE, Interrupted
 from cosim.run.study import Study
-from federates.broker import DISTURBED
+from federates.address import DISTURBED, Address
 from federates.events import KEY, PIPE, Listener
 from federates.federation import Child, Federation
-from federates.session import Address
 from federates.watch import GRACE_S, POLL_S, watch_federation
 
 CORE = "zmq"

@@ -8,6 +8,7 @@ from cosim.run.loop import StepRecord
 from cosim.run.record import RecordWriter
 from cosim.run.resume import earlier_record
 from cosim.run.study import Study
+from federates.address import Address
 from federates.codec import (
     SITE,
     TELEMETRY,
@@ -21,7 +22,7 @@ from federates.codec import (
     text_to_site,
 )
 from federates.events import say
-from federates.session import KEEP_S, Address, Session, kept
+from federates.session import KEEP_S, Session, kept
 
 
 def run_recorder(study: Study, address: Address, folder: Path) -> None:

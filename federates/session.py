@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -25,45 +24,14 @@ import numpy as np
 from helics.capi import ffi, lib
 
 from cosim.errors import ContractError, FederationError
+from federates.address import GLOBAL_ERROR_CODE, Address
 from federates.codec import Quantity, Value, check_value
 
 DECIDE_S, ACT_S, KEEP_S = 0.25, 0.5, 0.75
 """Slots inside a step, in seconds after its start; a step has at least one second."""
 TIME_TOLERANCE_S = 1e-6
-GLOBAL_ERROR_CODE = 42
 COMMAND_TIMEOUT_S = 30.0
 COMMAND_POLL_S = 2e-4
-MAX_MESSAGE_BYTES = 64_000_000
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the broker is.
-
-    Attributes:
-        core: HELICS core type.
-        port: of the broker.
-        key: shared secret, so that nobody joins a stranger's broker.
-    """
-
-    core: str
-    port: int
-    key: str
-
-    def broker_options(self, federates: int) -> str:
-        """Options of the broker."""
-        return (
-            f"-f {federates} --port={self.port} --brokerkey={self.key} --tick=1s --timeout=10s "
-            f"--loglevel=error --maxsize={MAX_MESSAGE_BYTES}"
-        )
-
-    def core_options(self, federates: int = 1) -> str:
-        """Options of a core with so many federates."""
-        return (
-            f"-f {federates} --broker_address=127.0.0.1 --brokerport={self.port} --brokerkey={self.key} "
-            "--tick=1s --timeout=10s --network_timeout=4s --networkretries=2 --loglevel=error "
-            f"--maxsize={MAX_MESSAGE_BYTES}"
-        )
 
 
 class Session:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,39 +11,29 @@ from cosim.run.execute import execute
 from cosim.run.record import read_record
 from cosim.run.shipped import find_scenario, shipped
 from cosim.run.study import open_study
-
-
-def cosim(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cosim.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env=None,
-    )
+from tests.command import cosim
 
 
 def test_plan_and_replay(tmp_path):
     made = cosim("plan", "ads10_1ph", "--planner", "branch_flow_nl", "--out", "plan.json", folder=tmp_path)
-    assert made.returncode == 0, made.stderr
-    assert "locally optimal" in made.stdout
+    assert made.code == 0, made.err
+    assert "locally optimal" in made.out
     done = cosim("replay", "plan.json", "--html", "r.html", "--json", "r.json", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     figures = json.loads((tmp_path / "r.json").read_text())
     assert figures["max_voltage_error_pu"] < 1e-8
     assert "plotly" in (tmp_path / "r.html").read_text()[:100_000].lower()
 
 
 def test_a_plan_can_be_replayed_elsewhere_only_where_it_fits(tmp_path):
-    assert cosim("plan", "ads10_1ph", folder=tmp_path).returncode == 0
+    assert cosim("plan", "ads10_1ph", folder=tmp_path).code == 0
     wrong = cosim("replay", "plan.json", "--scenario", "ieee123_1ph", folder=tmp_path)
-    assert wrong.returncode == 1
-    assert "replay a plan on the feeder it was made for" in wrong.stderr
+    assert wrong.code == 1
+    assert "replay a plan on the feeder it was made for" in wrong.err
     (tmp_path / "other.json").write_text("{}")
     nothing = cosim("replay", "other.json", folder=tmp_path)
-    assert nothing.returncode == 1
-    assert "is no plan; make one with: cosim plan" in nothing.stderr
+    assert nothing.code == 1
+    assert "is no plan; make one with: cosim plan" in nothing.err
 
 
 def test_an_unsupported_formulation_is_refused_before_anything_runs(tmp_path):
@@ -58,14 +45,14 @@ def test_an_unsupported_formulation_is_refused_before_anything_runs(tmp_path):
         column["file"] = str(shipped("configs") / column["file"])
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(scenario))
     refused = cosim("run", "s.yaml", "--over", "local", folder=tmp_path)
-    assert refused.returncode == 2
-    assert "Use planner lindistflow, or make the single-phase equivalent" in refused.stderr
+    assert refused.code == 2
+    assert "Use planner lindistflow, or make the single-phase equivalent" in refused.err
     assert not (tmp_path / "runs").exists()
 
 
 def test_the_reference_study_reproduces_what_is_published(tmp_path):
     done = cosim("study", "reference", "--json", "reference.json", folder=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.code == 0, done.said
     lines = json.loads((tmp_path / "reference.json").read_text())
     assert not [line for line in lines if line["verdict"] == "differs"]
     assert sum(line["verdict"] == "ok" for line in lines) >= 25
@@ -79,39 +66,17 @@ def test_a_synthetic_feeder_and_an_equivalent_can_be_planned_on(tmp_path):
         column["file"] = str(shipped("configs") / column["file"])
     master = shipped("dss_models") / "ieee13" / "master.dss"
     for arguments in (("synthetic", "--buses", "20"), ("balanced", master)):
-        assert cosim("feeder", *arguments, "--out", "model", folder=tmp_path).returncode == 0
+        assert cosim("feeder", *arguments, "--out", "model", folder=tmp_path).code == 0
         scenario["feeder"] = {"master": "model/master.dss", "storage_soc_max": 0.95}
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(scenario))
         planned = cosim("plan", "s.yaml", folder=tmp_path)
-        assert planned.returncode == 0, planned.stderr
-        assert "globally optimal" in planned.stdout
+        assert planned.code == 0, planned.err
+        assert "globally optimal" in planned.out
 
 
 @pytest.mark.parametrize("command", ["plan", "replay", "study", "feeder"])
 def test_help_teaches(command, tmp_path):
-    assert cosim(command, "--help", folder=tmp_path).returncode == 0
-
-
-def test_a_small_gap_study_from_the_command_line(tmp_path):
-    campaign = yaml.safe_load((shipped("configs") / "studies" / "optimality_gap.yaml").read_text())
-    campaign["blocks"] = [
-        {
-            "name": "small",
-            "buses": [10, 34],
-            "periods": [12],
-            "penetrations": ["reference"],
-            "bands": ["wide"],
-            "formulations": ["lindistflow_losses", "branch_flow_soc"],
-        }
-    ]
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(campaign))
-    done = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "4 cases, 0 without a plan" in done.stdout
-    made = {path.name for path in (tmp_path / "gap").iterdir()}
-    assert {"cases.csv", "summary.md", "index.html", "gap.png", "seconds.png", "rows.jsonl"} <= made
-    again = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", "--redraw", folder=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert cosim(command, "--help", folder=tmp_path).code == 0
 
 
 @pytest.mark.parametrize("planner", ["lindistflow", "branch_flow_soc", "branch_flow_nl", "copper_plate"])

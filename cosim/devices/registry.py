@@ -34,8 +34,9 @@ def network_kinds() -> tuple[NetworkKind, ...]:
     return tuple(sorted(found, key=lambda kind: kind.name))
 
 
-def _all_kinds() -> list[DeviceKind | NetworkKind]:
-    return [plugins.load(GROUP, name) for name in plugins.names(GROUP)]
+@cache
+def _all_kinds() -> tuple[DeviceKind | NetworkKind, ...]:
+    return tuple(plugins.load_all(GROUP))
 
 
 @cache

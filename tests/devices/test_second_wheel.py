@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.command import cosim
 from tests.devices.kit import flexible_scenario
 
 SOURCE = Path(__file__).parent / "second_wheel" / "flywheel_kind.py"
@@ -80,8 +81,7 @@ def test_a_kind_from_another_wheel_runs_over_both_drivers(installed, tmp_path):
 
 def test_without_the_wheel_the_kind_is_unknown(tmp_path):
     device = {"kind": "flywheel", "name": "wheel_1", "bus": "671", "kw": 40, "kwh": 60}
-    command = [sys.executable, "-m", "cosim.cli", "check", str(flexible_scenario(tmp_path, [device]))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "flywheel" in done.stdout + done.stderr
-    assert "curtailable_load" in done.stdout + done.stderr
+    ended = cosim("check", flexible_scenario(tmp_path, [device]))
+    assert ended.code == 2
+    assert "flywheel" in ended.said
+    assert "curtailable_load" in ended.said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, r
 from cosim.experiments.gap_case import run_case
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.run.shipped import shipped
+from tests.command import cosim
 
 SHIPPED = shipped("configs") / "studies" / "optimality_gap.yaml"
 
@@ -38,6 +40,15 @@ def quiet(done: int, total: int, key: str) -> None:
     pass
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A campaign with its first two cases finished: its cases, its folder, the rows."""
+    folder = tmp_path_factory.mktemp("begun")
+    campaign = campaign_of(folder)
+    cases = cases_of(campaign, folder)
+    return campaign, cases, folder / "out", run_campaign(campaign, cases[:2], folder / "out", quiet)
+
+
 def test_the_shipped_campaign_is_valid_and_its_cases_are_different():
     campaign = load_campaign(SHIPPED)
     cases = cases_of(campaign, SHIPPED.parent)
@@ -48,25 +59,38 @@ def test_the_shipped_campaign_is_valid_and_its_cases_are_different():
     assert max(case.buses for case in small) <= 128
 
 
-def test_a_campaign_is_kept_and_resumed(tmp_path):
-    campaign = campaign_of(tmp_path)
-    cases = cases_of(campaign, tmp_path)
-    first = run_campaign(campaign, cases[:2], tmp_path / "out", quiet)
+def test_a_campaign_is_kept_and_resumed(begun, tmp_path):
+    campaign, cases, finished, first = begun
     assert [row.claim for row in first] == ["optimal for its own model", "globally optimal"]
-    kept = (tmp_path / "out" / ROWS).read_text()
+    out = shutil.copytree(finished, tmp_path / "out")
+    kept = (out / ROWS).read_text()
     # A line that a crash cut short is done again, the finished ones are not.
-    (tmp_path / "out" / ROWS).write_text(kept + '{"key": "synth')
-    both = run_campaign(campaign, cases, tmp_path / "out", quiet)
+    (out / ROWS).write_text(kept + '{"key": "synth')
+    both = run_campaign(campaign, cases, out, quiet)
     assert len(both) == len(cases) == 4
-    assert (tmp_path / "out" / ROWS).read_text().startswith(kept)
-    assert len(read_rows(tmp_path / "out")) == 4
+    assert (out / ROWS).read_text().startswith(kept)
+    assert len(read_rows(out)) == 4
 
 
-def test_a_case_in_its_own_process_gives_the_same_as_here(tmp_path):
-    campaign = campaign_of(tmp_path)
-    case = cases_of(campaign, tmp_path)[1]
-    (there,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
-    here = run_case(case)
+def test_a_small_gap_study_from_the_command_line(begun, tmp_path):
+    """It is begun elsewhere; the command finishes it and draws."""
+    _, _, finished, _ = begun
+    shutil.copytree(finished, tmp_path / "gap")
+    shutil.copy(finished.parent / "campaign.yaml", tmp_path / "c.yaml")
+    done = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", folder=tmp_path)
+    assert done.code == 0, done.err
+    assert "4 cases, 0 without a plan" in done.out
+    assert (tmp_path / "gap" / ROWS).read_text().startswith((finished / ROWS).read_text())
+    assert len(read_rows(tmp_path / "gap")) == 4
+    made = {path.name for path in (tmp_path / "gap").iterdir()}
+    assert {"cases.csv", "summary.md", "index.html", "gap.png", "seconds.png", "rows.jsonl"} <= made
+    again = cosim("study", "optimality-gap", "c.yaml", "--out", "gap", "--redraw", folder=tmp_path)
+    assert again.code == 0, again.err
+
+
+def test_a_case_in_its_own_process_gives_the_same_as_here(begun):
+    _, cases, _, (_, there) = begun
+    here = run_case(cases[1])
     assert there.realised_cost == here.realised_cost
     assert there.optimality_gap == here.optimality_gap
 
@@ -99,7 +123,7 @@ def test_the_tangent_planner_has_a_row_with_costs_and_a_size(tmp_path):
     planner = {"type": "tangent", "terminal": {"type": "hard"}}
     campaign = campaign_of(tmp_path)
     case = replace(cases_of(campaign, tmp_path)[0], formulation="tangent", planner=planner)
-    (row,) = run_campaign(campaign, [case], tmp_path / "out", quiet)
+    row = run_case(case)
     # Both plans are for the same day; the linear one is within 1e-5 of the certified optimum (above).
     linear = run_case(cases_of(campaign, tmp_path)[0])
     assert row.realised_cost == pytest.approx(linear.realised_cost, rel=1e-3)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from cosim.run.record import read_record
+from tests.command import cosim
 from tests.conftest import ROOT
 
 STEPS = 60
@@ -103,11 +104,11 @@ def test_a_killed_process_ends_the_run(scenario_file, tmp_path, victim):
 def test_an_exception_in_the_controller_ends_the_run(scenario_file, tmp_path):
     out = tmp_path / "run"
     scenario = scenario_file(control={"type": "tests.controllers:BrokenController"})
-    process = start(scenario, out)
-    wait_for_step(out, 2)
-    code, output = finish(process)
-    assert code == 1
-    assert "controller failed at step 3: RuntimeError: the solver met a number it did not like" in output
+    ended = cosim("run", scenario, "--out", out, "--no-baseline")
+    assert ended.code == 1
+    assert (
+        "controller failed at step 3: RuntimeError: the solver met a number it did not like" in ended.said
+    )
     record = read_record(out)
     assert list(record.steps.step) == [0, 1, 2]
     assert record.manifest["status"] == "aborted"
@@ -116,9 +117,9 @@ def test_an_exception_in_the_controller_ends_the_run(scenario_file, tmp_path):
 def test_a_controller_that_leaves_with_code_0_is_no_success(scenario_file, tmp_path):
     out = tmp_path / "run"
     scenario = scenario_file(control={"type": "tests.controllers:SilentlyLeavingController"})
-    code, output = finish(start(scenario, out))
-    assert code == 1
-    assert "controller died at step 3" in output
+    ended = cosim("run", scenario, "--out", out, "--no-baseline")
+    assert ended.code == 1
+    assert "controller died at step 3" in ended.said
     assert read_record(out).manifest["status"] == "aborted"
 
 
@@ -133,9 +134,10 @@ def test_a_malformed_setpoint_ends_the_run_with_both_sides_named(
     scenario_file, tmp_path, controller, message
 ):
     out = tmp_path / "run"
-    code, output = finish(start(scenario_file(control={"type": f"tests.controllers:{controller}"}), out))
-    assert code == 1
-    assert message in " ".join(output.split())
+    scenario = scenario_file(control={"type": f"tests.controllers:{controller}"})
+    ended = cosim("run", scenario, "--out", out, "--no-baseline")
+    assert ended.code == 1
+    assert message in " ".join(ended.said.split())
     assert list(read_record(out).steps.step) == [0, 1]
 
 
@@ -144,9 +146,11 @@ def test_a_port_in_use_is_said_before_anything_starts(scenario_file, tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        code, output = finish(start(scenario_file(), tmp_path / "run", "--port", str(port)))
-    assert code == 1
-    assert f"port {port} is in use" in output
+        ended = cosim(
+            "run", scenario_file(), "--out", tmp_path / "run", "--no-baseline", "--port", str(port)
+        )
+    assert ended.code == 1
+    assert f"port {port} is in use" in ended.said
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["status"] == "aborted"
     # Each process has a log from its start on.
     assert list((tmp_path / "run" / "logs").iterdir()) == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from pyarrow import parquet
 
 from cosim.errors import RecordError
@@ -21,6 +24,7 @@ from cosim.run.repeat import open_recorded
 from cosim.run.run_folder import in_use
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
+from tests.conftest import small_scenario
 from tests.faults.test_faults import federates_of, finish, start, wait_for_step
 
 STEPS = 8
@@ -37,11 +41,15 @@ SENSING = {
 
 
 def scenario(scenario_file, planner: str = "tangent", **changes) -> Path:
+    return scenario_file(**values(planner, **changes))
+
+
+def values(planner: str = "tangent", **changes) -> dict[str, Any]:
     time = {"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS}
     name, _, solver = planner.partition("_")
     chosen = {"type": name, "solver": solver or "auto", "inverter": "polygon"}
     control = {"horizon_s": 3600, "forecast": "persistence", "planner": chosen}
-    return scenario_file(time=time, control=control, baseline=False, **changes)
+    return {"time": time, "control": control, "baseline": False, **changes}
 
 
 class Stopped(Exception):
@@ -82,6 +90,33 @@ def whole_run(path: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    """The scenario of the tests that need no other one."""
+    path = tmp_path_factory.mktemp("resumed") / "scenario.yaml"
+    path.write_text(yaml.safe_dump(small_scenario(**values())), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(path) -> Path:
+    """Its run without a break, which is only read."""
+    return whole_run(path, path.parent / "whole")
+
+
+@pytest.fixture(scope="module")
+def cut_short(path) -> Path:
+    """Its run until step 5."""
+    run_until(path, path.parent / "cut", 5)
+    return path.parent / "cut"
+
+
+@pytest.fixture
+def cut(cut_short, tmp_path) -> Path:
+    """A copy of this run, to be carried on or damaged."""
+    return shutil.copytree(cut_short, tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     ("planner", "changes", "at"),
     [
@@ -110,18 +145,15 @@ def test_a_failed_run_goes_on_to_the_same_record(scenario_file, tmp_path, planne
     assert_same_record(tmp_path / "run", whole)
 
 
-def test_states_are_written_after_every_step_that_allows_it(scenario_file, tmp_path):
-    run_until(scenario(scenario_file), tmp_path / "run", 5)
-    states = Checkpoints(tmp_path / "run")
+def test_states_are_written_after_every_step_that_allows_it(cut):
+    states = Checkpoints(cut)
     last = states.latest(5)
     assert last is not None
     assert states.read(last)[2] is not None, "the plan in force belongs to the state"
 
 
 @pytest.mark.parametrize("victim", ["controller", "feeder", "all"])
-def test_a_run_over_helics_that_was_killed_goes_on(scenario_file, tmp_path, victim):
-    path = scenario(scenario_file)
-    whole = whole_run(path, tmp_path / "whole")
+def test_a_run_over_helics_that_was_killed_goes_on(path, whole, tmp_path, victim):
     process = start(path, tmp_path / "run")
     wait_for_step(tmp_path / "run", 3)
     members = federates_of(process)
@@ -137,62 +169,51 @@ def test_a_run_over_helics_that_was_killed_goes_on(scenario_file, tmp_path, vict
 
 
 @pytest.mark.parametrize("over", ["local", "helics"])
-def test_a_run_that_was_killed_after_its_last_step_goes_on(scenario_file, tmp_path, over):
+def test_a_run_that_was_killed_after_its_last_step_goes_on(path, whole, tmp_path, over):
     """The record is whole, but nobody was left to say so."""
-    path = scenario(scenario_file)
     execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
     manifest = tmp_path / "run" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"status": "complete"', '"status": "running"'))
-    whole = whole_run(path, tmp_path / "whole")
     resumed(tmp_path / "run")
     assert read_manifest(tmp_path / "run")["status"] == "complete"
     assert_same_record(tmp_path / "run", whole)
 
 
-def test_steps_behind_a_damaged_one_are_made_again_and_compared(scenario_file, tmp_path):
-    path = scenario(scenario_file)
-    whole = whole_run(path, tmp_path / "whole")
-    run_until(path, tmp_path / "run", 5)
-    steps = tmp_path / "run" / "steps"
+def test_steps_behind_a_damaged_one_are_made_again_and_compared(cut, whole):
+    steps = cut / "steps"
     (old,) = steps.iterdir()
     table = parquet.read_table(old)
     old.unlink()
     parquet.write_table(table.slice(0, 2), steps / "part-0000000.parquet")
     (steps / "step-0000002.parquet").write_bytes(b"PAR1")
     parquet.write_table(table.slice(3), steps / "part-0000003.parquet")
-    assert "2 steps are on record" in resumed(tmp_path / "run")
-    assert list(read_record(tmp_path / "run").steps.step) == list(read_record(whole).steps.step)
+    assert "2 steps are on record" in resumed(cut)
+    assert list(read_record(cut).steps.step) == list(read_record(whole).steps.step)
 
 
-def test_steps_that_cannot_be_read_are_no_reason_to_begin_anew(scenario_file, tmp_path):
-    run_until(scenario(scenario_file), tmp_path / "run", 5)
-    (tmp_path / "run" / "site.json").write_text("{}")
+def test_steps_that_cannot_be_read_are_no_reason_to_begin_anew(cut):
+    (cut / "site.json").write_text("{}")
     with pytest.raises(RecordError, match="holds no site"):
-        resumed(tmp_path / "run")
-    assert len(list((tmp_path / "run" / "steps").iterdir())) == 1
+        resumed(cut)
+    assert len(list((cut / "steps").iterdir())) == 1
 
 
-def test_a_damaged_state_gives_way_to_an_earlier_one(scenario_file, tmp_path):
-    path = scenario(scenario_file)
-    whole = whole_run(path, tmp_path / "whole")
-    run_until(path, tmp_path / "run", 5)
-    states = sorted((tmp_path / "run" / "checkpoint").glob("*.state"))
+def test_a_damaged_state_gives_way_to_an_earlier_one(cut, whole):
+    states = sorted((cut / "checkpoint").glob("*.state"))
     states[-1].write_bytes(states[-1].read_bytes()[:-7])
-    resumed(tmp_path / "run")
-    assert_same_record(tmp_path / "run", whole)
+    resumed(cut)
+    assert_same_record(cut, whole)
 
 
-def test_a_record_that_the_plant_does_not_repeat_is_refused(scenario_file, tmp_path):
-    path = scenario(scenario_file)
-    run_until(path, tmp_path / "run", 5)
-    record = read_record(tmp_path / "run")
+def test_a_record_that_the_plant_does_not_repeat_is_refused(cut):
+    record = read_record(cut)
     table = record.steps
     table.at[0, "import_kw"] += 1.0
-    for old in (tmp_path / "run" / "steps").iterdir():
+    for old in (cut / "steps").iterdir():
         old.unlink()
-    table.to_parquet(tmp_path / "run" / "steps" / "part-0000000.parquet")
+    table.to_parquet(cut / "steps" / "part-0000000.parquet")
     with pytest.raises(RecordError, match="does not repeat step 0 of the record: import_kw is"):
-        resumed(tmp_path / "run")
+        resumed(cut)
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(scenario_file, tmp_path):

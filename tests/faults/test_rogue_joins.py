@@ -18,7 +18,7 @@ from cosim.run.study import open_study
 from tests.conftest import small_scenario
 from tests.faults.test_faults import finish, start, wait_for_step
 
-STEPS = 60
+STEPS = 30
 SCENARIO: dict[str, Any] = {
     "control": {"type": "tests.controllers:SlowController"},
     "time": {"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
@@ -28,10 +28,15 @@ LATE = "already in initialization mode"
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Record:
-    """In process: both drivers tell the same story."""
+    """In process and without a wait in each step: both tell the same story."""
     folder = tmp_path_factory.mktemp("undisturbed")
     path = folder / "scenario.yaml"
-    path.write_text(yaml.safe_dump(small_scenario(**SCENARIO)), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump(
+            small_scenario(**SCENARIO | {"control": {"type": "tests.controllers:EchoController"}})
+        ),
+        encoding="utf-8",
+    )
     execute(open_study(path), folder / "run", over="local", overwrite=False, progress=lambda _done: None)
     return read_record(folder / "run")
 

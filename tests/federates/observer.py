@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from cosim.run.study import Study
+from federates.address import Address
 from federates.codec import Quantity
-from federates.session import KEEP_S, Address, Session
+from federates.session import KEEP_S, Session
 
 
 def main(core: str, port: str, key: str, name: str, study_file: str, out: str) -> None:

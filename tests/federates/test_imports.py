@@ -18,6 +18,7 @@ HEAVY = (
     "casadi",
     "opendssdirect",
     "networkx",
+    "pydantic",
 )
 PROGRAM = "import importlib, json, sys; importlib.import_module(sys.argv[1]); print(json.dumps(sorted(sys.modules)))"
 
@@ -26,10 +27,10 @@ PROGRAM = "import importlib, json, sys; importlib.import_module(sys.argv[1]); pr
     ("module", "needed"),
     [
         ("federates.broker", set()),
-        ("federates.controller", set()),
-        ("federates.recorder", set()),
-        ("federates.feeder", {"networkx", "opendssdirect", "pandas"}),
-        ("cosim.commands.runs", {"networkx", "opendssdirect", "pandas"}),
+        ("federates.controller", {"pydantic"}),
+        ("federates.recorder", {"pydantic"}),
+        ("federates.feeder", {"networkx", "opendssdirect", "pandas", "pydantic"}),
+        ("cosim.commands.runs", {"networkx", "opendssdirect", "pandas", "pydantic"}),
     ],
 )
 def test_a_process_imports_what_it_needs(module, needed):

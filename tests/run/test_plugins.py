@@ -212,6 +212,10 @@ def test_installed_controllers_say_what_they_are():
     assert declared(plugins.load("cosim.controllers", "idle")) == Declaration(frozenset(), commands=False)
     assert declared(RecedingHorizonController) == Declaration(frozenset(), plans=True)
     assert plugins.load("cosim.controllers", "idle") is IdleController
+    assert IdleController in plugins.load_all("cosim.controllers")
+    for group in plugins.GROUPS:
+        one_by_one = [plugins.load(group, name) for name in plugins.names(group)]
+        assert plugins.load_all(group) == one_by_one
 
 
 def test_needs_are_those_of_all_that_a_controller_is_made_of(scenario_file):

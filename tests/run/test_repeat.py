@@ -16,8 +16,8 @@ from cosim.run.repeat import is_record, open_recorded
 from cosim.run.shipped import find_scenario, shipped
 from cosim.run.sources import feeder_files
 from cosim.run.study import Study, open_study
+from tests.command import cosim
 from tests.conftest import shipped_master
-from tests.test_cli import cosim
 from tests.timeline.test_two_drivers import CLOCKED, same
 
 
@@ -161,27 +161,27 @@ def test_a_record_of_an_earlier_release_says_so(tmp_path):
 
 def test_the_command_repeats_a_record(scenario_file, tmp_path):
     scenario, first, second = scenario_file(), tmp_path / "first", tmp_path / "second"
-    code, output = cosim("run", str(scenario), "--over", "local", "--out", str(first), "--steps", "2")
-    assert code == 0, output
-    code, output = cosim("run", str(first), "--over", "local", "--out", str(second))
-    assert code == 0, output
+    ended = cosim("run", str(scenario), "--over", "local", "--out", str(first), "--steps", "2")
+    assert ended.code == 0, ended.said
+    ended = cosim("run", str(first), "--over", "local", "--out", str(second))
+    assert ended.code == 0, ended.said
     assert_same(read_record(first), read_record(second))
     assert_same(read_record(first / "baseline"), read_record(second / "baseline"))
-    code, output = cosim("run", str(first), "--steps", "3")
-    assert code == 2
-    assert "leave out --steps, --master and --set" in output
+    ended = cosim("run", str(first), "--steps", "3")
+    assert ended.code == 2
+    assert "leave out --steps, --master and --set" in ended.said
 
 
 def test_the_command_refuses_a_record_whose_files_changed(own_study, tmp_path):
     run(own_study, tmp_path / "first")
     own_study.master.unlink()
-    code, output = cosim("run", str(tmp_path / "first"), "--out", str(tmp_path / "second"))
-    assert code == 2
-    assert f"feeder file {own_study.master} is missing" in output
+    ended = cosim("run", str(tmp_path / "first"), "--out", str(tmp_path / "second"))
+    assert ended.code == 2
+    assert f"feeder file {own_study.master} is missing" in ended.said
     assert not (tmp_path / "second").exists()
 
 
 def test_a_folder_that_is_no_record_is_no_scenario_either(tmp_path):
-    code, output = cosim("run", str(tmp_path))
-    assert code == 2
-    assert "is a folder without manifest.json" in output
+    ended = cosim("run", str(tmp_path))
+    assert ended.code == 2
+    assert "is a folder without manifest.json" in ended.said

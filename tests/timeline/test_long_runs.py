@@ -39,13 +39,13 @@ def test_slots_are_multiples_of_two_to_the_seventh_nanoseconds_so_doubles_carry_
 
 
 def test_thirteen_hundred_hours_over_helics(scenario_file, tmp_path):
-    """Beyond 2^22 s = 1165 hours feeder and recorder used to wait for each other."""
+    """Beyond 2^22 s = 1165 hours feeder and recorder used to wait for each other, whatever the step."""
     path = scenario_file(
-        time={"start": "2024-01-01T00:00:00+00:00", "step_s": 3600, "steps": 1300},
-        control={"type": "idle"},
+        time={"start": "2024-01-01T00:00:00+00:00", "step_s": 4 * 3600, "steps": 325},
+        control={"type": "idle", "horizon_s": 4 * 3600},
         pvs=[],
     )
     execute(open_study(path), tmp_path / "run", over="helics", overwrite=False, progress=lambda _d: None)
     record = read_record(tmp_path / "run")
-    assert len(record.steps) == 1300
-    assert record.steps.time_s.iloc[-1] == 1299 * 3600.0 > 2**22
+    assert len(record.steps) == 325
+    assert record.steps.time_s.iloc[-1] == 324 * 4 * 3600.0 > 2**22
