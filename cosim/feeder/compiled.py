@@ -11,10 +11,11 @@ from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
 from cosim.feeder.bases import check_bases, find_bases
 from cosim.feeder.circuit import Circuit, read_circuit
-from cosim.feeder.devices import confine_controls, names_of, silence_controls
+from cosim.feeder.devices import confine_controls, disable_idle_controls, names_of, silence_controls
 from cosim.feeder.elements.element import element_of
-from cosim.feeder.elements.pv import read_sun_shapes
+from cosim.feeder.elements.pv import read_base_irradiance, read_sun_shapes
 from cosim.feeder.engine import Engine
+from cosim.feeder.growth import take_growth
 from cosim.feeder.loads import LoadTable, read_loads
 from cosim.feeder.script.reader import read_script
 from cosim.feeder.soundness import must_be_sound, must_have_voltage
@@ -40,6 +41,7 @@ class FeederModel:
     Attributes:
         sun_shapes: irradiance shape of the master's PV systems that have one, and the irradiance that it
             multiplies, kW/m².
+        base_irradiance: of every PV system of the master, kW/m².
     """
 
     def __init__(
@@ -80,12 +82,16 @@ class FeederModel:
         self.is_found = frozenset(self.found).__contains__
         self.sources = engine.source_pu()
         self.sun_shapes = read_sun_shapes(engine)
+        self.base_irradiance = read_base_irradiance(engine)
+        if idle := disable_idle_controls(engine):
+            log.warning("%s switched off: there is nothing that they control", ", ".join(idle))
         find_bases(engine)
         self._ready_controls(discover=discover)
         engine.solve(controls=True)
+        growth = take_growth(engine)
         must_have_voltage(engine)
         self.base_problems = check_bases(engine)
-        self.loads: LoadTable = read_loads(engine)
+        self.loads: LoadTable = read_loads(engine, growth)
         self.buses: tuple[str, ...] = tuple(
             dict.fromkeys(name.rsplit(".", 1)[0] for name in engine.node_names())
         )

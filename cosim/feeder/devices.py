@@ -159,6 +159,23 @@ def silence_controls(engine: Engine) -> list[str]:
     return silenced
 
 
+def disable_idle_controls(engine: Engine) -> list[str]:
+    """Disable controls of inverters and batteries where there are none, and find the bases again.
+
+    With such a control the engine takes the voltage from the whole circuit, also when it finds the bases.
+
+    Returns:
+        Their names.
+    """
+    if any(names_of(engine, kind) for kind in ("pvsystem", "storage")):
+        return []
+    idle = silence_controls(engine)
+    if idle:
+        engine.command("calcvoltagebases")
+        engine.refresh_nodes()
+    return idle
+
+
 def confine_controls(engine: Engine) -> list[str]:
     """Let controls without a list act on the devices of the master only, not on those added later.
 
@@ -186,7 +203,8 @@ def legs_of(engine: Engine, phases: int, *, delta: bool) -> tuple[tuple[int, int
     if delta:
         if phases == 1:
             return ((nodes[0], nodes[1]),)
-        return tuple((nodes[i], nodes[(i + 1) % phases]) for i in range(phases))
+        # An open delta of two phases has three conductors: its legs are 1-2 and 2-3.
+        return tuple((nodes[i], nodes[(i + 1) % len(nodes)]) for i in range(phases))
     neutral = nodes[phases] if len(nodes) > phases else -1
     return tuple((nodes[i], neutral) for i in range(phases))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,12 @@ class LoadTable:
     multiplier: float
 
 
-def read_loads(engine: Engine) -> LoadTable:
-    """Read every enabled load. The circuit's load multiplier is part of the nominal demand.
+def read_loads(engine: Engine, growth: Mapping[str, float]) -> LoadTable:
+    """Read every enabled load. Growth and the circuit's load multiplier are part of the nominal demand.
+
+    Args:
+        engine: which applies no growth any more.
+        growth: factor of each load; 1 where it has none.
 
     Raises:
         FeederError: the multiplier is zero.
@@ -63,7 +68,7 @@ def read_loads(engine: Engine) -> LoadTable:
         legs = legs_of(engine, phases, delta=delta)
         zip_p, zip_q = _zip_shares(loads)
         fixed, exempt = loads.Status() == 1, loads.Status() == 2
-        scale = 1.0 if fixed or exempt else multiplier
+        scale = growth.get(name, 1.0) * (1.0 if fixed or exempt else multiplier)
         rows.append(
             (
                 name,

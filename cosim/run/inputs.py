@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,8 @@ from cosim.run.scenario_file import line_of
 from cosim.run.series import Bounds, Rules, SeriesReader, Span
 from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Problems = list[str]
@@ -110,7 +113,7 @@ class _Builder:
             None if inputs.source_pu is None else self._column(("source_pu",), inputs.source_pu, SOURCE)
         )
         if profiles is not None:
-            self._own_series(profiles, devices)
+            self._own_series(profiles, devices, irradiance)
         if profiles is None or irradiance is None or price is None or self._problems:
             return None
         ratio = None if source is None else np.asarray(source / self._model.source_pu)
@@ -160,14 +163,18 @@ class _Builder:
 
         return self._tried(("load",), read)
 
-    def _own_series(self, profiles: Profiles, devices: Sequence[Device] | None) -> None:
+    def _own_series(
+        self, profiles: Profiles, devices: Sequence[Device] | None, common: FloatArray | None
+    ) -> None:
         """Series of some loads' and PV systems' own, over those of all."""
         for index, entry in enumerate(self._config.loads):
             self._tried(("loads", index), partial(self._own_load, profiles, entry))
-        if devices is None:
+        if devices is None or common is None:
             return
         if self._config.load.feeder_shapes:
             self._tried(("load", "feeder_shapes"), partial(self._sun_of_master, profiles, devices))
+        else:
+            self._base_of_sun(profiles, devices, common)
         for index, own in enumerate(self._config.pvs):
             self._tried(("pvs", index), partial(self._own_pv, profiles, own, devices))
 
@@ -179,6 +186,15 @@ class _Builder:
         for index, device in enumerate(devices):
             if device.kind == "pv" and self._model.is_found(device) and device.name in of_master:
                 profiles.see(index, len(devices), profiles.add(of_master[device.name]))
+
+    def _base_of_sun(self, profiles: Profiles, devices: Sequence[Device], common: FloatArray) -> None:
+        """PV systems of the master whose irradiance is not 1: it multiplies the sun, as in OpenDSS."""
+        bases = self._model.base_irradiance
+        for index, device in enumerate(devices):
+            base = bases.get(device.name, 1.0) if device.kind == "pv" else 1.0
+            if base != 1.0 and self._model.is_found(device):
+                log.warning("pvsystem.%s: its irradiance of %g multiplies the sun", device.name, base)
+                profiles.see(index, len(devices), profiles.add(base * common))
 
     def _own_load(self, profiles: Profiles, entry: LoadSeries) -> None:
         own_loads(profiles, entry, self._opened(entry, entry.file, entry.scale))

@@ -168,3 +168,33 @@ def test_a_feeder_without_shapes_is_refused(lines, tmp_path):
     with pytest.raises(SeriesError, match="no load of this feeder has a yearly, daily or duty shape"):
         load_profiles(model.engine, model.loads, TimeGrid(datetime(2024, 6, 21, tzinfo=UTC), 3600, 2), 2)
     model.close()
+
+
+@pytest.mark.parametrize("year", [0, 1, 2, 5])
+def test_growth_is_part_of_the_nominal_demand(year, tmp_path, caplog):
+    lines = (
+        "new growthshape.g npts=2 year=(1 4) mult=(1.1 1.2)",
+        "new load.x bus1=b kv=12.47 kw=100 pf=0.9",
+        "new load.y bus1=b kv=12.47 kw=100 pf=0.9 growth=g status=fixed",
+        f"set %growth=3\nset year={year}",
+    )
+    model = FeederModel(master_of(tmp_path, *lines))
+    years = max(year - 1, 0)
+    due = [100 * 1.03**years, 100 * (1.1 ** min(years, 3)) * (1.2 if years > 3 else 1.0)]
+    assert model.loads.kw == pytest.approx(due)
+    drawn = -model.engine.dss.Circuit.TotalPower()[0]
+    model.close()
+    assert drawn == pytest.approx(sum(due), rel=0.02)
+    assert ("year" in caplog.text) == (year > 1)
+
+
+def test_a_table_in_kw_is_what_the_loads_draw_whatever_the_year(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "time,x\n2024-06-01T00:00:00+00:00,80\n2024-06-01T01:00:00+00:00,90\n", encoding="utf-8"
+    )
+    master = master_of(tmp_path, "new load.x bus1=b kv=12.47 kw=100 pf=0.9", "set year=5")
+    study = study_of(master, datetime(2024, 6, 1, tzinfo=UTC), 3600, 2, load={"table_kw": "t.csv"})
+    with Assembly(study, ()) as assembly:
+        assembly.feeder.measure(0)
+        assembly.feeder.apply(Setpoints.idle(assembly.feeder.site))
+        assert assembly.feeder.commit().load_kw == pytest.approx(80.0, rel=1e-6)

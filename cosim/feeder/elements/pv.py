@@ -111,12 +111,21 @@ class PvElement:
 def read_sun_shapes(engine: Engine) -> dict[str, tuple[str, float]]:
     """Irradiance shape of PV systems that have one, and the irradiance that it multiplies, kW/m²."""
     found: dict[str, tuple[str, float]] = {}
-    for name in names_of(engine, "pvsystem"):
+    base = read_base_irradiance(engine)
+    for name in base:
         asked = (engine.command(f"? pvsystem.{name}.{kind}").strip().lower() for kind in SHAPES)
         shape = next((answer for answer in asked if answer), "")
         if shape:
-            found[name] = (shape, float(engine.command(f"? pvsystem.{name}.irradiance")))
+            found[name] = (shape, base[name])
     return found
+
+
+def read_base_irradiance(engine: Engine) -> dict[str, float]:
+    """Irradiance that each PV system of the master has before the sun of a run is written, kW/m²."""
+    return {
+        name: float(engine.command(f"? pvsystem.{name}.irradiance"))
+        for name in names_of(engine, "pvsystem")
+    }
 
 
 def _warmth(engine: Engine, name: str) -> float:
