@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cosim.devices.pv import PvRating
 from cosim.devices.registry import by_kind, in_order
 from cosim.errors import ContractError, FeederError, NoRadialModel
 from cosim.feeder.balance import PowerBalance, balance_complaint
@@ -374,7 +375,7 @@ class Feeder:
             name_in_circuit(device, group.element)
             for group in self._groups
             for i, device in enumerate(group.devices)
-            if i not in group.as_is or device.kind == "pv"
+            if i not in group.as_is or isinstance(device, PvRating)
         ]
 
     def _open_batches(self) -> None:

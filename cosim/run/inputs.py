@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from cosim.devices.pv import PvRating
 from cosim.errors import SeriesError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.shapes import load_profiles, sun_profiles
@@ -46,6 +47,7 @@ T = TypeVar("T")
 Problems = list[str]
 Place = tuple[str | int, ...]
 
+NAMED = 5
 SOURCE = Bounds(0.7, 1.3, "pu")
 """Outside these a source voltage is a mistake in the data."""
 
@@ -117,6 +119,7 @@ class _Builder:
         if profiles is None or irradiance is None or price is None or self._problems:
             return None
         ratio = None if source is None else np.asarray(source / self._model.source_pu)
+        self._say_dark(profiles, devices)
         made = profiles.exogenous(self._study.grid.step_s, irradiance, price, ratio)
         return Inputs(made, tuple(self._reader.filled))
 
@@ -184,17 +187,37 @@ class _Builder:
             self._model.engine, self._model.sun_shapes, self._study.grid, self._span.steps
         )
         for index, device in enumerate(devices):
-            if device.kind == "pv" and self._model.is_found(device) and device.name in of_master:
+            is_ours = isinstance(device, PvRating) and self._model.is_found(device)
+            if is_ours and device.name in of_master:
                 profiles.see(index, len(devices), profiles.add(of_master[device.name]))
 
     def _base_of_sun(self, profiles: Profiles, devices: Sequence[Device], common: FloatArray) -> None:
         """PV systems of the master whose irradiance is not 1: it multiplies the sun, as in OpenDSS."""
         bases = self._model.base_irradiance
         for index, device in enumerate(devices):
-            base = bases.get(device.name, 1.0) if device.kind == "pv" else 1.0
+            base = bases.get(device.name, 1.0) if isinstance(device, PvRating) else 1.0
             if base != 1.0 and self._model.is_found(device):
                 log.warning("pvsystem.%s: its irradiance of %g multiplies the sun", device.name, base)
                 profiles.see(index, len(devices), profiles.add(base * common))
+
+    def _say_dark(self, profiles: Profiles, devices: Sequence[Device] | None) -> None:
+        """PV systems that produce nothing because nobody gave the sun."""
+        config = self._config.irradiance
+        if devices is None or config.file is not None or config.constant:
+            return
+        own = profiles.sun_of
+        dark = [
+            device.name
+            for index, device in enumerate(devices)
+            if isinstance(device, PvRating) and (own is None or own[index] < 0)
+        ]
+        if dark:
+            more = f", {len(dark) - NAMED} more" if len(dark) > NAMED else ""
+            log.warning(
+                "inputs.irradiance is 0, so that these PV systems produce nothing: %s%s",
+                ", ".join(dark[:NAMED]),
+                more,
+            )
 
     def _own_load(self, profiles: Profiles, entry: LoadSeries) -> None:
         own_loads(profiles, entry, self._opened(entry, entry.file, entry.scale))
