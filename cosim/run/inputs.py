@@ -192,11 +192,14 @@ class _Builder:
                 profiles.see(index, len(devices), profiles.add(of_master[device.name]))
 
     def _base_of_sun(self, profiles: Profiles, devices: Sequence[Device], common: FloatArray) -> None:
-        """PV systems of the master whose irradiance is not 1: it multiplies the sun, as in OpenDSS."""
+        """PV systems of the master whose irradiance is not 1: it multiplies the sun, as in OpenDSS.
+
+        A zero stands for a system whose sun is still to be given.
+        """
         bases = self._model.base_irradiance
         for index, device in enumerate(devices):
             base = bases.get(device.name, 1.0) if isinstance(device, PvRating) else 1.0
-            if base != 1.0 and self._model.is_found(device):
+            if base not in {0.0, 1.0} and self._model.is_found(device):
                 log.warning("pvsystem.%s: its irradiance of %g multiplies the sun", device.name, base)
                 profiles.see(index, len(devices), profiles.add(base * common))
 
