@@ -23,6 +23,7 @@ from cosim.feeder.devices import connected_device
 from cosim.feeder.elements.element import name_in_circuit
 from cosim.feeder.engine import Batch, Engine, SolveReport
 from cosim.feeder.extract import extract_network
+from cosim.feeder.foresight import foresee
 from cosim.feeder.group import Group, positions
 from cosim.feeder.meters import Meters, TapMeter
 from cosim.feeder.network_devices import AS_THE_MASTER_SAYS, NetworkDevices
@@ -317,13 +318,12 @@ class Feeder:
         before = self._engine.voltages().copy()
         measurement = self.measure(0)
         moved = (self.taps.windings, self._capacitors)
-        if self._clock.followers:
-            log.warning(
-                "the controller's model holds as at step 0 what follows the clock: %s",
-                ", ".join(self._clock.followers),
-            )
         asked = acceptance or Acceptance()
         model = read_twin_model(self._engine, self._watched, self.site, moved, measurement, error, asked)
+        if self._clock.followers:
+            known = foresee(self._engine, self._clock, model.data, self._grid, asked.constant_power)
+            model = replace(model, data=known)
+            self.measure(0)
         self._engine.voltages()[:] = before
         self._measured = None
         return model
