@@ -20,7 +20,9 @@ import yaml
 
 from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
+from cosim.plugins import Group
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
+from cosim.run.choice import choices_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step
 from cosim.run.run_folder import write_last_words
@@ -29,6 +31,7 @@ from cosim.run.sources import hash_of_feeder, sources_of
 from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
+PLANNERS: Group = "cosim.planners"
 MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
 PACKAGE = "cosim-opf"
 SOLVERS = "nlp"
@@ -122,7 +125,7 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
-    planner = scenario.control.planner.type if study.plans else None
+    planner = next((choice.name for choice in choices_of(study) if choice.group == PLANNERS), None)
     return Provenance(
         text,
         {
