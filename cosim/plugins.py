@@ -23,7 +23,12 @@ from pydantic import BaseModel, ConfigDict
 from cosim.errors import UnknownPlugin, WrongDeclaration
 
 Group = Literal[
-    "cosim.controllers", "cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"
+    "cosim.controllers",
+    "cosim.planners",
+    "cosim.forecasters",
+    "cosim.devices",
+    "cosim.runners",
+    "cosim.metrics",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cosim.api import tables
+from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report
+from cosim.model.metric import Metric
 from cosim.report.key_figures import key_figure_rows
 from cosim.run.manifest import read_manifest
+from cosim.run.metric_names import own_metrics
 from cosim.run.record import Record
 
 if TYPE_CHECKING:
     from cosim.api.plots import Plots
+
+log = logging.getLogger(__name__)
 
 
 def open_run(folder: Path | str) -> Run:
@@ -71,7 +77,24 @@ class Run:
     def figures(self) -> Report:
         """All figures as plain values."""
         record, baseline, note = self._compared
-        return measure_report(record, baseline, baseline_note=self.note or note)
+        return measure_report(record, baseline, baseline_note=self.note or note, own=self._own)
+
+    @cached_property
+    def _own(self) -> dict[str, Figure]:
+        """Metrics of users; one that fails has no value, because a finished run must not be lost."""
+        metrics = own_metrics()
+        without = Run(self.folder / "baseline") if metrics and self.baseline is not None else None
+        return {
+            metric.name: Figure(
+                _value(metric, self), None if without is None else _value(metric, without), metric.unit
+            )
+            for metric in metrics
+        }
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every limit under ``accept`` of the scenario is kept."""
+        return not self.figures.verdict.rejected
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -130,7 +153,7 @@ class Run:
         """Write the report again and tell where: one HTML file that needs no network."""
         from cosim.report.html import write_report
 
-        write_report(self.folder)
+        write_report(self.folder, self._own)
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
@@ -144,3 +167,12 @@ class Run:
     def _repr_html_(self) -> str:
         head = f"<p><code>{escape(repr(self)[1:-1])}</code></p>"
         return head + self.metrics.round(4).to_html(na_rep="")
+
+
+def _value(metric: Metric, run: Run) -> float | None:
+    try:
+        value = metric.function(run)
+        return None if value is None else float(value)
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        log.warning("metric %s has no value: %s: %s", metric.name, type(error).__name__, error)
+        return None

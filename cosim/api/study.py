@@ -236,11 +236,9 @@ class Study:
                 told=lambda text: describe(shown, task, name, text),
             )
         note = run_baseline(study, place, progress=progress) if has_baseline(study) else ""
-        # Drawing is imported when there is something to draw: a check, or a run that fails, does without.
-        from cosim.report.html import write_report
-
-        write_report(place)
-        return Run(place, note)
+        done = Run(place, note)
+        done.report()
+        return done
 
     def plan(self) -> OpenLoopPlan | NoPlan:
         """Plan the first horizon once, without acting; :func:`cosim.replay` holds it against the grid."""

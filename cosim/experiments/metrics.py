@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cosim.errors import RecordError
+from cosim.experiments.acceptance import Figure, accept_outcomes
 from cosim.experiments.control_metrics import ControlMetrics, control_metrics
+from cosim.experiments.measured import Measured
+from cosim.experiments.metric_table import figures_of
 from cosim.experiments.run_metrics import RunMetrics, run_metrics
 from cosim.experiments.verdict import Verdict, judge
 from cosim.model.arrays import BoolArray
@@ -72,6 +75,7 @@ class Report:
         control: None for a run in which nothing was controlled.
         comparison: None without baseline.
         verdict: what the reader must know first.
+        figures: every metric by its name, also those of users; see :mod:`cosim.experiments.metric_table`.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Report:
     control: ControlMetrics | None
     comparison: Comparison | None
     verdict: Verdict
+    figures: dict[str, Figure]
 
     @property
     def finished(self) -> bool:
@@ -92,13 +97,20 @@ class Report:
         return self.verdict.soundness.finished
 
 
-def measure_report(record: Record, baseline: Record | None, *, baseline_note: str = "") -> Report:
+def measure_report(
+    record: Record,
+    baseline: Record | None,
+    *,
+    baseline_note: str = "",
+    own: Mapping[str, Figure] | None = None,
+) -> Report:
     """All figures of a run.
 
     Args:
         record: the run.
         baseline: over the same steps (see :func:`same_steps`).
         baseline_note: why there is none.
+        own: metrics of users.
 
     Raises:
         RecordError: no step has a power flow.
@@ -113,6 +125,12 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
     run = run_metrics(record)
     without = None if baseline is None else run_metrics(baseline)
     control, manifest = control_metrics(whole), record.manifest
+    facts = dict(manifest.get("metrics") or {})
+    compared = None
+    if baseline is not None and without is not None:
+        compared = Measured(baseline, without, None, facts)
+    figures = figures_of(Measured(record, run, control, facts), compared) | dict(own or {})
+    accepted = accept_outcomes(manifest.get("accept") or (), figures)
     return Report(
         name=str(manifest["name"]),
         status=str(manifest["status"]),
@@ -124,7 +142,8 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         baseline_note=baseline_note,
         control=control,
         comparison=None if without is None else compare(run, without),
-        verdict=judge(whole, record, baseline, run, without, control),
+        verdict=judge(whole, record, baseline, run, without, control, accepted),
+        figures=figures,
     )
 
 
@@ -173,10 +192,16 @@ JSON_NAMES = {
 
 def metrics_to_dict(report: Report) -> dict[str, Any]:
     """Plain values for JSON: units in the keys, null where there is no number."""
-    plain = _plain(asdict(report))
+    whole = asdict(report)
+    # Names of metrics are those that a scenario limits, and stay as they are.
+    figures = {
+        name: {key: _plain(value) for key, value in figure.items()}
+        for name, figure in whole.pop("figures").items()
+    }
+    plain = _plain(whole)
     if plain["comparison"] is not None:
         plain["comparison"] = plain["comparison"]["differences"]
-    return dict(plain)
+    return {**plain, "metrics": figures}
 
 
 def _plain(value: Any) -> Any:

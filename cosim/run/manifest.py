@@ -21,6 +21,7 @@ import yaml
 from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
 from cosim.plugins import Group
+from cosim.run.accept import plain
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
 from cosim.run.choice import choices_of
 from cosim.run.policy import needs_of_study
@@ -152,6 +153,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             },
             "versions": software_versions(),
             "limits": scenario.limits.model_dump(),
+            "accept": plain(scenario.accept),
+            "metrics": scenario.metrics.model_dump(),
             "feedback_delay_s": scenario.delay_s(),
             "setpoint_ttl_s": scenario.setpoint_ttl_s,
         },

@@ -78,6 +78,7 @@ class Study:
             update={
                 "control": idle,
                 "baseline": False,
+                "accept": (),
                 "faults": faults.model_copy(update={"inject": kept}),
             }
         )
