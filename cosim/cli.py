@@ -92,6 +92,9 @@ def run(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
     baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
+    oracle: Annotated[
+        bool, typer.Option("--oracle", help="also run under the oracle, for the score of the run")
+    ] = False,
     trust: TrustOption = False,
     junit: JunitOption = None,
     verbose: VerboseOption = False,
@@ -121,6 +124,7 @@ def run(
         settings=settings or [],
         overwrite=overwrite,
         baseline=baseline,
+        oracle=oracle,
         trust=trust,
         junit=junit,
         verbose=verbose,

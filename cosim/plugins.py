@@ -68,6 +68,7 @@ class Declaration:
         own_planner: of such a controller, whether it brings its planner: that of the scenario is not made.
         planner_option: name of its option that names the planner; empty: that of the scenario.
         forecaster: name of the forecaster that it always has; empty: that of the scenario.
+        bound: of a controller, whether no other can do better by cost: runs are scored by it.
         in_process: of a driver, whether it keeps everything in one process.
     """
 
@@ -80,6 +81,7 @@ class Declaration:
     own_planner: bool = False
     planner_option: str = ""
     forecaster: str = ""
+    bound: bool = False
     in_process: bool = False
 
 
@@ -127,6 +129,11 @@ def plans_its_own_horizons(
     return declare
 
 
+def is_bound(plugin: T) -> T:
+    """Declare that no other controller can do better by cost, so that runs are scored by this one."""
+    return _declare("bound", True)(plugin)
+
+
 def commands_nothing(plugin: T) -> T:
     """Declare that a controller leaves every device as the master says."""
     return _declare("commands", False)(plugin)
@@ -148,7 +155,7 @@ def _declare(name: str, value: object) -> Callable[[T], T]:
 # --- what was declared ----------------------------------------------------------------------------
 
 
-FLAGS = ("seeded", "commands", "plans", "own_horizon", "own_planner", "in_process")
+FLAGS = ("seeded", "commands", "plans", "own_horizon", "own_planner", "bound", "in_process")
 NAMES = ("planner_option", "forecaster")
 
 

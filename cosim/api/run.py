@@ -14,6 +14,7 @@ from cosim.api import tables
 from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report
+from cosim.experiments.score import read_bound, scores_of
 from cosim.model.metric import Metric
 from cosim.report.key_figures import key_figure_rows
 from cosim.run.manifest import read_manifest
@@ -23,6 +24,11 @@ from cosim.run.record import Record
 if TYPE_CHECKING:
     from cosim.api.plots import Plots
 
+SCORE_ROWS = (
+    ("Score (100 oracle, 0 no control)", "score", ""),
+    ("Cost above that of the oracle", "regret", "currency"),
+)
+"""Label, attribute of a score, and unit."""
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +83,14 @@ class Run:
     def figures(self) -> Report:
         """All figures as plain values."""
         record, baseline, note = self._compared
-        return measure_report(record, baseline, baseline_note=self.note or note, own=self._own)
+        return measure_report(
+            record, baseline, baseline_note=self.note or note, own=self._own, bound=self.bound
+        )
+
+    @cached_property
+    def bound(self) -> Record | None:
+        """The same scenario under the oracle, beside the run; None where it was not asked for."""
+        return read_bound(self.folder)
 
     @cached_property
     def _own(self) -> dict[str, Figure]:
@@ -137,7 +150,11 @@ class Run:
         return Plots(self.record, self.baseline)
 
     def compare(self, *others: Run) -> pd.DataFrame:
-        """The key figures of several runs side by side; a column per run, and the unit."""
+        """The key figures of several runs side by side; a column per run, and the unit.
+
+        With a run under the oracle among them or beside one of them, also score and regret, see
+        :mod:`cosim.experiments.score`.
+        """
         runs = (self, *others)
         names = [run.folder.name for run in runs]
         if len(set(names)) < len(names):
@@ -147,7 +164,13 @@ class Run:
         units = pd.concat([run.metrics["unit"] for run in runs])
         table["unit"] = units[~units.index.duplicated()].reindex(table.index)
         # A run without a controller lacks rows that another one has.
-        return table.reindex(list(dict.fromkeys(label for run in runs for label in run.metrics.index)))
+        table = table.reindex(list(dict.fromkeys(label for run in runs for label in run.metrics.index)))
+        scores = scores_of([(run.record, run.baseline) for run in runs], [run.bound for run in runs])
+        if any(score is not None for score in scores):
+            for label, name, unit in SCORE_ROWS:
+                values = [None if score is None else getattr(score, name) for score in scores]
+                table.loc[label] = [*(float("nan") if value is None else value for value in values), unit]
+        return table
 
     def report(self) -> Path:
         """Write the report again and tell where: one HTML file that needs no network."""

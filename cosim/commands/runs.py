@@ -37,6 +37,7 @@ def run(
     settings: Sequence[str],
     overwrite: bool,
     baseline: bool,
+    oracle: bool,
     trust: bool,
     junit: Path | None,
     verbose: bool,
@@ -53,12 +54,18 @@ def run(
     opened = study.opened()
     target = folder or fresh_folder(study.name)
     try:
-        done = study.run(target, over=over, overwrite=overwrite, progress=True, opened=opened)
+        done = study.run(
+            target, over=over, overwrite=overwrite, progress=True, opened=opened, oracle=oracle
+        )
     except (CosimError, KeyboardInterrupt) as error:
         _tell_what_is_kept(target)
         _write_failure(junit, study.name, error)
         raise
     _show(done)
+    score = done.figures.score
+    if score is not None:
+        scored = "no score, there is nothing to gain" if score.score is None else f"score {score.score:.1f}"
+        out.print(f"{scored}; {score.regret:.2f} above the cost of the oracle (100 oracle, 0 no control)")
     out.print(f"{done.manifest['wall_s']:.1f} s over {over}. {_where(done.folder)}")
     return _outcome(done, junit)
 

@@ -15,7 +15,7 @@ from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.opf.options import Capability, Objective, PlannerOptions, Terminal
-from cosim.plugins import Options, needs, options, plans_its_own_horizons
+from cosim.plugins import Options, is_bound, needs, options, plans_its_own_horizons
 
 CLAIM = "oracle: whole run, true series, twin without errors"
 
@@ -101,6 +101,7 @@ def bound_options(
 @needs("truth", "exact_twin")
 @options(OracleOptions)
 @plans_its_own_horizons(planner_option="planner", forecaster="perfect")
+@is_bound
 class OracleController(FollowingController):
     """Plans once over the whole run with the true series and the true model of the feeder: the bound.
 

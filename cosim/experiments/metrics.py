@@ -13,6 +13,7 @@ from cosim.experiments.control_metrics import ControlMetrics, control_metrics
 from cosim.experiments.measured import Measured
 from cosim.experiments.metric_table import figures_of
 from cosim.experiments.run_metrics import RunMetrics, run_metrics
+from cosim.experiments.score import Score, bound_metrics, score_of
 from cosim.experiments.verdict import Verdict, judge
 from cosim.model.arrays import BoolArray
 from cosim.run.record import Record
@@ -75,6 +76,7 @@ class Report:
         control: None for a run in which nothing was controlled.
         comparison: None without baseline.
         verdict: what the reader must know first.
+        score: between no control and the bound; None without a bound beside the run.
         figures: every metric by its name, also those of users; see :mod:`cosim.experiments.metric_table`.
     """
 
@@ -89,6 +91,7 @@ class Report:
     control: ControlMetrics | None
     comparison: Comparison | None
     verdict: Verdict
+    score: Score | None
     figures: dict[str, Figure]
 
     @property
@@ -103,6 +106,7 @@ def measure_report(
     *,
     baseline_note: str = "",
     own: Mapping[str, Figure] | None = None,
+    bound: Record | None = None,
 ) -> Report:
     """All figures of a run.
 
@@ -111,6 +115,7 @@ def measure_report(
         baseline: over the same steps (see :func:`same_steps`).
         baseline_note: why there is none.
         own: metrics of users.
+        bound: a run of the same scenario under a controller that is a bound.
 
     Raises:
         RecordError: no step has a power flow.
@@ -130,6 +135,7 @@ def measure_report(
     if baseline is not None and without is not None:
         compared = Measured(baseline, without, None, facts)
     figures = figures_of(Measured(record, run, control, facts), compared) | dict(own or {})
+    best = bound_metrics(whole, bound)
     accepted = accept_outcomes(manifest.get("accept") or (), figures)
     return Report(
         name=str(manifest["name"]),
@@ -143,6 +149,7 @@ def measure_report(
         control=control,
         comparison=None if without is None else compare(run, without),
         verdict=judge(whole, record, baseline, run, without, control, accepted),
+        score=None if best is None else score_of(run, without, best, facts),
         figures=figures,
     )
 

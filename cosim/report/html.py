@@ -10,6 +10,7 @@ from cosim.devices.registry import counted
 from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report, metrics_to_dict
+from cosim.experiments.score import read_bound
 from cosim.report.key_figures import key_figure_groups
 from cosim.report.lists import events, manifest_rows
 from cosim.report.page import Section, render
@@ -32,7 +33,7 @@ def write_report(folder: Path, own: Mapping[str, Figure] | None = None) -> Repor
         RecordError: the folder is no run, or holds no finished step.
     """
     record, baseline, note = read_compared(folder)
-    report = measure_report(record, baseline, baseline_note=note, own=own)
+    report = measure_report(record, baseline, baseline_note=note, own=own, bound=read_bound(folder))
     text = json.dumps(metrics_to_dict(report), indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     (folder / "report.html").write_text(page(report, record, baseline), encoding="utf-8")

@@ -126,6 +126,7 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
+    declared = study.declared
     planner = next((choice.name for choice in choices_of(study) if choice.group == PLANNERS), None)
     return Provenance(
         text,
@@ -137,6 +138,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "trusted": study.trusted,
             "controller": scenario.control.type,
             "planner": planner,
+            "commanded": declared.commands,
+            "bound": declared.bound,
             "study": {
                 "scenario": str(study.path.resolve()),
                 "folder": str(study.folder.resolve()),
