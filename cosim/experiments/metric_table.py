@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from cosim.experiments.acceptance import Figure
+from cosim.experiments.fairness import curtailment_gini, curtailment_jain
 from cosim.experiments.measured import Measured
+from cosim.experiments.storage_life import mean_full_cycles, most_full_cycles
+from cosim.experiments.tariff_metrics import demand_charge, export_revenue, import_payment, reverse_power_h
+from cosim.experiments.transformer_life import hottest_c, loss_of_life_percent
+from cosim.experiments.voltage_quality import ansi_range_a_node_h, ansi_range_b_node_h, en50160_share
 from cosim.model.metric import Metric
 
 
@@ -59,6 +64,27 @@ MONEY = (
         "change of stored energy times mean price of the run",
         "`stored_kwh`, `price_per_kwh`",
     ),
+    _own(
+        "import_payment",
+        "currency",
+        "imported energy times price",
+        "`import_kw`, `price_per_kwh`",
+        import_payment,
+    ),
+    _own(
+        "export_revenue",
+        "currency",
+        "exported energy times price; `energy_cost` is `import_payment` minus this",
+        "`import_kw`, `price_per_kwh`",
+        export_revenue,
+    ),
+    _own(
+        "demand_charge",
+        "currency",
+        "highest import of a step times `metrics.demand_charge_per_kw` of the scenario",
+        "`import_kw`, scenario",
+        demand_charge,
+    ),
 )
 ENERGY = (
     _run("steps", "", "number of steps", "record"),
@@ -87,6 +113,34 @@ NETWORK = (
         "node-h",
         "hours below the lower limit, summed over the nodes",
         "`voltage_pu`, `limits`",
+    ),
+    _own(
+        "curtailment_jain",
+        "",
+        "Jain index of the shares of their energy that PV systems produced; 1: curtailed evenly",
+        "`pv_kw`, `pv_available_kw`; Jain, Chiu and Hawe 1984",
+        curtailment_jain,
+    ),
+    _own(
+        "curtailment_gini",
+        "",
+        "Gini index of the shares of their energy that PV systems did not produce; 0: curtailed evenly",
+        "`pv_kw`, `pv_available_kw`; Gini 1912",
+        curtailment_gini,
+    ),
+    _own(
+        "storage_full_cycles_mean",
+        "",
+        "full cycles by rainflow counting, mean over the batteries",
+        "`stored_kwh`; ASTM E1049-85",
+        mean_full_cycles,
+    ),
+    _own(
+        "storage_full_cycles_max",
+        "",
+        "full cycles by rainflow counting, of the battery with the most",
+        "`stored_kwh`; ASTM E1049-85",
+        most_full_cycles,
     ),
     _run(
         "overvoltage_node_h",
@@ -117,6 +171,45 @@ CONTROL = (
         "95th percentile of the time to build and solve a plan",
         "`plan_build_s`, `plan_solve_s`",
     ),
+    _own(
+        "ansi_range_a_node_h",
+        "node-h",
+        "hours outside 0.95 to 1.05 pu (service voltage, range A), summed over the nodes",
+        "`voltage_pu`; ANSI C84.1-2020",
+        ansi_range_a_node_h,
+    ),
+    _own(
+        "ansi_range_b_node_h",
+        "node-h",
+        "hours outside 0.917 to 1.058 pu (service voltage, range B), summed over the nodes",
+        "`voltage_pu`; ANSI C84.1-2020",
+        ansi_range_b_node_h,
+    ),
+    _own(
+        "en50160_share",
+        "",
+        "least share, over nodes and weeks, of 10-minute values within 0.90 to 1.10 pu; the standard "
+        "asks for 0.95. Only where 10 minutes are a whole number of steps.",
+        "`voltage_pu`; EN 50160:2010",
+        en50160_share,
+    ),
+    _own("reverse_power_h", "h", "time in which the feeder exports", "`import_kw`", reverse_power_h),
+    _own(
+        "transformer_hottest_c",
+        "°C",
+        "highest hot-spot temperature of the transformer at the substation; needs "
+        "`metrics.transformer_kva` of the scenario",
+        "`import_kw`, `import_kvar`; IEEE C57.91-2011",
+        hottest_c,
+    ),
+    _own(
+        "transformer_loss_of_life_percent",
+        "%",
+        "part of the normal life of 180 000 h that the run takes, by the hot-spot temperature; needs "
+        "`metrics.transformer_kva` of the scenario",
+        "`import_kw`, `import_kvar`; IEEE C57.91-2011",
+        loss_of_life_percent,
+    ),
     _control(
         "decision_max_s", "s", "longest time to build and solve a plan", "`plan_build_s`, `plan_solve_s`"
     ),
@@ -136,6 +229,17 @@ CONTROL = (
         "`decision_max_s` divided by the length of a step",
         "`plan_build_s`, `plan_solve_s`",
     ),
+    _control(
+        "computational_time_ratio_mean",
+        "",
+        "mean time to build and solve a plan divided by the length of a step (computational time "
+        "ratio of BOPTEST)",
+        "`plan_build_s`, `plan_solve_s`",
+    ),
+    _control(
+        "fallback_decisions", "", "decisions that did not come from the plan that was due", "`source`"
+    ),
+    _control("fallback_share", "", "the same as a part of all decisions", "`source`"),
     _control("late_plans", "", "plans that took longer than a step", "`plan_build_s`, `plan_solve_s`"),
     _control(
         "setpoints_cut",
