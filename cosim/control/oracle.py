@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pydantic import Field
 
+from cosim.control.best_of import PlanOrRest
 from cosim.control.planning import FollowingController, Planning, periods_until
 from cosim.control.receding_horizon import Rhythm
 from cosim.model.exogenous import Exogenous
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Planner
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon, TimeGrid
+from cosim.model.twin import Twin
 from cosim.opf.options import Capability, Objective, PlannerOptions, Terminal
 from cosim.plugins import Options, is_bound, needs, options, plans_its_own_horizons
 
@@ -55,7 +56,7 @@ class ClaimingPlanner:
         planner: makes the plans.
     """
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(self, planner: PlanOrRest) -> None:
         self._planner = planner
 
     def state(self) -> None:
@@ -98,7 +99,7 @@ def bound_options(
     )
 
 
-@needs("truth", "exact_twin")
+@needs("twin", "truth", "exact_twin")
 @options(OracleOptions)
 @plans_its_own_horizons(planner_option="planner", forecaster="perfect")
 @is_bound
@@ -108,22 +109,22 @@ class OracleController(FollowingController):
     Measures: the state at the start, and stored energy at each step. Knows: the series that the plant will
     meet, and the twin without the errors of ``control.twin``. Its plan has the least energy cost within
     the limits of the scenario, stored energy valued at the mean price of the run. It is as good as its
-    planner: planner ``tangent`` finds a local optimum of the exact power flow. ``control.forecast``, the
-    objective and ``control.horizon_s`` mean nothing here.
+    planner: planner ``tangent`` finds a local optimum of the exact power flow; rest is taken where that is
+    cheaper. ``control.forecast``, the objective and ``control.horizon_s`` mean nothing here.
 
     Args:
         planning: makes the planner.
+        twin: judges the plan, see :mod:`cosim.control.best_of`.
         truth: the series.
         options: which planner.
     """
 
-    def __init__(self, planning: Planning, *, truth: Exogenous, options: OracleOptions) -> None:
+    def __init__(self, planning: Planning, *, twin: Twin, truth: Exogenous, options: OracleOptions) -> None:
         grid, given = planning.site.grid, planning.rhythm
         horizon = periods_until(grid.steps * grid.step_s, grid.step_s)
         mean_price = float(np.mean(truth.price_per_kwh[: grid.steps]))
-        planner = planning.planner_for(
-            horizon, bound_options(planning.options, mean_price, options.inverter)
-        )
+        asked = bound_options(planning.options, mean_price, options.inverter)
+        planner = PlanOrRest(planning.site, planning.planner_for(horizon, asked), asked, twin)
         rhythm = OnceRhythm(
             horizon,
             horizon.length_s,

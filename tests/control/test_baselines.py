@@ -387,3 +387,14 @@ def test_the_planner_of_the_oracle_is_an_option_that_check_looks_at(scenario_fil
         assert assembly.controller is not None
     with pytest.raises(ScenarioError, match="did you mean 'tangent'"):
         cosim.load(scenario_file(control=control("oracle") | {"options": {"planner": "tangnt"}})).opened()
+
+
+def test_the_oracle_rests_where_its_planner_finds_nothing_cheaper(scenario_file, tmp_path):
+    """One price for all hours: only the voltage of the loads pays, which taps within their band decide."""
+    limits = {"voltage_min_pu": 0.85, "voltage_max_pu": 1.15}
+    study = cosim.load(scenario_file(control=control("oracle"), limits=limits))
+    run = study.run(tmp_path / "run")
+    assert "rest is cheaper than the plan that was found" in run.record.steps["plan_claim"].iloc[0]
+    cost = run.figures.run.adjusted_cost
+    assert cost == run.figures.baseline.adjusted_cost
+    assert run.record.steps["plan_objective"].iloc[0] == pytest.approx(cost, rel=1e-7)
