@@ -60,6 +60,13 @@ TrustOption = Annotated[
         help="execute modules beside the scenario and native code of the master: read them before",
     ),
 ]
+OracleOption = Annotated[
+    bool, typer.Option("--oracle", help="also run under the oracle, for the score of the run")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be given several times"),
+]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="also write the outcome as JUnit XML, for CI systems")
 ]
@@ -86,15 +93,10 @@ def run(
     port: Annotated[
         int | None, typer.Option(min=1024, max=65_000, help="of the HELICS broker; default a free one")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be given several times"),
-    ] = None,
+    settings: SettingsOption = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
     baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
-    oracle: Annotated[
-        bool, typer.Option("--oracle", help="also run under the oracle, for the score of the run")
-    ] = False,
+    oracle: OracleOption = False,
     trust: TrustOption = False,
     junit: JunitOption = None,
     verbose: VerboseOption = False,

@@ -41,6 +41,8 @@ from cosim.plugins import Options, needs, options
 
 VOLTAGE_UNIT_PU = 0.01
 """V of the module: an excess that weighs as much as one unit of import."""
+AT_REST = 1e-4
+"""A battery whose power is its standby loss to this part of its rating is at rest."""
 IMPORT_SHARE = 0.01
 """P of the module is this part of all inverter ratings together."""
 
@@ -99,6 +101,7 @@ class FeedbackOptimisationController(RuleController):
         acts, sun = _kinds(site)
         kva = np.array([device.kva for device in site.devices], dtype=np.float64)
         now_kw = np.where(sun, np.minimum(measurement.p_kw, measurement.available_kw), measurement.p_kw)
+        now_kw = np.where(_at_rest(site, measurement), 0.0, now_kw)
         z = np.concatenate([now_kw / kva, measurement.q_kvar / kva])
         step = self._step(measurement, np.concatenate([kva, kva]), np.concatenate([acts, acts]))
         rest = np.concatenate([self._rest_kw(site, measurement, sun) / kva, np.zeros(len(kva))])
@@ -162,3 +165,15 @@ def _kinds(site: Site) -> tuple[BoolArray, BoolArray]:
     sun = np.array([isinstance(device, PvRating) for device in site.devices], dtype=np.bool_)
     cells = np.array([isinstance(device, StorageRating) for device in site.devices], dtype=np.bool_)
     return sun | cells, sun
+
+
+def _at_rest(site: Site, measurement: Measurement) -> BoolArray:
+    """Batteries that draw nothing but their standby loss, shape (device,)."""
+    return np.array(
+        [
+            isinstance(device, StorageRating)
+            and bool(abs(measurement.p_kw[at] + device.idling_kw) <= AT_REST * device.kw)
+            for at, device in enumerate(site.devices)
+        ],
+        dtype=np.bool_,
+    )

@@ -258,6 +258,16 @@ def test_feedback_goes_back_to_rest_by_a_part_of_the_way(measured):
     assert found.q_kvar == pytest.approx([6, 0, 0])
 
 
+def test_a_standby_loss_is_no_power_that_feedback_goes_on_with(measured):
+    site, measurement = measured
+    idle = replace(site.devices[0], idling_kw=2.0)
+    site = replace(site, devices=(idle, *site.devices[1:]))
+    options = FeedbackOptions(voltage_min_pu=0.5, voltage_max_pu=1.5)
+    controller = FeedbackOptimisationController(twin=LinearTwin(), options=options)
+    resting = np.array([-2.0, 0.0, 0.0])
+    assert decided(controller, (site, measurement), p_kw=resting).p_kw[0] == 0.0
+
+
 # --- all of them ------------------------------------------------------------------------------------
 
 
