@@ -40,6 +40,15 @@ class Rhythm:
     deadline_s: float | None = None
     stops_on_error: bool = False
 
+    def is_due(self, time_s: float) -> bool:
+        """Whether a plan is made at a moment of the run."""
+        return int(time_s) % self.interval_s == 0
+
+    def horizon_at(self, time_s: float) -> Horizon:
+        """The periods that a forecast made at a moment covers."""
+        del time_s
+        return self.horizon
+
 
 @needs()
 @plans
@@ -79,13 +88,12 @@ class RecedingHorizonController:
 
     def step(self, measurement: Measurement) -> Decision:
         """Plan if it is time to, and take the set-points of the moment the decision acts."""
-        if self._site is None:
-            raise ContractError("the controller was asked for a decision before start(site)")
-        forecast = self._forecaster.forecast(measurement, self._rhythm.horizon)
+        site = self._planned_for()
+        forecast = self._forecaster.forecast(measurement, self._rhythm.horizon_at(measurement.time_s))
         fresh: Plan | None = None
         failure = ""
         in_force = self._latest
-        if int(measurement.time_s) % self._rhythm.interval_s == 0:
+        if self._rhythm.is_due(measurement.time_s):
             began = time.perf_counter()
             outcome = self._plan(measurement, forecast)
             seconds = time.perf_counter() - began
@@ -97,9 +105,14 @@ class RecedingHorizonController:
                     failure = f"the plan took {seconds:.3g} s, deadline {self._rhythm.deadline_s:g} s"
                 else:
                     in_force = fresh
-        decision = self._decide(self._site, measurement, in_force, fresh, failure)
+        decision = self._decide(site, measurement, in_force, fresh, failure)
         self._report(decision)
         return decision
+
+    def _planned_for(self) -> Site:
+        if self._site is None:
+            raise ContractError("the controller was asked for a decision before start(site)")
+        return self._site
 
     def _plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """A plan; an exception of the planner is no plan, unless the scenario wants it to end the run."""

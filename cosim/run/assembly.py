@@ -107,7 +107,8 @@ class Assembly:
         """
         twin = self.study.scenario.control.twin
         acceptance = Acceptance(twin.tolerance_pu, tuple(name.lower() for name in twin.constant_power))
-        error = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
+        asked = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
+        error = ModelError() if "exact_twin" in self._needs else asked
         return Knowledge(
             self.site,
             self.feeder.twin_model(error, acceptance) if "twin" in self._needs else None,

@@ -153,17 +153,17 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def choices_of(study: Study) -> tuple[Choice, ...]:
-    """The controller of a study, and if it plans also its forecaster and its planner.
+    """The controller of a study, and if it plans also its forecaster and the planner of the scenario.
 
     Raises:
         UnknownPlugin, WrongDeclaration: there is no such controller.
     """
     controller = controller_of(study)
-    return (
-        (controller, forecaster_of(study), planner_of(study))
-        if controller.declared.plans
-        else (controller,)
-    )
+    if not controller.declared.plans:
+        return (controller,)
+    if controller.declared.own_planner:
+        return controller, forecaster_of(study)
+    return controller, forecaster_of(study), planner_of(study)
 
 
 def controller_of(study: Study) -> Choice:
@@ -184,13 +184,17 @@ def controller_of(study: Study) -> Choice:
 
 
 def planner_of(study: Study) -> Choice:
-    """The planner that a study names."""
+    """The planner that a study names; that of an option of its controller where there is one."""
     control = study.scenario.control
+    config, place = control.planner, ("control", "planner", "type")
+    named = _named_by_option(controller_of(study))
+    if named is not None:
+        config, place = config.of_type(named[1]), ("control", "options", named[0])
     return Choice(
         group="cosim.planners",
-        name=control.planner.type,
-        place=("control", "planner", "type"),
-        options=control.planner.options,
+        name=config.type,
+        place=place,
+        options=config.options,
         options_place=("control", "planner", "options"),
         seed=control.seed,
         file=study.path,
@@ -199,14 +203,29 @@ def planner_of(study: Study) -> Choice:
     )
 
 
+def _named_by_option(controller: Choice) -> tuple[str, str] | None:
+    """The option of a controller that names a planner, and the planner; None where there is none."""
+    try:
+        key, model = controller.declared.planner_option, controller.declared.options
+    except CosimError:
+        return None
+    if not key or model is None or not issubclass(model, BaseModel):
+        return None
+    return key, str(controller.options.get(key, model.model_fields[key].default))
+
+
 def forecaster_of(study: Study) -> Choice:
-    """The forecaster that a study names."""
+    """The forecaster that a study names, or that its controller always has."""
     control = study.scenario.control
+    try:
+        always = controller_of(study).declared.forecaster
+    except CosimError:
+        always = ""
     return Choice(
         group="cosim.forecasters",
-        name=control.forecast.type,
+        name=always or control.forecast.type,
         place=("control", "forecast"),
-        options=control.forecast.options,
+        options={} if always else control.forecast.options,
         options_place=("control", "forecast", "options"),
         seed=control.seed,
         file=study.path,

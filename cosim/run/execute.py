@@ -224,6 +224,20 @@ def _run(
     return Finished(folder, wall_s)
 
 
+def execute_bound(study: Study, folder: Path, *, name: str, progress: Progress) -> Finished:
+    """The same scenario under a controller that is a bound, in this process, beside the run.
+
+    Args:
+        study: of the run.
+        folder: of the run; the record goes to its folder ``name``.
+        name: of the controller.
+        progress: told the number of finished steps.
+    """
+    best = study.without_baseline().with_controller(name)
+    best = replace(best, scenario=best.scenario.model_copy(update={"accept": ()}))
+    return execute(best, folder / name, over="local", overwrite=True, progress=progress)
+
+
 def execute_baseline(study: Study, folder: Path, *, progress: Progress) -> Finished:
     """The same scenario without control, in this process, beside the run it is compared with."""
     idle = study.without_control()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import cast
 
+from cosim.control.planning import Planning
 from cosim.control.receding_horizon import Rhythm
 from cosim.errors import WrongDeclaration
 from cosim.model.roles import Controller, Forecaster, Planner
+from cosim.model.timegrid import Horizon
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.plugins import Need
 from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
@@ -53,8 +55,21 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
             deadline_s=study.scenario.control.deadline_s,
             stops_on_error=study.scenario.control.on_planner_error == "stop",
         )
-        parts = (make_forecaster(study, knowledge), make_planner(study, knowledge), rhythm)
+        forecaster = make_forecaster(study, knowledge)
+        if choice.declared.own_horizon:
+            parts = (_planning(study, knowledge, forecaster, rhythm),)
+        else:
+            parts = (forecaster, make_planner(study, knowledge), rhythm)
     return cast("Controller", _made(choice, *parts, **_known(choice, knowledge, "twin", "truth")))
+
+
+def _planning(study: Study, knowledge: Knowledge, forecaster: Forecaster, rhythm: Rhythm) -> Planning:
+    """What a controller gets that chooses the horizon of each plan."""
+
+    def planner_for(horizon: Horizon, options: PlannerOptions) -> Planner:
+        return make_planner(study, knowledge, horizon, options)
+
+    return Planning(knowledge.site, forecaster, planner_for, rhythm, planner_options(study.scenario))
 
 
 def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
@@ -71,14 +86,26 @@ def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
     return behind_link(sensing, scenario.communication)
 
 
-def make_planner(study: Study, knowledge: Knowledge) -> Planner:
+def make_planner(
+    study: Study,
+    knowledge: Knowledge,
+    horizon: Horizon | None = None,
+    options: PlannerOptions | None = None,
+) -> Planner:
     """The planner of a scenario.
+
+    Args:
+        study: names and options.
+        knowledge: of the plant.
+        horizon: the periods of every plan; None: those of the scenario.
+        options: that planners share; None: those of the scenario.
 
     Raises:
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
     choice = planner_of(study)
-    parts = (knowledge.site, study.horizon, planner_options(study.scenario), knowledge.open_twin)
+    shared = options or planner_options(study.scenario)
+    parts = (knowledge.site, horizon or study.horizon, shared, knowledge.open_twin)
     planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
     return InjectedPlanner(planner, study.faults) if study.faults.any(NoPlanFault) else planner
 

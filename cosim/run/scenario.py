@@ -24,6 +24,7 @@ from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.accept import AcceptLimit, MetricsConfig
 from cosim.run.disk import RecordConfig
 from cosim.run.injected import FaultsConfig
 from cosim.run.input_config import InputsConfig
@@ -308,6 +309,10 @@ class Scenario(Config):
         None, description="older set-points are dropped for the safe state (devices rest)"
     )
     baseline: bool = Field(True, description="also run the scenario without control, for comparison")
+    accept: tuple[AcceptLimit, ...] = Field(
+        (), description="limits on metrics that a run must keep, e.g. energy_cost <= 1.05 * baseline"
+    )
+    metrics: MetricsConfig = MetricsConfig()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:

@@ -21,8 +21,9 @@ import cosim
 from cosim.api.tables import unit_of
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.lead_errors import LeadError
-from cosim.experiments.metrics import JSON_NAMES
+from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.run_metrics import RunMetrics
+from cosim.experiments.score import Score
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -173,12 +174,18 @@ def test_columns_with_one_value_per_step_are_numbers_or_texts(record):
 
 
 def test_the_table_of_metrics_is_that_of_the_program():
-    named = {
-        JSON_NAMES.get(part.name, part.name)
-        for kind in (RunMetrics, ControlMetrics, LeadError)
-        for part in fields(kind)
-    }
+    kinds = (RunMetrics, ControlMetrics, LeadError, Score)
+    named = {part.name for kind in kinds for part in fields(kind)}
+    named |= {metric.name for metric in BuiltInMetrics.metrics}
     assert {row[0].strip("`") for row in rows("reference/metrics.md")} == named
+
+
+def test_every_figure_of_a_run_and_its_controller_is_a_metric_unless_it_is_no_number():
+    no_numbers = {"highest_loading_line", "decisions", "lead_errors", "fallback_cause"}
+    figures = {part.name for kind in (RunMetrics, ControlMetrics) for part in fields(kind)}
+    names = [metric.name for metric in BuiltInMetrics.metrics]
+    assert figures - no_numbers <= set(names)
+    assert len(names) == len(set(names))
 
 
 @cache
