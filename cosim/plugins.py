@@ -27,9 +27,10 @@ Group = Literal[
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
-Need = Literal["network", "twin", "truth"]
+Need = Literal["network", "twin", "truth", "history", "vintages"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
-radial network model, a twin of the feeder, the series that the plant will meet."""
+radial network model, a twin of the feeder, the series that the plant will meet, the series before the run,
+forecasts of others."""
 ANY_NETWORK: frozenset[Need] = frozenset({"network"})
 """What a plug-in gets that declares nothing."""
 

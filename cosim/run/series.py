@@ -149,13 +149,14 @@ class SeriesReader:
     Args:
         folder: where relative paths start.
         span: steps that every series must cover.
+        ends: whether nothing after the span may be read: rows that tell of a later time are left out.
 
     Attributes:
         filled: every gap that was filled, in the order of reading.
     """
 
-    def __init__(self, folder: Path, span: Span) -> None:
-        self._folder, self._span = folder, span
+    def __init__(self, folder: Path, span: Span, *, ends: bool = False) -> None:
+        self._folder, self._span, self._ends = folder, span, ends
         self._read: dict[tuple[Path, FormatConfig], SeriesFile] = {}
         self.filled: list[Filled] = []
 
@@ -190,9 +191,27 @@ class SeriesReader:
                 spacing = _spacing(second)
                 problems += _misfits(second, spacing, self._span, rules.resample, files[0].source)
             raise SeriesError("; ".join(problems))
-        values, filled = at_steps(points_of(files, column), self._span, rules)
+        points = points_of(files, column)
+        if self._ends:
+            points = _until(points, self._span.end_s)
+        values, filled = at_steps(points, self._span, rules)
         self.filled += filled
         return values
+
+
+def _until(points: Points, end_s: int) -> Points:
+    """Rows whose value stands for a time that is over by then.
+
+    Raises:
+        SeriesError: fewer than two are left.
+    """
+    count = int(np.searchsorted(points.second, end_s - _spacing(points.second), side="right"))
+    if count < 2:
+        raise SeriesError(
+            f"{points.sources[0]} has {count} rows of {points.column} before the run, which begins at "
+            f"{utc_text(end_s)}; a history needs at least two"
+        )
+    return points.part(0, count)
 
 
 def _without(files: list[SeriesFile], column: str) -> Iterator[str]:
