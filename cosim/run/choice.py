@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from cosim import plugins
 from cosim.errors import CosimError, ScenarioError
 from cosim.plugins import Declaration, Group
+from cosim.run.scenario import ForecastConfig
 from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 
@@ -153,14 +154,14 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def choices_of(study: Study) -> tuple[Choice, ...]:
-    """The controller of a study, and if it plans also its forecaster and its planner.
+    """The controller of a study, and if it plans also its forecasters and its planner.
 
     Raises:
         UnknownPlugin, WrongDeclaration: there is no such controller.
     """
     controller = controller_of(study)
     return (
-        (controller, forecaster_of(study), planner_of(study))
+        (controller, *forecasters_of(study), planner_of(study))
         if controller.declared.plans
         else (controller,)
     )
@@ -199,16 +200,25 @@ def planner_of(study: Study) -> Choice:
     )
 
 
-def forecaster_of(study: Study) -> Choice:
-    """The forecaster that a study names."""
-    control = study.scenario.control
+def forecasters_of(study: Study) -> tuple[Choice, ...]:
+    """The forecaster that a study names, or those of load, irradiance and price, in this order."""
+    config, place = study.scenario.control.forecast, ("control", "forecast")
+    if isinstance(config, ForecastConfig):
+        return (_forecaster(study, config, place),)
+    return tuple(
+        _forecaster(study, getattr(config, quantity), (*place, quantity))
+        for quantity in ("load", "irradiance", "price")
+    )
+
+
+def _forecaster(study: Study, config: ForecastConfig, place: Place) -> Choice:
     return Choice(
         group="cosim.forecasters",
-        name=control.forecast.type,
-        place=("control", "forecast"),
-        options=control.forecast.options,
-        options_place=("control", "forecast", "options"),
-        seed=control.seed,
+        name=config.type,
+        place=place,
+        options=config.options,
+        options_place=(*place, "options"),
+        seed=study.scenario.control.seed,
         file=study.path,
         folder=study.plugin_folder,
         trusted=study.trusted,

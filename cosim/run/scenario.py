@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     AwareDatetime,
+    Discriminator,
     Field,
     GetJsonSchemaHandler,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Tag,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -228,6 +230,27 @@ class ForecastConfig(Config):
         return {"anyOf": [{"type": "string", "description": "name of the forecaster"}, mapping]}
 
 
+class ForecastByQuantity(Config):
+    """A forecaster for each quantity. Those of one name and the same options are one object."""
+
+    load: ForecastConfig = Field(description="of kW and kvar of the loads, and of flexible demand")
+    irradiance: ForecastConfig = Field(description="of what the sun offers")
+    price: ForecastConfig = Field(description="of the price; perfect for a tariff that is known in advance")
+
+
+def _forecast_form(value: object) -> str:
+    """Which form of ``control.forecast`` is meant: a mapping with a quantity is one by quantity."""
+    keys = set(value) if isinstance(value, dict) else set()
+    by_quantity = bool(keys & set(ForecastByQuantity.model_fields)) and "type" not in keys
+    return "by_quantity" if by_quantity or isinstance(value, ForecastByQuantity) else "forecaster"
+
+
+Forecasts = Annotated[
+    Annotated[ForecastConfig, Tag("forecaster")] | Annotated[ForecastByQuantity, Tag("by_quantity")],
+    Discriminator(_forecast_form),
+]
+
+
 class ControlConfig(Config):
     """The controller."""
 
@@ -250,7 +273,9 @@ class ControlConfig(Config):
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
     tail: TailConfig | None = None
     twin: TwinConfig = TwinConfig()
-    forecast: ForecastConfig = ForecastConfig()
+    forecast: Forecasts = Field(
+        ForecastConfig(), description="one for all, or one each for load, irradiance and price"
+    )
     planner: PlannerConfig = PlannerConfig()
 
 
@@ -323,6 +348,10 @@ class Scenario(Config):
         resolution, interval = control.resolution_s or step, control.interval_s or step
         yield from _multiple("control.resolution_s", resolution, "time.step_s", step)
         yield from _multiple("control.interval_s", interval, "time.step_s", step)
+        if self.inputs.history is not None:
+            yield from _multiple(
+                "inputs.history.length_s", self.inputs.history.length_s, "time.step_s", step
+            )
         if interval > control.horizon_s:
             yield f"control.interval_s: {interval} is longer than horizon_s {control.horizon_s}"
         if self.delay_s() >= control.horizon_s:
