@@ -53,6 +53,9 @@ def fitted(
     known = np.isfinite(targets)
     if known.sum() < LEAST_EXAMPLES:
         return None
+    rows, targets = rows[known], targets[known]
+    # scikit-learn cannot bin a feature that is never known; a constant one is never split at.
+    rows[:, np.isnan(rows).all(axis=0)] = 0.0
     losses: list[dict[str, Any]] = (
         [{"loss": "quantile", "quantile": level} for level in LEVELS] if quantiles else [{}]
     )
@@ -61,4 +64,4 @@ def fitted(
         for loss in losses
     ]
     with threadpool_limits(1, "openmp"):
-        return Trees([model.fit(rows[known], targets[known]) for model in models])
+        return Trees([model.fit(rows, targets) for model in models])
