@@ -9,6 +9,7 @@ from typing import Any
 
 from cosim.errors import RecordError
 from cosim.experiments.control_metrics import ControlMetrics, control_metrics
+from cosim.experiments.forecast_skill import ForecastSkill, forecast_skill
 from cosim.experiments.run_metrics import RunMetrics, run_metrics
 from cosim.experiments.verdict import Verdict, judge
 from cosim.model.arrays import BoolArray
@@ -72,6 +73,7 @@ class Report:
         control: None for a run in which nothing was controlled.
         comparison: None without baseline.
         verdict: what the reader must know first.
+        forecast_skill: by quantity and lead time; empty where the record keeps no forecasts.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Report:
     control: ControlMetrics | None
     comparison: Comparison | None
     verdict: Verdict
+    forecast_skill: tuple[ForecastSkill, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -125,6 +128,7 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         control=control,
         comparison=None if without is None else compare(run, without),
         verdict=judge(whole, record, baseline, run, without, control),
+        forecast_skill=forecast_skill(whole),
     )
 
 
