@@ -19,7 +19,11 @@ from cosim.run.scenario import Scenario
 from cosim.run.schema import scenario_schema
 from cosim.run.study import open_study
 
-PARTS = {"load": {"type": "noisy", "options": {"load": "high"}}, "irradiance": "persistence", "price": "perfect"}
+PARTS = {
+    "load": {"type": "noisy", "options": {"load": "high"}},
+    "irradiance": "persistence",
+    "price": "perfect",
+}
 FLEXIBLE = [{"kind": "curtailable_load", "name": "c", "bus": "671", "depth": 0.3, "cost_per_kwh": 1.0}]
 
 
@@ -35,7 +39,9 @@ def at_work(path):
 
 def single(path_of, name, options=None):
     """The forecast of the first step of one forecaster for all."""
-    study, assembly, forecaster = at_work(path_of(control=control({"type": name, "options": options or {}})))
+    study, assembly, forecaster = at_work(
+        path_of(control=control({"type": name, "options": options or {}}))
+    )
     with assembly:
         return forecaster.forecast(assembly.feeder.measure(0), study.horizon)
 
@@ -89,9 +95,17 @@ def test_forecasters_of_one_name_and_the_same_options_are_one_object(scenario_fi
 
 
 def test_needs_and_mistakes_of_all_of_them_count(scenario_file):
-    study = open_study(scenario_file(control=control({"load": "persistence", "irradiance": "seasonal_naive", "price": "perfect"})))
+    study = open_study(
+        scenario_file(
+            control=control({"load": "persistence", "irradiance": "seasonal_naive", "price": "perfect"})
+        )
+    )
     assert {"truth", "history"} <= needs_of_study(study)
-    wrong = {"load": "perfekt", "irradiance": {"type": "noisy", "options": {"laod": "high"}}, "price": "perfect"}
+    wrong = {
+        "load": "perfekt",
+        "irradiance": {"type": "noisy", "options": {"laod": "high"}},
+        "price": "perfect",
+    }
     problems, _ = check_study(open_study(scenario_file(control=control(wrong))))
     text = "\n".join(problems)
     assert "control.forecast.load: no forecaster 'perfekt'; did you mean 'perfect'?" in text

@@ -140,7 +140,9 @@ def test_nothing_of_the_run_reaches_the_history_by_resampling_or_by_gaps(scenari
 def test_a_row_that_tells_of_the_run_as_well_is_left_out(scenario_file, tmp_path):
     """The hour from 11:30 reaches into the run, so the history is too short; it is not made up."""
     write_series(tmp_path / "s.csv", "2024-06-21T08:30", 12, 60, m=np.arange(12.0))
-    with pytest.raises(ScenarioError, match=r"inputs\.history\.load\.multiplier: s\.csv covers .* to 2024-06-21 11:30"):
+    with pytest.raises(
+        ScenarioError, match=r"inputs\.history\.load\.multiplier: s\.csv covers .* to 2024-06-21 11:30"
+    ):
         history_of(scenario_file(inputs=inputs(3600, resample="hold")))
 
 
@@ -169,7 +171,9 @@ def test_a_history_that_nobody_needs_is_not_read(scenario_file):
 
 
 def test_the_length_of_a_history_is_whole_steps(scenario_file):
-    with pytest.raises(ScenarioError, match=r"inputs\.history\.length_s: 1000 is not a multiple of time\.step_s 900"):
+    with pytest.raises(
+        ScenarioError, match=r"inputs\.history\.length_s: 1000 is not a multiple of time\.step_s 900"
+    ):
         open_study(scenario_file(inputs={"history": {"length_s": 1000}}))
 
 
@@ -196,7 +200,13 @@ def measurement(site, first, truth: Exogenous, step: int):
     kw, kvar, _, price = truth.value_at(row)
     offered = site.available_kw(truth.irradiance_at(len(site.devices), row, row + 1), kw)
     return replace(
-        first, step=step, time_s=900.0 * step, demand_kw=kw, demand_kvar=kvar, available_kw=offered, price_per_kwh=price
+        first,
+        step=step,
+        time_s=900.0 * step,
+        demand_kw=kw,
+        demand_kvar=kvar,
+        available_kw=offered,
+        price_per_kwh=price,
     )
 
 
@@ -228,7 +238,9 @@ def test_without_a_day_to_learn_from_totals_stay_as_measured(measured):
 def test_the_seed_alone_chooses(measured):
     site, first = measured
     truth = daily(site, 7)
-    truth = replace(truth, profile=truth.profile * np.random.default_rng(1).uniform(0.8, 1.2, truth.profile.shape))
+    truth = replace(
+        truth, profile=truth.profile * np.random.default_rng(1).uniform(0.8, 1.2, truth.profile.shape)
+    )
     now = measurement(site, first, truth, 0)
     one, same, other = (learned(site, truth, seed).forecast(now, AHEAD).demand_kw for seed in (0, 0, 1))
     assert np.array_equal(one, same)

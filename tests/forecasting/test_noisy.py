@@ -99,7 +99,9 @@ def series(site) -> Exogenous:
     night = np.array([0.4, 0.5, 0.0, 0.0, 0.0, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6])
     count = len(site.loads)
     which = np.zeros(count, dtype=np.int64)
-    return Exogenous(900, np.full(count, 10.0), np.full(count, 5.0), ramp[:, None], which, night, 0.1 * ramp)
+    return Exogenous(
+        900, np.full(count, 10.0), np.full(count, 5.0), ramp[:, None], which, night, 0.1 * ramp
+    )
 
 
 def test_without_errors_it_is_the_perfect_forecast(measured):

@@ -58,7 +58,9 @@ def test_before_the_first_issue_nothing_is_known():
 )
 def test_no_vintage_is_ever_read_before_its_issue(issues, now, seed):
     random = np.random.default_rng(seed)
-    made = series(*((issue, [issue, issue + 3, issue + 6], list(random.random(3))) for issue in sorted(issues)))
+    made = series(
+        *((issue, [issue, issue + 3, issue + 6], list(random.random(3))) for issue in sorted(issues))
+    )
     later = np.repeat(made.issued_s, 3) > now
     other = replace(made, value=np.where(later, -1e6, made.value))
     targets = np.arange(-10, 40)
@@ -138,7 +140,10 @@ def test_a_late_vintage_is_used_as_late_as_it_came(scenario_file, tmp_path):
 def test_a_gap_is_refused_or_held(scenario_file, tmp_path):
     write(tmp_path / "v.csv", (-15, [0, 15, 30], [1000.0, 2000.0, 3000.0]))
     entry = {"file": "v.csv", "column": "kw"}
-    with pytest.raises(SeriesError, match=r"inputs\.vintages\.load: at 2024-06-21T12:00:00\+00:00 no known vintage says anything of 2024-06-21T12:45"):
+    with pytest.raises(
+        SeriesError,
+        match=r"inputs\.vintages\.load: at 2024-06-21T12:00:00\+00:00 no known vintage says anything of 2024-06-21T12:45",
+    ):
         forecasts(scenario(scenario_file, load=entry))
     (made,), _, _ = forecasts(scenario(scenario_file, "hold", load=entry))
     assert made.demand_kw.sum(axis=1)[1:] == pytest.approx([2000.0, 3000.0, 3000.0])
