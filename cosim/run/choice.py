@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from cosim import plugins
 from cosim.errors import CosimError, ScenarioError
 from cosim.plugins import Declaration, Group
-from cosim.run.scenario import ForecastConfig
+from cosim.run.forecast_config import ForecastConfig
 from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 

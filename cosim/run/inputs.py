@@ -38,7 +38,8 @@ from cosim.run.own_series import (
     table_of_loads,
 )
 from cosim.run.scenario_file import line_of
-from cosim.run.series import Bounds, Rules, SeriesReader, Span
+from cosim.run.series import Rules, SeriesReader, Span
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
 

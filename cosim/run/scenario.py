@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     AwareDatetime,
-    Discriminator,
     Field,
-    GetJsonSchemaHandler,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    Tag,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config, Name, Share
 from cosim.devices.network_kind import NetworkDeviceConfig
@@ -27,6 +22,7 @@ from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.disk import RecordConfig
+from cosim.run.forecast_config import ForecastConfig, Forecasts, PluginOptions
 from cosim.run.injected import FaultsConfig
 from cosim.run.input_config import InputsConfig
 from cosim.run.links import CommunicationConfig
@@ -36,8 +32,6 @@ from cosim.twin.acceptance import TOLERANCE_PU
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 MOST_STEPS, MOST_SECONDS = 4_000_000, 31_622_400
 """A century of quarters of an hour; a year."""
-PluginOptions = dict[str, Any]
-"""Read by the model that the plug-in declares, see :mod:`cosim.plugins`."""
 
 
 def _one_of(models: Sequence[type[Config]]) -> Any:
@@ -210,47 +204,6 @@ class PlannerConfig(Config):
         return self.model_copy(update={"type": name, "options": options})
 
 
-class ForecastConfig(Config):
-    """What the controller believes about the coming periods; only a name stands for its type."""
-
-    type: str = Field("perfect", description="an installed forecaster, or module:Class")
-    options: PluginOptions = Field({}, description="of this forecaster; it says which it takes")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: object) -> object:
-        return {"type": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """A name or a mapping."""
-        mapping = handler(schema)
-        return {"anyOf": [{"type": "string", "description": "name of the forecaster"}, mapping]}
-
-
-class ForecastByQuantity(Config):
-    """A forecaster for each quantity. Those of one name and the same options are one object."""
-
-    load: ForecastConfig = Field(description="of kW and kvar of the loads, and of flexible demand")
-    irradiance: ForecastConfig = Field(description="of what the sun offers")
-    price: ForecastConfig = Field(description="of the price; perfect for a tariff that is known in advance")
-
-
-def _forecast_form(value: object) -> str:
-    """Which form of ``control.forecast`` is meant: a mapping with a quantity is one by quantity."""
-    keys = set(value) if isinstance(value, dict) else set()
-    by_quantity = bool(keys & set(ForecastByQuantity.model_fields)) and "type" not in keys
-    return "by_quantity" if by_quantity or isinstance(value, ForecastByQuantity) else "forecaster"
-
-
-Forecasts = Annotated[
-    Annotated[ForecastConfig, Tag("forecaster")] | Annotated[ForecastByQuantity, Tag("by_quantity")],
-    Discriminator(_forecast_form),
-]
-
-
 class ControlConfig(Config):
     """The controller."""
 
@@ -348,10 +301,8 @@ class Scenario(Config):
         resolution, interval = control.resolution_s or step, control.interval_s or step
         yield from _multiple("control.resolution_s", resolution, "time.step_s", step)
         yield from _multiple("control.interval_s", interval, "time.step_s", step)
-        if self.inputs.history is not None:
-            yield from _multiple(
-                "inputs.history.length_s", self.inputs.history.length_s, "time.step_s", step
-            )
+        if (history := self.inputs.history) is not None:
+            yield from _multiple("inputs.history.length_s", history.length_s, "time.step_s", step)
         if interval > control.horizon_s:
             yield f"control.interval_s: {interval} is longer than horizon_s {control.horizon_s}"
         if self.delay_s() >= control.horizon_s:

@@ -15,6 +15,7 @@ from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.run.bounded import STRANGE
 from cosim.run.input_config import FormatConfig, GapConfig, Resample
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_file import SeriesFile, name_of, paths_of, read_series_file
 from cosim.run.series_gaps import Filled, filled_up
 from cosim.run.series_times import utc_text
@@ -48,40 +49,6 @@ class Span:
     def seconds(self) -> IntArray:
         """Start of each step."""
         return (self.start_s + self.step_s * np.arange(self.steps)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a value may be.
-
-    Attributes:
-        low, high: the ends.
-        unit: of the value.
-        hint: what to do about a value outside.
-    """
-
-    low: float
-    high: float
-    unit: str
-    hint: str = ""
-
-    def check(self, values: FloatArray, where: Iterable[str]) -> None:
-        """Raise for the first value outside; ``where`` names the place of each.
-
-        Raises:
-            SeriesError: a value is outside.
-        """
-        outside = np.flatnonzero((values < self.low) | (values > self.high))
-        if outside.size:
-            at = int(outside[0])
-            place = next(text for i, text in enumerate(where) if i == at)
-            if values[at] < self.low == 0.0:
-                raise SeriesError(f"{place}{values[at]:g} {self.unit} is negative")
-            hint = f"; {self.hint}" if self.hint and values[at] > self.high else ""
-            raise SeriesError(
-                f"{place}{values[at]:g} {self.unit} is outside {self.low:g} .. {self.high:g} "
-                f"{self.unit}{hint}"
-            )
 
 
 @dataclass(frozen=True)

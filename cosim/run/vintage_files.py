@@ -10,7 +10,8 @@ from cosim.model.vintages import Vintages, VintageSeries
 from cosim.run.input_config import FormatConfig, VintageConfig
 from cosim.run.own_series import IRRADIANCE
 from cosim.run.scenario_file import line_of
-from cosim.run.series import Bounds, Points, SeriesReader, Span, points_of
+from cosim.run.series import Points, SeriesReader, Span, points_of
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_file import SeriesFile
 from cosim.run.series_times import seconds_of, utc_text
 from cosim.run.study import Study

@@ -113,7 +113,7 @@ def test_needs_and_mistakes_of_all_of_them_count(scenario_file):
 
 
 def test_a_quantity_that_is_not_named_is_missed(scenario_file):
-    with pytest.raises(ScenarioError, match="price: is missing"):
+    with pytest.raises(ScenarioError, match=r"control\.forecast\.price: is missing"):
         open_study(scenario_file(control=control({"load": "perfect", "irradiance": "perfect"})))
 
 

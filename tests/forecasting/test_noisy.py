@@ -64,7 +64,7 @@ def test_a_fresh_object_makes_the_same_errors_whatever_was_asked_before():
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0])
 def test_errors_of_loads_have_the_stated_correlation(common):
     made = process(2, std=0.1, common=common, correlation_s=900.0)
-    pairs = np.array([made.factors(step, 2)[1] for step in range(0, 4000)])
+    pairs = np.array([made.factors(step, 2)[1] for step in range(4000)])
     assert np.corrcoef(pairs.T)[0, 1] == pytest.approx(common, abs=0.05)
 
 

@@ -32,6 +32,10 @@ def series(*vintages: tuple[int, list[int], list[float]]) -> VintageSeries:
     )
 
 
+DOUBLE = (
+    "issue_time,time,kw\n2024-06-21T12:00Z,2024-06-21T12:00Z,1\n2024-06-21T12:00Z,2024-06-21T12:15Z,2\n"
+    "2024-06-21T14:00+02:00,2024-06-21T12:00Z,1\n2024-06-21T14:00+02:00,2024-06-21T12:15Z,2\n"
+)
 TWO = series((-100, [0, 100, 200], [1.0, 2.0, 3.0]), (150, [200, 300], [30.0, 40.0]))
 
 
@@ -174,8 +178,7 @@ def test_quantities_without_a_file_stay_as_measured(scenario_file, tmp_path):
          r"row 3: time 2024-06-21 12:00:00\+00:00 is earlier than the row before it"),
         ("issue_time,time,kw\n2024-06-21T12:00Z,2024-06-21T12:00Z,1\n2024-06-21T12:00Z,2024-06-21T12:15Z,\n",
          "row 3: kw is empty; fill the cell"),
-        ("issue_time,time,kw\n2024-06-21T12:00Z,2024-06-21T12:00Z,1\n2024-06-21T12:00Z,2024-06-21T12:15Z,2\n"
-         "2024-06-21T14:00+02:00,2024-06-21T12:00Z,1\n2024-06-21T14:00+02:00,2024-06-21T12:15Z,2\n",
+        (DOUBLE,
          "issue times .* are the same moment"),
         ("issue_time,time,kw\nyesterday,2024-06-21T12:00Z,1\nyesterday,2024-06-21T12:15Z,2\n", "'yesterday' is no ISO time"),
         ("time,kw\n2024-06-21T12:00Z,1\n2024-06-21T12:15Z,1\n", "has no column 'issue_time'"),

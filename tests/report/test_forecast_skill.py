@@ -11,6 +11,7 @@ import pytest
 from cosim.experiments.forecast_skill import forecast_skill, pinball_loss, skill_score
 from cosim.experiments.metrics import measure_report, metrics_to_dict
 from cosim.report.html import page
+from cosim.report.key_figures import ABSENT
 from cosim.report.lists import skill_of_forecasts
 from tests.report.records import PLANS, record_of, step
 
@@ -141,5 +142,5 @@ def test_report_and_metrics_show_them(kept):
     assert plain[1]["mae"] == pytest.approx(10.0)
     table = skill_of_forecasts(report.forecast_skill)
     assert table.rows[1][:7] == ("load", "0.5", "2", "10", "10", "0", "kW")
-    assert table.rows[0][7] == "–"
+    assert table.rows[0][7] == ABSENT
     assert "Skill by lead time" in page(report, kept, None)
