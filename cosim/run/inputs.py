@@ -135,8 +135,8 @@ class _Builder:
         self._study, self._model, self._grid, self._problems = study, model, grid, problems
         self._config: InputsConfig = before_run or study.scenario.inputs
         self._place = place
-        span = Span.of(grid.start, grid.step_s, grid.steps)
-        self._reader = SeriesReader(study.folder, span, ends=before_run is not None)
+        span = Span.of(grid.start, grid.step_s, grid.steps, before_run=before_run is not None)
+        self._reader = SeriesReader(study.folder, span)
 
     def build(self, devices: Sequence[Device] | None) -> Inputs | None:
         inputs = self._config

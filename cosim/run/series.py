@@ -29,16 +29,18 @@ class Span:
         start_s: start of the first step, seconds since 1970, UTC.
         step_s: length of a step.
         steps: how many.
+        before_run: they end where the run begins: rows that tell of a later time are not read.
     """
 
     start_s: int
     step_s: int
     steps: int
+    before_run: bool = False
 
     @classmethod
-    def of(cls, start: datetime, step_s: int, steps: int) -> Span:
+    def of(cls, start: datetime, step_s: int, steps: int, *, before_run: bool = False) -> Span:
         """Steps from a moment on."""
-        return cls(int(start.timestamp()), step_s, steps)
+        return cls(int(start.timestamp()), step_s, steps, before_run)
 
     @property
     def end_s(self) -> int:
@@ -116,14 +118,13 @@ class SeriesReader:
     Args:
         folder: where relative paths start.
         span: steps that every series must cover.
-        ends: whether nothing after the span may be read: rows that tell of a later time are left out.
 
     Attributes:
         filled: every gap that was filled, in the order of reading.
     """
 
-    def __init__(self, folder: Path, span: Span, *, ends: bool = False) -> None:
-        self._folder, self._span, self._ends = folder, span, ends
+    def __init__(self, folder: Path, span: Span) -> None:
+        self._folder, self._span = folder, span
         self._read: dict[tuple[Path, FormatConfig], SeriesFile] = {}
         self.filled: list[Filled] = []
 
@@ -159,7 +160,7 @@ class SeriesReader:
                 problems += _misfits(second, spacing, self._span, rules.resample, files[0].source)
             raise SeriesError("; ".join(problems))
         points = points_of(files, column)
-        if self._ends:
+        if self._span.before_run:
             points = _until(points, self._span.end_s)
         values, filled = at_steps(points, self._span, rules)
         self.filled += filled
@@ -288,10 +289,12 @@ def _misfits(second: IntArray, spacing: int, span: Span, resample: Resample, sou
     """How rows do not fit the steps, whatever they hold."""
     problems, first, end = [], int(second[0]), int(second[-1]) + spacing
     if span.start_s < first or span.end_s > end:
+        who, what = "the run with its look-ahead needs", "steps or horizon"
+        if span.before_run:
+            who, what = "the history needs", "'inputs.history.length_s'"
         problems.append(
-            f"{source} covers {utc_text(first)} to {utc_text(end)}, the run with its look-ahead needs "
-            f"{utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten steps or "
-            "horizon"
+            f"{source} covers {utc_text(first)} to {utc_text(end)}, {who} "
+            f"{utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten {what}"
         )
     rows = f"{source} has a row every {spacing} s, the steps are {span.step_s} s"
     if resample == "refuse" and not _are_steps(first, spacing, span):

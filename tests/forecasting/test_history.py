@@ -141,7 +141,8 @@ def test_a_row_that_tells_of_the_run_as_well_is_left_out(scenario_file, tmp_path
     """The hour from 11:30 reaches into the run, so the history is too short; it is not made up."""
     write_series(tmp_path / "s.csv", "2024-06-21T08:30", 12, 60, m=np.arange(12.0))
     with pytest.raises(
-        ScenarioError, match=r"inputs\.history\.load\.multiplier: s\.csv covers .* to 2024-06-21 11:30"
+        ScenarioError,
+        match=r"inputs\.history\.load\.multiplier: s\.csv covers .* to 2024-06-21 11:30:00\+00:00, the history needs",
     ):
         history_of(scenario_file(inputs=inputs(3600, resample="hold")))
 
