@@ -84,6 +84,26 @@ same lead time (start of the period minus time of the plan) are grouped.
 | `highest_max_abs_pu` | pu | largest absolute error of it |
 | `node_mean_abs_pu` | pu | mean absolute error of all node voltages |
 | `node_max_abs_pu` | pu | largest absolute error of them |
+
+## Skill of forecasts
+
+`forecast_skill` is a list with an entry for each quantity and lead time. It is empty unless the scenario has
+`record: {forecasts: true}`. The error is the forecast minus the mean of what was measured in the period. Periods that reach
+beyond the run are left out.
+
+| key | unit | meaning |
+|---|---|---|
+| `quantity` | - | `load` (all loads, kW), `sun` (offered to all devices that see it, kW), `price` (1/kWh) |
+| `unit` | - | unit of the errors |
+| `lead_s` | s | start of the period after the forecast |
+| `periods` | - | number of periods compared |
+| `mae` | `unit` | mean absolute error |
+| `rmse` | `unit` | root mean square error |
+| `bias` | `unit` | mean error |
+| `skill` | - | 1 − RMSE / RMSE of persistence (the value of the step of the forecast holds); none if persistence has no error. Yang et al., *Solar Energy* 210, 2020 |
+| `pinball` | `unit` | mean pinball loss of all quantiles; none without quantiles. Koenker and Bassett, *Econometrica* 46(1), 1978 |
+| `coverage` | - | share of outcomes between the lowest and the highest quantile |
+| `nominal_coverage` | - | what the coverage should be |
 """
 COMMANDS_NOTE = "\nThis page is generated: `python docs/generate.py`.\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +32,7 @@ class Rhythm:
         deadline_s: a plan that took longer is too late for its own step, which follows the plan before it;
             None for no deadline.
         stops_on_error: an exception of the planner ends the run; otherwise it counts as no plan.
+        keeps_forecasts: decisions tell what was forecast, for the record.
     """
 
     horizon: Horizon
@@ -39,6 +40,7 @@ class Rhythm:
     acts_after_s: int = 0
     deadline_s: float | None = None
     stops_on_error: bool = False
+    keeps_forecasts: bool = False
 
     def is_due(self, time_s: float) -> bool:
         """Whether a plan is made at a moment of the run."""
@@ -107,6 +109,8 @@ class RecedingHorizonController:
                     in_force = fresh
         decision = self._decide(site, measurement, in_force, fresh, failure)
         self._report(decision)
+        if self._rhythm.keeps_forecasts:
+            decision = replace(decision, outlook=forecast.outlook(site))
         return decision
 
     def _planned_for(self) -> Site:

@@ -10,6 +10,7 @@ from typing import Any
 from cosim.errors import RecordError
 from cosim.experiments.acceptance import Figure, accept_outcomes
 from cosim.experiments.control_metrics import ControlMetrics, control_metrics
+from cosim.experiments.forecast_skill import ForecastSkill, forecast_skill
 from cosim.experiments.measured import Measured
 from cosim.experiments.metric_table import figures_of
 from cosim.experiments.run_metrics import RunMetrics, run_metrics
@@ -78,6 +79,7 @@ class Report:
         verdict: what the reader must know first.
         score: between no control and the bound; None without a bound beside the run.
         figures: every metric by its name, also those of users; see :mod:`cosim.experiments.metric_table`.
+        forecast_skill: by quantity and lead time; empty where the record keeps no forecasts.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Report:
     verdict: Verdict
     score: Score | None
     figures: dict[str, Figure]
+    forecast_skill: tuple[ForecastSkill, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -151,6 +154,7 @@ def measure_report(
         verdict=judge(whole, record, baseline, run, without, control, accepted),
         score=None if best is None else score_of(run, without, best, facts),
         figures=figures,
+        forecast_skill=forecast_skill(whole),
     )
 
 

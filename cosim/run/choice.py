@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from cosim import plugins
 from cosim.errors import CosimError, ScenarioError
 from cosim.plugins import Declaration, Group
+from cosim.run.forecast_config import ForecastConfig
 from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 
@@ -153,7 +154,7 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def choices_of(study: Study) -> tuple[Choice, ...]:
-    """The controller of a study, and if it plans also its forecaster and the planner of the scenario.
+    """The controller of a study, and if it plans also its forecasters and the planner of the scenario.
 
     Raises:
         UnknownPlugin, WrongDeclaration: there is no such controller.
@@ -162,8 +163,8 @@ def choices_of(study: Study) -> tuple[Choice, ...]:
     if not controller.declared.plans:
         return (controller,)
     if controller.declared.own_planner:
-        return controller, forecaster_of(study)
-    return controller, forecaster_of(study), planner_of(study)
+        return controller, *forecasters_of(study)
+    return controller, *forecasters_of(study), planner_of(study)
 
 
 def controller_of(study: Study) -> Choice:
@@ -214,20 +215,34 @@ def _named_by_option(controller: Choice) -> tuple[str, str] | None:
     return key, str(controller.options.get(key, model.model_fields[key].default))
 
 
-def forecaster_of(study: Study) -> Choice:
-    """The forecaster that a study names, or that its controller always has."""
-    control = study.scenario.control
+def forecasters_of(study: Study) -> tuple[Choice, ...]:
+    """The forecaster that a controller always has, or that a study names, or those of its quantities.
+
+    Quantities are load, irradiance and price, in this order.
+    """
+    config, place = study.scenario.control.forecast, ("control", "forecast")
     try:
         always = controller_of(study).declared.forecaster
     except CosimError:
         always = ""
+    if always:
+        return (_forecaster(study, ForecastConfig(type=always), place),)
+    if isinstance(config, ForecastConfig):
+        return (_forecaster(study, config, place),)
+    return tuple(
+        _forecaster(study, getattr(config, quantity), (*place, quantity))
+        for quantity in ("load", "irradiance", "price")
+    )
+
+
+def _forecaster(study: Study, config: ForecastConfig, place: Place) -> Choice:
     return Choice(
         group="cosim.forecasters",
-        name=always or control.forecast.type,
-        place=("control", "forecast"),
-        options={} if always else control.forecast.options,
-        options_place=("control", "forecast", "options"),
-        seed=control.seed,
+        name=config.type,
+        place=place,
+        options=config.options,
+        options_place=(*place, "options"),
+        seed=study.scenario.control.seed,
         file=study.path,
         folder=study.plugin_folder,
         trusted=study.trusted,

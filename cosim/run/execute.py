@@ -67,8 +67,8 @@ def run_local(
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
-        sync = study.scenario.record.sync
-        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder), sync=sync)
+        earlier = earlier_record(study, folder)
+        writer = RecordWriter(folder, assembly.site, study.scenario.record, earlier)
         states = Checkpoints(folder)
 
         def keep(record: StepRecord) -> None:
