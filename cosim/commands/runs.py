@@ -83,13 +83,17 @@ def resume_run(folder: Path, *, trust: bool, junit: Path | None, verbose: bool) 
         with bar("steps") as progress:
             name = f"{study.name}, resumed"
             task = progress.add_task(name, total=study.steps)
-            resume(
-                folder,
-                progress=lambda done: progress.update(task, completed=done),
-                opened=opened,
-                repeats=lambda sentence: err.print(escape(sentence)),
-                told=lambda text: describe(progress, task, name, text),
-            )
+            try:
+                resume(
+                    folder,
+                    progress=lambda done: progress.update(task, completed=done),
+                    opened=opened,
+                    repeats=lambda sentence: err.print(escape(sentence)),
+                    told=lambda text: describe(progress, task, name, text),
+                )
+            except (CosimError, KeyboardInterrupt) as error:
+                _write_failure(junit, study.name, error)
+                raise
     note = ""
     if has_baseline(study.inner) and not _is_complete(folder / "baseline"):
         note = run_baseline(study.inner, folder, progress=True)
