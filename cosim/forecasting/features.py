@@ -61,14 +61,15 @@ def rows_of(table: Table, column: int, issue: IntArray, lead: IntArray) -> Float
 
     Returns:
         Shape (example, feature): hour and weekday of the target, lead, last value, the value of the same
-        clock time on the last day and in the last week that were known at the issue. NaN is unknown.
+        clock time on the last day and in the last week that were known at the issue, and how far the last
+        value is from that of a day before it. NaN is unknown.
     """
     grid, values = table.grid, table.totals[:, column]
     local = grid.start
     midnight_s = local.hour * 3600 + local.minute * 60 + local.second
     second = midnight_s + (issue + lead - table.before) * grid.step_s
     weekday = (local.weekday() + second // DAY_S) % WEEK_DAYS
-    day = max(DAY_S // grid.step_s, 1)
+    day = _day(table)
     return np.column_stack(
         [
             (second % DAY_S) / 3600.0,
@@ -77,8 +78,14 @@ def rows_of(table: Table, column: int, issue: IntArray, lead: IntArray) -> Float
             values[issue],
             _season_before(values, issue, lead, day),
             _season_before(values, issue, lead, WEEK_DAYS * day),
+            values[issue] - _season_before(values, issue, np.zeros_like(lead), day, skipped=1),
         ]
     ).astype(np.float64)
+
+
+def day_before(table: Table, column: int, issue: IntArray, lead: IntArray) -> FloatArray:
+    """Value of the same clock time on the last day that was known at the issue, shape (example,)."""
+    return _season_before(table.totals[:, column], issue, lead, _day(table))
 
 
 def targets_of(table: Table, column: int, issue: IntArray, lead: IntArray) -> FloatArray:
@@ -86,7 +93,14 @@ def targets_of(table: Table, column: int, issue: IntArray, lead: IntArray) -> Fl
     return np.asarray(table.totals[issue + lead, column])
 
 
-def _season_before(values: FloatArray, issue: IntArray, lead: IntArray, season: int) -> FloatArray:
-    """Value of the target's place in the last season that was known at the issue."""
-    at = issue + lead - season * -(-lead // season)
+def _day(table: Table) -> int:
+    """Steps of a day."""
+    return max(DAY_S // table.grid.step_s, 1)
+
+
+def _season_before(
+    values: FloatArray, issue: IntArray, lead: IntArray, season: int, skipped: int = 0
+) -> FloatArray:
+    """Value of the target's place in the last season that was known at the issue, or in one before it."""
+    at = issue + lead - season * (skipped + -(-lead // season))
     return np.where(at >= 0, values[np.maximum(at, 0)], np.nan)

@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 from pydantic import Field, PositiveInt
 
-from cosim.forecasting.features import Table, rows_of, targets_of
+from cosim.forecasting.features import Table, day_before, rows_of, targets_of
 from cosim.forecasting.periods import available_from, period_means, scaled_demand, steps_ahead
 from cosim.forecasting.trees import LEVELS, Trees, fitted
 from cosim.model.arrays import FloatArray
@@ -18,7 +18,7 @@ from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.plugins import Options, needs, options, seeded
 
-DAY_S = 86_400
+DAY_S, LEAST_DAYS = 86_400, 2
 LOAD, SUN, PRICE = 0, 1, 2
 """Columns of the totals."""
 
@@ -50,11 +50,13 @@ class LearnedState(TypedDict):
 class LearnedForecaster:
     """Totals of load, sun and price, each by gradient boosted trees, shared out over loads and devices.
 
-    One model per quantity gives every lead time. Its features are the clock time and the weekday of the
-    target, the lead time, the last value, and the values of the same clock time one day and one week
-    earlier as far as they are known at the issue. Examples are all pairs of issue and target up to the
-    moment of training, in the history and in the run; nothing later is ever read. Until a day is known,
-    totals stay as measured.
+    One model per quantity gives, for every lead time, the difference from the value of the day before. Its
+    features are the clock time and the weekday of the target, the lead time, the last value, the values of
+    the same clock time one day and one week earlier as far as they are known at the issue, and how far the
+    last value is from that of a day before. Examples are all pairs of issue and target up to the moment of
+    training, in the history and in the run, for which the day before is known; nothing later is ever read.
+    Until two days are known, so that each clock time has been met, totals are those of the day before, or
+    where that is not known the last ones.
 
     The demand of all loads is shared out in the proportions of now. The sun is learned as one irradiance,
     the offered power over the power at 1 kW/m²; all devices see the same. The present step is as measured,
@@ -166,7 +168,7 @@ class LearnedForecaster:
         step_s, since = self._site.grid.step_s, self._trained_at
         known_s = (len(self._before) + now - self._first) * step_s
         due = since is None or ahead > self._ahead or (now - since) * step_s >= self._options.retrain_s
-        return ahead > 1 and due and known_s >= DAY_S
+        return ahead > 1 and due and known_s >= LEAST_DAYS * DAY_S
 
     def _train(self, now: int, ahead: int) -> None:
         """Grow the trees from what was known at a step."""
@@ -177,7 +179,7 @@ class LearnedForecaster:
         self._models = [
             fitted(
                 rows_of(table, column, issue, lead),
-                targets_of(table, column, issue, lead),
+                targets_of(table, column, issue, lead) - day_before(table, column, issue, lead),
                 trees=options.trees,
                 seed=self._seed,
                 quantiles=options.quantiles,
@@ -191,10 +193,13 @@ class LearnedForecaster:
         present = table.totals[last, column]
         models = self._models[column]
         rows = len(LEVELS) if self._options.quantiles else 1
-        if models is None or ahead == 1:
-            return np.full((rows, ahead), present)
         lead = np.arange(1, ahead)
-        found = models.predict(rows_of(table, column, np.full(ahead - 1, last), lead))
+        issue = np.full(ahead - 1, last)
+        before = day_before(table, column, issue, lead)
+        found = np.tile(np.where(np.isfinite(before), before, present), (rows, 1))
+        if models is not None and ahead > 1:
+            more = models.predict(rows_of(table, column, issue, lead))
+            found += np.where(np.isfinite(before), more, 0.0)
         if column == SUN:
             found = np.maximum(found, 0.0)
         return np.hstack([np.full((rows, 1), present), found])

@@ -236,6 +236,23 @@ def test_without_a_day_to_learn_from_totals_stay_as_measured(measured):
     assert made.price_per_kwh.tolist() == [0.1] * 6
 
 
+def test_short_of_two_days_it_is_the_day_before(measured):
+    """Hours that no example has had yet must not follow examples of another kind."""
+    site, first = measured
+    truth = daily(site, 2)
+    for steps in (DAY + 48, 2 * DAY):
+        part = replace(
+            truth,
+            profile=truth.profile[-steps:],
+            irradiance=truth.irradiance[-steps:],
+            price_per_kwh=truth.price_per_kwh[-steps:],
+        )
+        made = learned(site, part).forecast(measurement(site, first, truth, 0), Horizon((3600,) * 20))
+        assert made.price_per_kwh == pytest.approx([0.1] * 12 + [0.3] * 8, abs=1e-6)
+        kw = [truth.demand_kw(4 * i, 4 * i + 4)[0].sum() for i in range(20)]
+        assert made.demand_kw.sum(axis=1) == pytest.approx(kw, rel=1e-6)
+
+
 def test_the_seed_alone_chooses(measured):
     site, first = measured
     truth = daily(site, 7)
