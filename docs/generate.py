@@ -100,7 +100,7 @@ beyond the run are left out.
 | `mae` | `unit` | mean absolute error |
 | `rmse` | `unit` | root mean square error |
 | `bias` | `unit` | mean error |
-| `skill` | - | 1 − RMSE / RMSE of persistence (the value of the step of the forecast holds); none if persistence has no error. Yang et al., *Solar Energy* 210, 2020 |
+| `skill` | - | 1 - RMSE / RMSE of persistence (the value of the step of the forecast holds); none if persistence has no error. Yang et al., *Solar Energy* 210, 2020 |
 | `pinball` | `unit` | mean pinball loss of all quantiles; none without quantiles. Koenker and Bassett, *Econometrica* 46(1), 1978 |
 | `coverage` | - | share of outcomes between the lowest and the highest quantile |
 | `nominal_coverage` | - | what the coverage should be |

@@ -23,7 +23,6 @@ from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.forecast_skill import ForecastSkill
 from cosim.experiments.lead_errors import LeadError
 from cosim.experiments.metric_table import BuiltInMetrics
-from cosim.experiments.metrics import JSON_NAMES
 from cosim.experiments.run_metrics import RunMetrics
 from cosim.experiments.score import Score
 
@@ -178,7 +177,7 @@ def test_columns_with_one_value_per_step_are_numbers_or_texts(record):
 
 def test_the_table_of_metrics_is_that_of_the_program():
     kinds = (RunMetrics, ControlMetrics, LeadError, ForecastSkill, Score)
-    named = {JSON_NAMES.get(part.name, part.name) for kind in kinds for part in fields(kind)}
+    named = {part.name for kind in kinds for part in fields(kind)}
     named |= {metric.name for metric in BuiltInMetrics.metrics}
     assert {row[0].strip("`") for row in rows("reference/metrics.md")} == named
 
