@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ Told = Callable[[str], None]
 """Hears a sentence about the pool."""
 TRIES = 3
 """Processes that a run may take with it before it has failed."""
-CLOSING_S = 1.0
+CLOSING_S = 2.0
+"""Solvers cannot be asked to stop; processes that still compute after this are killed."""
+WORKER = "Dask Worker process"
+"""How dask names them."""
 THREADS = {**ONE_THREAD, "NUMBA_NUM_THREADS": "1"}
 """HiGHS and Clarabel use one thread for linear and cone programs of their own accord."""
 SETTINGS: dict[str, Any] = {
@@ -32,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.comm.timeouts.connect": "10s",
+    "distributed.worker.preload": ["cosim.experiments.campaign.worker_setup"],
 }
 
 
@@ -105,7 +110,11 @@ def _own_cluster(options: PoolOptions, scratch: Path) -> Iterator[Any]:
     try:
         yield cluster
     finally:
-        cluster.close(timeout=CLOSING_S)
+        with suppress(TimeoutError):
+            cluster.close(timeout=CLOSING_S)
+        for process in multiprocessing.active_children():
+            if process.name.startswith(WORKER):
+                process.kill()
 
 
 def places(client: Any) -> int:
