@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosim.api.campaign import Campaign, campaign, open_campaign  # noqa: I001 - the next reads so
+    from cosim.api.campaign import Campaign, campaign  # noqa: I001 - the next reads so
     from cosim.api.run import Run, open_run as open  # noqa: A004 - reads as cosim.open
     from cosim.api.study import Study, load, run_many, scenarios
     from cosim.errors import CosimError
@@ -36,7 +36,6 @@ _HOMES = {
     "campaign": ("cosim.api.campaign", "campaign"),
     "load": ("cosim.api.study", "load"),
     "open": ("cosim.api.run", "open_run"),
-    "open_campaign": ("cosim.api.campaign", "open_campaign"),
     "replay": ("cosim.experiments.replay", "replay"),
     "run_many": ("cosim.api.study", "run_many"),
     "scenarios": ("cosim.api.study", "scenarios"),
@@ -49,7 +48,6 @@ __all__ = [  # noqa: RUF022 - in the order of a first day
     "open",
     "run_many",
     "campaign",
-    "open_campaign",
     "Campaign",
     "replay",
     "scenarios",

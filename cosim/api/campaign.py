@@ -138,11 +138,6 @@ def campaign(
     return run_plan(plan, Path(folder), options, retry_failed=retry_failed, progress=progress)
 
 
-def open_campaign(folder: Path | str) -> Campaign:
-    """A campaign on disk, see :class:`Campaign`."""
-    return Campaign(folder)
-
-
 def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> CampaignPlan:
     """All runs of a campaign.
 

@@ -57,7 +57,7 @@ def _told(done: Campaign) -> int:
         seed = "" if row["seed"] != row["seed"] else f", seed {row['seed']:.0f}"
         err.print(f"[red]failed[/red] {escape(str(row['variant']))}{seed}: {escape(str(row['cause']))}")
     for verdict in done.verdicts:
-        colour = {"pass": "green", "fail": "red", "unjudged": "yellow"}[verdict.state]
+        colour = {"pass": "green", "fail": "red"}.get(verdict.state, "yellow")
         out.print(f"[{colour}]{verdict.state}[/{colour}] {escape(verdict.rule)}: {escape(verdict.found)}")
     place = escape(str(done.folder))
     out.print(f"Table: {place}/runs. Page: {place}/index.html")

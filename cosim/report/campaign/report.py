@@ -19,7 +19,7 @@ from cosim.report.campaign.tables import (
     variants_listing,
     verdicts_listing,
 )
-from cosim.report.page import Banner, Card, Note, Section, render
+from cosim.report.page import Banner, Card, Note, Section, State, render
 
 
 def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
@@ -54,11 +54,18 @@ NO_BASELINE = Note(
 )
 
 
+WORDS: dict[State, str] = {"fail": "Fail", "note": "Look", "unjudged": "Not judged", "pass": "Pass"}
+"""States of statements from the worst to the best, and their words."""
+
+
 def _banner(verdicts: Sequence[VerdictRow]) -> Banner:
-    broken = [row for row in verdicts if row.state == "fail"]
-    if broken:
-        return Banner("fail", "Fail", f"{broken[0].rule}: {broken[0].found}", ())
-    return Banner("pass", "Pass", "; ".join(row.found for row in verdicts), ())
+    """The worst statement, or what was found where all hold."""
+    for state, word in WORDS.items():
+        rows = [row for row in verdicts if row.state == state]
+        if rows and state != "pass":
+            first, *others = [f"{row.rule}: {row.found}" for row in rows]
+            return Banner(state, word, first, tuple(others))
+    return Banner("pass", WORDS["pass"], "; ".join(row.found for row in verdicts))
 
 
 def _facts(manifest: dict[str, Any], table: pd.DataFrame) -> str:
