@@ -24,7 +24,7 @@ from cosim.run import study as inner
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study, rehearse
 from cosim.run.execute import execute, execute_baseline, execute_bound
-from cosim.run.scenario_file import scenario_of
+from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario, shipped_scenarios
 
 log = logging.getLogger(__name__)
@@ -60,9 +60,9 @@ def load(
     if isinstance(scenario, Mapping):
         found = inner.study_in_code(dict(scenario), (folder or Path.cwd()).resolve())
         if steps is not None:
-            found = _changed(found, {"time.steps": steps})
+            found = changed_study(found, {"time.steps": steps})
         if master is not None:
-            found = _changed(found, {"feeder.master": str(master.resolve()), "feeder.model": None})
+            found = changed_study(found, {"feeder.master": str(master.resolve()), "feeder.model": None})
     else:
         found = inner.open_study(find_scenario(str(scenario)), steps=steps, master=master)
     return Study.of(replace(found, trusted=trust))
@@ -134,7 +134,7 @@ class Study:
         Raises:
             ScenarioError: a key does not exist, or a value does not fit.
         """
-        return Study.of(_changed(self._study, settings))
+        return Study.of(changed_study(self._study, settings))
 
     def with_planner(self, name: str, settings: Mapping[str, Any] | None = None) -> Study:
         """The same study with another planner.
@@ -148,7 +148,7 @@ class Study:
         """
         study = self._study.with_planner(self._study.scenario.control.planner.of_type(name))
         prefixed = {f"control.planner.{key}": value for key, value in (settings or {}).items()}
-        return Study.of(_changed(study, prefixed) if prefixed else study)
+        return Study.of(changed_study(study, prefixed) if prefixed else study)
 
     def with_forecast(self, name: str, settings: Mapping[str, Any] | None = None) -> Study:
         """The same study with another forecaster and its settings."""
@@ -335,34 +335,6 @@ def fresh_folder(name: str) -> Path:
             continue
         return folder
     raise AssertionError
-
-
-def _changed(study: inner.Study, settings: Mapping[str, Any]) -> inner.Study:
-    """A study with other settings, checked as a scenario file is."""
-    data = study.scenario.model_dump(mode="json", by_alias=True)
-    for key, value in settings.items():
-        _put(data, key, value)
-    scenario = scenario_of(data, str(study.path))
-    changed = replace(study, scenario=scenario)
-    if any(key.partition(".")[0] == "feeder" for key in settings):
-        found = inner.study_in_code(data, study.folder)
-        changed = replace(changed, master=found.master)
-    return changed
-
-
-def _put(data: Any, key: str, value: Any) -> None:
-    """Set a dotted key; numbers count items of a list."""
-    parts = key.split(".")
-    for done, part in enumerate(parts[:-1]):
-        try:
-            data = data[int(part)] if isinstance(data, list) else data[part]
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ScenarioError(key, [f"there is no {'.'.join(parts[: done + 1])!r}"]) from error
-    last = parts[-1]
-    try:
-        data[int(last) if isinstance(data, list) else last] = value
-    except (TypeError, IndexError, ValueError) as error:
-        raise ScenarioError(key, [f"{'.'.join(parts[:-1])!r} has no {last!r}"]) from error
 
 
 def _feeder(given: str | Path | Mapping[str, Any]) -> dict[str, Any]:

@@ -170,10 +170,7 @@ def effective_scenario(study: Study) -> str:
     Every default is written out, so that other defaults of a later release change nothing. Where nobody
     plans, what only a planner reads is left out.
     """
-    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
-    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
-    exclude = None if study.plans else {"control": unread}
-    data = study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
+    data = effective_values(study)
     head = (
         f"# The scenario as it was run by {PACKAGE} {version(PACKAGE)}: changes of the command line are in "
         "it, every default\n"
@@ -181,6 +178,14 @@ def effective_scenario(study: Study) -> str:
         "# 'cosim run' with the folder of this file repeats the run.\n"
     )
     return head + str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def effective_values(study: Study) -> dict[str, Any]:
+    """The scenario as plain values, every default written out; what nobody reads is left out."""
+    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
+    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
+    exclude = None if study.plans else {"control": unread}
+    return study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
 
 
 def write_manifest(
