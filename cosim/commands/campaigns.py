@@ -9,11 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.api.campaign import Campaign, forecast, planned, run_plan
+from cosim.commands.codes import REJECTED
 from cosim.commands.console import FAILED, FINE, err, out
 from cosim.errors import CosimError
 from cosim.experiments.campaign.plan import CampaignPlan
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.campaign.store import Store
+from cosim.experiments.campaign.verdicts import ACCEPTED
 from cosim.run.signals import polite_signals
 
 MOST_SHOWN = 20
@@ -61,7 +63,10 @@ def _told(done: Campaign) -> int:
         out.print(f"[{colour}]{verdict.state}[/{colour}] {escape(verdict.rule)}: {escape(verdict.found)}")
     place = escape(str(done.folder))
     out.print(f"Table: {place}/runs. Page: {place}/index.html")
-    return FAILED if len(done.failed) else FINE
+    if len(done.failed):
+        return FAILED
+    rejected = any(verdict.rule == ACCEPTED and verdict.state == "fail" for verdict in done.verdicts)
+    return REJECTED if rejected else FINE
 
 
 def _dry_run(plan: CampaignPlan, folder: Path, options: PoolOptions) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.metrics import JSON_NAMES, measure_report
 from cosim.experiments.run_metrics import RunMetrics
+from cosim.experiments.verdict import Verdict
 from cosim.run.record import Record
 
 Figure = float | int | str | bool | None
@@ -27,6 +28,8 @@ def _types(model: type) -> dict[str, FigureType]:
 FIGURES: dict[str, FigureType] = {
     "verdict": str,
     "sound": bool,
+    "accepted": bool,
+    "rejected_for": str,
     "events": int,
     "unsolved_steps": int,
     **_types(RunMetrics),
@@ -87,6 +90,7 @@ def figures_of(record: Record) -> dict[str, Figure]:
     found: dict[str, Figure] = {
         "verdict": report.verdict.judgement,
         "sound": sound.sound,
+        **_acceptance(report.verdict),
         "events": sound.events,
         "unsolved_steps": sound.unsolved_steps,
     }
@@ -98,3 +102,11 @@ def figures_of(record: Record) -> dict[str, Figure]:
     if report.control is not None:
         found["fallback_decisions"] = report.control.fallback_decisions
     return {name: found.get(name) for name in FIGURES}
+
+
+def _acceptance(verdict: Verdict) -> dict[str, Figure]:
+    """Whether the limits under ``accept`` are kept, and which are not; None where there are none."""
+    if not verdict.accepted:
+        return {"accepted": None, "rejected_for": None}
+    broken = [outcome.limit for outcome in verdict.accepted if not outcome.kept]
+    return {"accepted": not broken, "rejected_for": "; ".join(broken)}

@@ -7,6 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
+ACCEPTED = "every complete run keeps the limits under accept"
+
 
 @dataclass(frozen=True)
 class VerdictRow:
@@ -49,4 +51,16 @@ def verdict_rows(table: pd.DataFrame, planned: int) -> tuple[VerdictRow, ...]:
                 f"{unsound} of {len(complete)} complete runs are not",
             )
         )
+        rows += _acceptance(complete)
     return tuple(rows)
+
+
+def _acceptance(complete: pd.DataFrame) -> list[VerdictRow]:
+    """Whether all runs keep the limits under ``accept``; nothing where none has limits."""
+    judged = complete[complete["accepted"].notna()]
+    if judged.empty:
+        return []
+    rejected = judged[~judged["accepted"].astype(bool)]
+    named = "; ".join(sorted(set(rejected["rejected_for"].astype(str))))
+    found = f"{len(rejected)} of {len(judged)} runs do not" + (f": {named}" if named else "")
+    return [VerdictRow(ACCEPTED, "pass" if rejected.empty else "fail", found)]
