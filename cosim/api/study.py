@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,14 +17,17 @@ from cosim.api.progress import bar, describe
 from cosim.api.run import Run
 from cosim.errors import CosimError, ScenarioError
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day
+from cosim.experiments.score import BOUND_FOLDER
 from cosim.model.roles import Controller
 from cosim.model.state import NoPlan
 from cosim.run import study as inner
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study, rehearse
-from cosim.run.execute import execute, execute_baseline
+from cosim.run.execute import execute, execute_baseline, execute_bound
 from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario, shipped_scenarios
+
+log = logging.getLogger(__name__)
 
 Driver = Literal["local", "helics"]
 
@@ -203,6 +207,7 @@ class Study:
         overwrite: bool = False,
         progress: bool = False,
         opened: Assembly | None = None,
+        oracle: bool = False,
     ) -> Run:
         """Run in closed loop, and without control beside it unless the scenario says ``baseline: false``.
 
@@ -213,6 +218,7 @@ class Study:
             overwrite: replace an earlier run in the same folder.
             progress: show a bar.
             opened: this study, where :meth:`opened` has opened it already.
+            oracle: also run under the oracle, which gives the run a score; see ``run.figures.score``.
 
         Raises:
             ScenarioError: everything that is wrong with the study, before anything is written.
@@ -236,11 +242,11 @@ class Study:
                 told=lambda text: describe(shown, task, name, text),
             )
         note = run_baseline(study, place, progress=progress) if has_baseline(study) else ""
-        # Drawing is imported when there is something to draw: a check, or a run that fails, does without.
-        from cosim.report.html import write_report
-
-        write_report(place)
-        return Run(place, note)
+        if oracle:
+            run_bound(study, place, progress=progress)
+        done = Run(place, note)
+        done.report()
+        return done
 
     def plan(self) -> OpenLoopPlan | NoPlan:
         """Plan the first horizon once, without acting; :func:`cosim.replay` holds it against the grid."""
@@ -300,6 +306,21 @@ def run_baseline(study: inner.Study, folder: Path, *, progress: bool) -> str:
     except CosimError as error:
         return f"without control the run failed: {error}"
     return ""
+
+
+def run_bound(study: inner.Study, folder: Path, *, progress: bool) -> None:
+    """Run under the oracle beside a run; where that fails, the run keeps its report and has no score."""
+    try:
+        with bar("steps", shown=progress) as shown:
+            task = shown.add_task("under the oracle", total=study.grid.steps)
+            execute_bound(
+                study,
+                folder,
+                name=BOUND_FOLDER,
+                progress=lambda done: shown.update(task, completed=done),
+            )
+    except CosimError as error:
+        log.warning("no score: under the oracle the run failed: %s", error)
 
 
 def fresh_folder(name: str) -> Path:

@@ -13,8 +13,8 @@ CONSTANT = "cosim_constant"
 SHAPES = ("daily", "yearly")
 WITH_SHAPES = ("generator", "pvsystem", "storage", "vsource")
 """Classes besides loads whose power or voltage follows a shape."""
-DISPATCHED_BY_TIME = frozenset({"follow", "loadshape", "price"})
-"""Modes in which a battery follows a shape; in the others it does what its state says."""
+FOLLOWING_MODES = {"storage": frozenset({"follow", "loadshape", "price"})}
+"""Dispatch modes in which an element of a class follows a shape; classes left out have no such mode."""
 
 
 class Clock:
@@ -76,8 +76,8 @@ def _shaped(engine: Engine) -> Iterator[str]:
             name = f"{class_name}.{short}"
             if not any(_shape(engine, name, kind) for kind in SHAPES):
                 continue
-            mode = engine.command(f"? {name}.dispmode").lower() if class_name == "storage" else ""
-            if class_name != "storage" or mode in DISPATCHED_BY_TIME:
+            modes = FOLLOWING_MODES.get(class_name)
+            if modes is None or engine.command(f"? {name}.dispmode").lower() in modes:
                 yield name
 
 

@@ -87,9 +87,11 @@ class StepSolver:
         self._last: Moment | None = None
         self._volts: ComplexArray | None = None
         self._switches: _Switches | None = None
+        self._taps: TapMeter | None = None
 
     def watch(self, taps: TapMeter, capacitors: Sequence[str]) -> None:
         """Name what moves in a power flow, so that it can be put back."""
+        self._taps = taps
         self._switches = _Switches(self._engine, taps, capacitors) if self._holds else None
 
     def solve(self, moment: Moment, last: StepResult | None) -> SolveReport | NotSolved:
@@ -106,7 +108,7 @@ class StepSolver:
         try:
             report = self._engine.solve(controls=moment.controls)
         except NotConverged as error:
-            sentence = self._sentence(moment, error.what)
+            sentence = self._sentence(moment, error.what, last)
             if not self._holds or last is None or self._volts is None:
                 raise FeederError(f"{sentence}. What to try: {error.ADVICE}{self._hold_hint()}") from error
             if self._switches is not None and before is not None:
@@ -120,11 +122,11 @@ class StepSolver:
     def _hold_hint(self) -> str:
         return "" if self._holds else ", or let the run go on with feeder.on_no_convergence: hold"
 
-    def _sentence(self, moment: Moment, what: str) -> str:
+    def _sentence(self, moment: Moment, what: str, step_before: StepResult | None) -> str:
         worst = ", ".join(self._worst())
-        return f"{what} ({moment.name}); farthest off are {worst}. {self._changed(moment)}"
+        return f"{what} ({moment.name}); farthest off are {worst}. {self._changed(moment, step_before)}"
 
-    def _changed(self, moment: Moment) -> str:
+    def _changed(self, moment: Moment, step_before: StepResult | None) -> str:
         """What is different from the last power flow that was solved."""
         last = self._last
         if last is None:
@@ -135,7 +137,16 @@ class StepSolver:
             parts.append(
                 f"source voltage {last.source_ratio:.4g} to {moment.source_ratio:.4g} of the master's"
             )
+        parts += self._moved_taps(step_before)
         return f"Since the last solution ({last.name}): {', '.join(parts)}"
+
+    def _moved_taps(self, step_before: StepResult | None) -> list[str]:
+        """Taps that stand elsewhere than at the end of the step before."""
+        if self._taps is None or step_before is None:
+            return []
+        names, now = list(self._taps.windings), self._taps.ratios()
+        moved = np.flatnonzero(now != step_before.tap)
+        return [f"tap of {names[i]} {step_before.tap[i]:.5g} to {now[i]:.5g}" for i in moved[:WORST_NODES]]
 
     def _worst(self) -> list[str]:
         """Nodes where the search ended farthest from the last solution, or from their base."""

@@ -115,7 +115,11 @@ class Twin(Protocol):
         ...
 
     def set_forecast(
-        self, measurement: Measurement, demand_kva: ComplexArray, source_ratio: FloatArray | None = None
+        self,
+        measurement: Measurement,
+        demand_kva: ComplexArray,
+        source_ratio: FloatArray | None = None,
+        period_s: FloatArray | None = None,
     ) -> None:
         """Take what is measured now, and what is forecast.
 
@@ -123,6 +127,7 @@ class Twin(Protocol):
             measurement: taps, capacitors and source voltage of now.
             demand_kva: at rated voltage, shape (period, load).
             source_ratio: voltage of the source over what the master says, shape (period,); None: as now.
+            period_s: length of each period, shape (period,); None: a second, for a look at now.
         """
         ...
 

@@ -20,7 +20,10 @@ import yaml
 
 from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
+from cosim.plugins import Group
+from cosim.run.accept import plain
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
+from cosim.run.choice import choices_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step
 from cosim.run.run_folder import write_last_words
@@ -29,6 +32,7 @@ from cosim.run.sources import hash_of_feeder, sources_of
 from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
+PLANNERS: Group = "cosim.planners"
 MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
 PACKAGE = "cosim-opf"
 SOLVERS = "nlp"
@@ -122,7 +126,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
-    planner = scenario.control.planner.type if study.plans else None
+    declared = study.declared
+    planner = next((choice.name for choice in choices_of(study) if choice.group == PLANNERS), None)
     return Provenance(
         text,
         {
@@ -133,6 +138,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "trusted": study.trusted,
             "controller": scenario.control.type,
             "planner": planner,
+            "commanded": declared.commands,
+            "bound": declared.bound,
             "study": {
                 "scenario": str(study.path.resolve()),
                 "folder": str(study.folder.resolve()),
@@ -149,6 +156,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             },
             "versions": software_versions(),
             "limits": scenario.limits.model_dump(),
+            "accept": plain(scenario.accept),
+            "metrics": scenario.metrics.model_dump(),
             "feedback_delay_s": scenario.delay_s(),
             "setpoint_ttl_s": scenario.setpoint_ttl_s,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import scipy.sparse as sp
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
@@ -99,8 +100,10 @@ class TwinData:
         source: see :class:`Source`.
         loads: legs of the loads, ``owner`` counts the site's loads; generators of the master are
             loads behind the last one, see ``standing_kva``.
-        standing_kva: consumption of those generators at rated voltage (negative), shape (generator,).
+        standing_kva: consumption of those generators at rated voltage (negative) in each slot from the
+            start of the run on, shape (slot, generator); a single slot stands for all times.
         standing: their names, ``class.name``.
+        slot_s: length of a slot.
         devices: legs of batteries, then PV systems.
         laws: how loads depend on voltage.
         watch, ampacity: what has limits.
@@ -114,10 +117,31 @@ class TwinData:
     loads: Legs
     standing_kva: ComplexArray
     standing: tuple[str, ...]
+    slot_s: float
     devices: Legs
     laws: LoadModels
     watch: Watch
     ampacity: Ampacity
+
+    def standing_over(self, time_s: float, period_s: FloatArray) -> ComplexArray:
+        """Mean consumption of the generators over some periods, kVA, shape (period, generator).
+
+        Args:
+            time_s: start of the first period, seconds since the start of the run.
+            period_s: length of each period, shape (period,).
+        """
+        slots = len(self.standing_kva)
+        if slots == 1:
+            return np.broadcast_to(self.standing_kva[0], (len(period_s), self.standing_kva.shape[1]))
+        ends = (np.concatenate([[0.0], np.cumsum(period_s)]) + time_s) / self.slot_s
+        inside = np.minimum(ends, slots)
+        none = np.zeros((1, self.standing_kva.shape[1]))
+        summed = np.concatenate([none, np.cumsum(self.standing_kva, axis=0)])
+        grid = np.arange(slots + 1)
+        columns = [np.interp(inside, grid, c.real) + 1j * np.interp(inside, grid, c.imag) for c in summed.T]
+        # Beyond the last slot its value goes on.
+        integral = np.column_stack(columns) + (ends - inside)[:, None] * self.standing_kva[-1]
+        return np.asarray(np.diff(integral, axis=0) / np.diff(ends)[:, None])
 
     @property
     def size(self) -> int:

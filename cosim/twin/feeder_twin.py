@@ -62,7 +62,7 @@ class FeederTwin:
         frozen: bool = False,
         apart_pu: float = 0.0,
     ) -> None:
-        self._names, self._controls = data.watch.names, controls
+        self._data, self._names, self._controls = data, data.watch.names, controls
         self._solver = FlowSolver(data, controls.switching_nodes)
         self._equilibrium = ControlEquilibrium(self._solver, controls)
         self._quantities = Quantities(data, self._solver, controls)
@@ -101,11 +101,17 @@ class FeederTwin:
     # --- flows ------------------------------------------------------------------------------------
 
     def set_forecast(
-        self, measurement: Measurement, demand_kva: ComplexArray, source_ratio: FloatArray | None = None
+        self,
+        measurement: Measurement,
+        demand_kva: ComplexArray,
+        source_ratio: FloatArray | None = None,
+        period_s: FloatArray | None = None,
     ) -> None:
         """See :class:`cosim.model.twin.Twin`."""
         now = np.full(len(demand_kva), measurement.source_ratio)
-        self._equilibrium.demand_kva = demand_kva
+        lengths = np.ones(len(demand_kva)) if period_s is None else period_s
+        standing = self._data.standing_over(measurement.time_s, lengths)
+        self._equilibrium.demand_kva = np.concatenate([demand_kva, standing], axis=1)
         self._equilibrium.source_ratio = now if source_ratio is None else source_ratio
         if self._stale and self._measured:
             return

@@ -132,13 +132,10 @@ class FlowSolver:
         """Consumption of every leg in watt and var, shape (leg, period).
 
         Args:
-            demand_kva: of loads at rated voltage, shape (period, load).
+            demand_kva: of loads, then of standing generators, at rated voltage, shape (period, load).
             device_kva: injection of devices, shape (period, device).
         """
-        periods = len(demand_kva)
-        standing = np.broadcast_to(self._data.standing_kva, (periods, len(self._data.standing_kva)))
-        drawn = np.concatenate([demand_kva, standing], axis=1)
-        load = drawn[:, self._owner[0]] * self._share[0]
+        load = demand_kva[:, self._owner[0]] * self._share[0]
         device = -device_kva[:, self._owner[1]] * self._share[1]
         power = 1e3 * np.concatenate([load, device], axis=1).T
         return np.ascontiguousarray(power.real), np.ascontiguousarray(power.imag)

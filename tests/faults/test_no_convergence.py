@@ -16,6 +16,7 @@ from cosim.run.manifest import read_manifest
 from cosim.run.record import read_record
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
+from tests.conftest import a_feeder, shipped_master
 
 # The planner's own model overflows under such a load; outside tests that is no error.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -119,3 +120,16 @@ def test_a_run_with_held_steps_is_carried_on(overloaded, tmp_path):
     again = read_record(folder).steps
     for column in set(whole.columns) - CLOCKED:
         assert all(same(a, b) for a, b in zip(whole[column], again[column], strict=True)), column
+
+
+def test_it_says_which_taps_stand_elsewhere_than_before():
+    with a_feeder(shipped_master("ieee13")) as feeder:
+        feeder.measure(0)
+        feeder.apply(Setpoints.idle(feeder.site))
+        before = feeder.commit().tap
+        feeder.taps.write(np.concatenate([[before[0] + 0.00625], before[1:]]))
+        feeder.engine.command("set maxiterations=1 tolerance=1e-12")
+        with pytest.raises(FeederError) as caught:
+            feeder.measure(1)
+    name = feeder.site.regulators[0]
+    assert f"tap of {name} {before[0]:.5g} to {before[0] + 0.00625:.5g}" in str(caught.value)

@@ -98,11 +98,46 @@ def test_without_followers_the_engine_stays_in_snapshot_mode(tmp_path):
         assert feeder.engine.command("get mode").lower() == "snap"
 
 
-def test_the_controllers_model_says_what_it_holds(tmp_path, caplog):
+@pytest.mark.parametrize(
+    "name", ["generator by day", "generator by year", "PV system by day", "battery that follows"]
+)
+def test_the_controllers_model_foresees_it(name, tmp_path):
+    """Two days ahead of a run of one: beyond a day after the run the last value holds."""
+    start, steps = datetime(2024, 7, 3, 18, tzinfo=timezone(timedelta(hours=-7))), 24
+    master = master_of(tmp_path, FOLLOWERS[name])
+    with plant_of(master, start, 3600, steps) as feeder:
+        twin = feeder.twin_model(ModelError()).open()
+        measured = feeder.measure(0)
+        demand = np.tile(measured.demand_kw + 1j * measured.demand_kvar, (steps, 1))
+        twin.set_forecast(measured, demand, period_s=np.full(steps, 3600.0))
+        flow = twin.flow(np.zeros((steps, 0), dtype=np.complex128), twin.at_rest(steps), held=True)
+        for step in range(steps):
+            if step:
+                feeder.measure(step)
+            feeder.apply(Setpoints.idle(feeder.site))
+            result = feeder.commit()
+            assert flow.import_kva[step].real == pytest.approx(result.import_kw, rel=1e-5, abs=1e-2), step
+
+
+@pytest.mark.parametrize("name", ["source by day", "capacitor by time"])
+def test_the_controllers_model_says_what_it_does_not_foresee(name, tmp_path, caplog):
     start = datetime(2024, 7, 3, tzinfo=UTC)
-    with plant_of(master_of(tmp_path, FOLLOWERS["generator by day"]), start, 3600, 2) as feeder:
+    with plant_of(master_of(tmp_path, FOLLOWERS[name]), start, 3600, 2) as feeder:
         feeder.twin_model(ModelError())
-    assert "holds as at step 0 what follows the clock: generator.g" in caplog.text
+    element = "vsource.source" if "source" in name else "capcontrol.g"
+    assert f"holds as at step 0: {element}" in caplog.text
+
+
+def test_coarse_periods_foresee_means(tmp_path):
+    start = datetime(2024, 7, 3, tzinfo=UTC)
+    with plant_of(master_of(tmp_path, FOLLOWERS["generator by day"]), start, 3600, 6) as feeder:
+        data = feeder.twin_model(ModelError()).data
+        kva = data.standing_kva[:, 0]
+        found = data.standing_over(3600.0, np.array([3600.0, 7200.0, 5400.0]))[:, 0]
+        due = [kva[1], kva[2:4].mean(), (kva[4] * 3600 + kva[5] * 1800) / 5400]
+        assert found == pytest.approx(due)
+        beyond = data.standing_over(3600.0 * len(kva) - 1800.0, np.array([3600.0, 3600.0]))[:, 0]
+        assert beyond == pytest.approx([kva[-1], kva[-1]])
 
 
 @pytest.mark.parametrize("follower", ["", FOLLOWERS["generator by day"]])

@@ -137,7 +137,7 @@ def test_a_source_voltage_is_held_against_that_of_the_master(built, ieee13):
         ({"price": PRICE | {"column": "y"}}, [1, 2], "series.csv has no column 'y'; it has x"),
         ({"price": PRICE}, [1, 2, 3, 4, 5], "series.csv covers 2024-06-21 12:00:00+00:00 to 2024-06-21 13:15"),
         ({"load": {"multiplier": PRICE}}, [1, 2], "inputs.load.multiplier: series.csv covers"),
-        ({"load": {"feeder_shapes": True}}, [1, 2], "inputs.load: no load of this feeder has a daily shape"),
+        ({"load": {"feeder_shapes": True}}, [1, 2], "inputs.load: no load of this feeder has a yearly, daily or duty shape"),
         ({"source_pu": PRICE}, [1, 1, 1, 0.6, 2, 1], "inputs.source_pu: series.csv row 5: x 0.6 pu is outside 0.7 .. 1.3 pu"),
         ({"source_pu": {"constant": 104}}, [1, 2], "inputs.source_pu: 104 pu is outside"),
     ],

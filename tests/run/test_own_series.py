@@ -16,7 +16,7 @@ from cosim.run.execute import execute
 from cosim.run.policy import make_forecaster
 from cosim.run.record import read_record
 from cosim.run.repeat import open_recorded
-from cosim.run.study import Study, open_study
+from cosim.run.study import Study, open_study, study_in_code
 from tests.conftest import small_scenario
 
 STEPS, COVERED = 6, 9
@@ -338,3 +338,12 @@ def test_a_record_without_the_new_keys_reads_as_before(study):
     assert list(inputs["price"]) == ["file", "column", "constant", "scale"]
     assert list(inputs["irradiance"]) == ["file", "column", "constant", "scale"]
     assert list(inputs["load"]) == ["multiplier", "feeder_shapes", "table_kw"]
+
+
+def test_pv_systems_without_sun_are_named(caplog, tmp_path):
+    scenario = small_scenario(inputs={"price": {"constant": 0.2}})
+    with Assembly(study_in_code(scenario, tmp_path), ()):
+        assert "inputs.irradiance is 0, so that these PV systems produce nothing: p1" in caplog.text
+    caplog.clear()
+    with Assembly(study_in_code(small_scenario(), tmp_path), ()):
+        assert "produce nothing" not in caplog.text

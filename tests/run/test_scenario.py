@@ -56,7 +56,7 @@ def storage(**changes):
         ({"time": {"start": "2024-06-21T12:00:00"}}, "time.start: '2024-06-21T12:00:00': input should have timezone"),
         ({"inputs": {"price": {"file": "none.csv", "column": "p"}}}, "none.csv does not exist"),
         ({"inputs": {"irradiance": {"constant": -1}}}, "-1 kW/m² is negative"),
-        ({"inputs": {"load": {"feeder_shapes": True}}}, "no load of this feeder has a daily shape"),
+        ({"inputs": {"load": {"feeder_shapes": True}}}, "no load of this feeder has a yearly, daily or duty shape"),
         ({"limits": {"voltage_min_pu": 1.1}}, "voltage_min_pu 1.1 is not below voltage_max_pu 1.05"),
         ({"setpoint_ttl_s": 900, "feedback": {"delay_s": 1800}}, "setpoint_ttl_s: 900 is shorter than the feedback delay"),
         ({"feedback": {"delay_s": 3600}}, "feedback: a delay of 3600 s reaches beyond horizon_s 3600"),

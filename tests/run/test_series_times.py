@@ -88,3 +88,9 @@ def test_every_series_of_a_long_table_goes_through_the_doubled_hour(tmp_path, by
     for key in "ab":
         found = points_of([file], key).second
         assert (found - found[0]).tolist() == (1800 * np.arange(6)).tolist()
+
+
+def test_standard_time_all_year_is_a_zone_without_clock_changes(tmp_path):
+    """As meters often keep it: Etc/GMT-1 is UTC+1, also in summer."""
+    times = seconds(tmp_path, "2024-03-31", ["01:00", "02:00", "03:00"], timezone="Etc/GMT-1")
+    assert [time - times[0] for time in times] == [0, 3600, 7200]

@@ -11,7 +11,8 @@ from cosim.errors import FeederError
 from cosim.feeder.branch import SQRT3
 from cosim.feeder.devices import device_controls
 from cosim.feeder.engine import Engine
-from cosim.feeder.reading.legs import Leg
+from cosim.feeder.reading.legs import Leg, take_legs
+from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.twin.load_model import (
     CONSTANT_IMPEDANCE,
     CONSTANT_POWER,
@@ -63,10 +64,43 @@ def read_standing(
         return Standing(drawn, base_v, INVERTER)
     law = _law(engine, element, kind)
     volts = np.append(engine.voltages(), 0.0)
-    m = np.array([abs(volts[leg.a] - volts[leg.b]) / base_v for leg in legs])
-    active, reactive = factors_at(law, m).mean(axis=0)
-    # What it draws now is what it would draw at rated voltage times these.
-    return Standing(complex(drawn.real / (active or 1.0), drawn.imag / (reactive or 1.0)), base_v, law)
+    return Standing(_at_rated(drawn, law, _per_unit(volts, legs, base_v)), base_v, law)
+
+
+class StandingReader:
+    """Reads what some elements would draw at rated voltage, time after time.
+
+    Args:
+        engine: with a solved power flow.
+        elements: ``class.name``, whose laws are known.
+        constant_power: elements that count as ones of constant power.
+    """
+
+    def __init__(self, engine: Engine, elements: Sequence[str], constant_power: Collection[str]) -> None:
+        self._engine = engine
+        self._known: list[tuple[str, list[Leg], Standing]] = []
+        for element in elements:
+            engine.dss.Circuit.SetActiveElement(element)
+            legs = take_legs(engine, element)
+            self._known.append((element, legs, read_standing(engine, element, legs, constant_power)))
+
+    def read(self) -> list[complex]:
+        """Consumption at rated voltage now, kVA each."""
+        volts = np.append(self._engine.voltages(), 0.0)
+        return [
+            _at_rated(_drawn_kva(self._engine, element), known.law, _per_unit(volts, legs, known.base_v))
+            for element, legs, known in self._known
+        ]
+
+
+def _per_unit(volts: ComplexArray, legs: Sequence[Leg], base_v: float) -> FloatArray:
+    return np.array([abs(volts[leg.a] - volts[leg.b]) / base_v for leg in legs])
+
+
+def _at_rated(drawn: complex, law: LoadModel, per_unit: FloatArray) -> complex:
+    """What an element would draw at rated voltage that draws this at some other."""
+    active, reactive = factors_at(law, per_unit).mean(axis=0)
+    return complex(drawn.real / (active or 1.0), drawn.imag / (reactive or 1.0))
 
 
 def _drawn_kva(engine: Engine, element: str) -> complex:

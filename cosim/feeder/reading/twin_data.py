@@ -78,8 +78,9 @@ def read_twin_data(
         admittance=admittance,
         source=sources,
         loads=load_rows.done(live),
-        standing_kva=np.array(list(standing.values()), dtype=np.complex128),
+        standing_kva=np.array([list(standing.values())], dtype=np.complex128),
         standing=tuple(standing),
+        slot_s=1.0,
         devices=device_rows.done(live),
         laws=LoadModels.of(list(laws)),
         watch=Watch(

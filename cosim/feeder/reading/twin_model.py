@@ -69,7 +69,7 @@ def read_twin_model(
     exact = TwinModel(data, read_controls(engine, data.node_names, *moved))
     apart_pu = _apart(exact.open(), measurement)
     if not max(apart_pu) <= acceptance.tolerance_pu:
-        drawn = np.append(measurement.demand_kw + 1j * measurement.demand_kvar, data.standing_kva)
+        drawn = np.append(measurement.demand_kw + 1j * measurement.demand_kvar, data.standing_kva[0])
         names = [*(f"load.{name}" for name in site.loads), *data.standing]
         raise FeederError(
             f"the twin differs from the feeder by {apart_pu[0]:.2g} pu in voltage and {apart_pu[1]:.2g} of "

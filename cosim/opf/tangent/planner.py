@@ -138,6 +138,7 @@ class TangentPlanner:
             measurement,
             forecast.demand_kw + 1j * forecast.demand_kvar,
             forecast.source_ratio_from(measurement.source_ratio),
+            np.asarray(self._horizon.period_s, dtype=np.float64),
         )
         self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
         devices = self._devices(measurement, forecast)
