@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from cosim.experiments.control_metrics import ControlMetrics
+from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.metrics import JSON_NAMES, measure_report
 from cosim.experiments.run_metrics import RunMetrics
 from cosim.experiments.verdict import Verdict
+from cosim.model.metric import Metric
 from cosim.run.record import Record
 
 Figure = float | int | str | bool | None
@@ -25,6 +27,13 @@ def _types(model: type) -> dict[str, FigureType]:
     return found
 
 
+def _column(metric: Metric) -> str:
+    """The name of a metric with its unit."""
+    ending = "_currency" if metric.unit == "currency" else ""
+    return JSON_NAMES.get(metric.name, metric.name + ending)
+
+
+METRICS = {_column(metric): metric.name for metric in BuiltInMetrics.metrics}
 FIGURES: dict[str, FigureType] = {
     "verdict": str,
     "sound": bool,
@@ -32,8 +41,9 @@ FIGURES: dict[str, FigureType] = {
     "rejected_for": str,
     "events": int,
     "unsolved_steps": int,
-    **_types(RunMetrics),
+    **dict.fromkeys(METRICS, float),
     "fallback_decisions": int,
+    **_types(RunMetrics),
     **_types(ControlMetrics),
 }
 """Type of every figure of a run; the names are those of ``metrics.json``, with their units."""
@@ -94,6 +104,7 @@ def figures_of(record: Record) -> dict[str, Figure]:
         "events": sound.events,
         "unsolved_steps": sound.unsolved_steps,
     }
+    found |= {column: report.figures[name].run for column, name in METRICS.items()}
     for part in (report.run, report.control):
         for one in fields(part) if part is not None else ():
             name = JSON_NAMES.get(one.name, one.name)

@@ -54,7 +54,7 @@ NO_BASELINE = Note(
 )
 
 
-WORDS: dict[State, str] = {"fail": "Fail", "note": "Look", "unjudged": "Not judged", "pass": "Pass"}
+WORDS: dict[State, str] = {"fail": "Fail", "note": "Note", "unjudged": "Not judged", "pass": "Pass"}
 """States of statements from the worst to the best, and their words."""
 
 
