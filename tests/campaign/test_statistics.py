@@ -67,7 +67,7 @@ def test_the_front_is_what_nothing_beats_in_both():
 
 
 def test_statements_about_all_runs():
-    runs = table(a=[1.0, 2.0], b=[1.0, 2.0])
+    runs = table(a=[1.0, 2.0], b=[1.0, 2.0]).assign(accepted=None, rejected_for=None)
     assert [row.state for row in verdict_rows(runs, 4)] == ["pass", "pass"]
     assert verdict_rows(runs, 5)[0].state == "fail"
     runs.loc[0, "sound"] = False
