@@ -69,6 +69,10 @@ class ClarabelRoute:
         bound = float(raw.obj_val_dual) + offset if proven else float("nan")
         return Answer(str(self._affine.status), int(raw.iterations), bound)
 
+    def forget(self) -> None:
+        """Begin anew: the solver, and with it the scaling of the first program, is dropped."""
+        self._cache = {}
+
     def _add_squares(self, data: dict[str, Any], columns: dict[int, int]) -> None:
         linear = data["c"].copy()
         diagonal = np.zeros(linear.size)
