@@ -170,7 +170,7 @@ class Twin(Protocol):
         ...
 
     def first_order(self, flow: TwinFlow, change_kva: ComplexArray) -> FirstOrder:
-        """What a change of the device injections adds to a flow; ``change_kva`` has shape (period, device)."""
+        """What a change of the injections adds to a flow; ``change_kva``: shape (period, device)."""
         ...
 
     def rating_kva(self, quantity: Quantity) -> FloatArray:

@@ -24,8 +24,8 @@ from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunt
 from cosim.twin.controls import Controls
 from cosim.twin.cost_sensitivity import CostSensitivity
 from cosim.twin.data import TwinData
-from cosim.twin.loss_curvature import curvature_of
 from cosim.twin.first_order import expand
+from cosim.twin.loss_curvature import curvature_of
 from cosim.twin.node_voltages import Slopes
 from cosim.twin.power_flow import FlowSolver
 from cosim.twin.quantities import Quantities

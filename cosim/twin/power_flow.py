@@ -9,6 +9,7 @@ currents included (without it plans cost up to one percent more).
 from __future__ import annotations
 
 from collections.abc import Iterator
+
 import numpy as np
 import scipy.sparse as sp
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.model.arrays import ComplexArray, IntArray
 from cosim.model.twin import Prices, Quantity, Slope, Twin, TwinFlow
 from cosim.opf.expected import Expected
 

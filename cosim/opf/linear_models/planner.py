@@ -26,10 +26,10 @@ from cosim.opf.tangent.warm_start import matching_periods
 
 MOST_PASSES = 8
 """Programs about one model, until no voltage without a row is beyond its limit."""
-COST_TOLERANCE = 1e-7
+COST_TOLERANCE = 1e-6
 """What counts as no difference in cost, as a part of what imports cost and earn."""
 LEAST_COST = 1e-6
-NO_ANSWER = Solved(False, "unsolved", *[float("nan")] * 3, 0, 0.0)
+NO_ANSWER = Solved(False, "unsolved", np.nan, np.nan, np.nan, 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class ModelError:
         )
 
     def __str__(self) -> str:
-        return (
-            f"{self.voltage_pu:.2g} pu, import {self.import_kw:.2g} kW, losses {self.losses_kw:.2g} kW"
-        )
+        return f"{self.voltage_pu:.2g} pu, import {self.import_kw:.2g} kW, losses {self.losses_kw:.2g} kW"
 
 
 @dataclass(frozen=True)

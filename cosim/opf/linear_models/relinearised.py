@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from cosim.devices.bounds import each
+from cosim.model.arrays import ComplexArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
@@ -28,7 +29,7 @@ from cosim.opf.tangent.warm_start import matching_periods
 
 NEAR_PU = 0.003
 """Rows are made from this distance before a limit at the operating point on."""
-TAP_ROUNDS = 4
+TAP_ROUNDS = 3
 """Searches of one plan, each from where regulators and capacitors came to rest after the last."""
 
 
@@ -68,7 +69,8 @@ class RelinearisedPlanner(LinearPlanner):
         self._rule, self._limit, self._once, self._shows_exact = rule, limit, once, shows_exact
         self._kva = each(site.devices, "kva")
         self._first_flow: tuple[TwinFlow, Forecast, float] | None = None
-        self._linearisations, self._converged = 0, False
+        self._linearisations, self._converged, self._stayed = 0, False, True
+        self._last_found = self._total
         self._threads = ThreadpoolController()
 
     def state(self) -> Any:
@@ -87,27 +89,27 @@ class RelinearisedPlanner(LinearPlanner):
 
     def _search(self, measurement: Measurement, forecast: Forecast) -> Solved:
         self._set_forecast(measurement, forecast)
-        self._linearisations, self._converged = 0, False
+        self._linearisations, self._stayed = 0, True
         flow = self._twin.flow(self._operating_kva())
         if not flow.converged.all():
             return self._refused("not_physical", "the feeder has no power flow at the operating point")
         self._affine.rows.extend(Expansion.of(self._twin, flow), flow.voltage_pu, NEAR_PU)
         best: _Point | None = None
         for _ in range(TAP_ROUNDS if self._rule.repeats else 1):
-            found = self._settle_powers(flow)
+            found = self._settle_powers(flow, best)
             if found is None:
                 break
             rested = _Point(found.answer, self._twin.flow(found.answer.device_kva, found.flow))
             if not rested.flow.converged.all():
                 break
             self._note(rested.flow)
-            best = rested if best is None or self._exact_merit(rested) <= self._exact_merit(best) else best
-            same = np.array_equal(rested.flow.tap, found.flow.tap) and np.array_equal(
-                rested.flow.capacitor_closed, found.flow.capacitor_closed
-            )
-            if same:
+            gained = best is None or self._exact_merit(rested) < self._exact_merit(best)
+            same = _same_controls(rested.flow, found.flow)
+            if gained:
+                best, self._stayed = rested, same
+            if same or not gained:
                 break
-            self._converged, flow = False, rested.flow
+            flow = rested.flow
         if best is None:
             if not self._total.found:
                 return self._total
@@ -116,18 +118,18 @@ class RelinearisedPlanner(LinearPlanner):
         self._words = self._what_it_is()
         return self._adopt(best.answer, best.flow, keep_exact=self._shows_exact)
 
-    def _settle_powers(self, flow: TwinFlow) -> _Point | None:
-        """From a flow to the best point by the rule, taps held; None where there is none."""
+    def _settle_powers(self, flow: TwinFlow, centre: _Point | None) -> _Point | None:
+        """From a flow to the best point by the rule, taps held; None where there is none.
+
+        ``centre`` is the plan that the flow is of, None where it is of none.
+        """
+        self._converged = False
         self._rule.begin(flow.device_kva.shape)
-        centre: _Point | None = None
-        best: _Point | None = None
-        planned = flow.device_kva
+        best = centre
+        planned = flow.device_kva if centre is None else centre.answer.planned_kva
         for _ in range(self._limit):
             model = Expansion.of(self._twin, flow, self._kept_slopes(flow))
-            self._affine.set_model(model)
-            if self._rule.repeats:
-                self._affine.set_box(planned, *self._rule.width)
-            answer = self._answer_of(model)
+            answer = self._boxed_answer(model, planned, first=centre is None)
             self._linearisations += 1
             if answer is None:
                 break
@@ -144,7 +146,20 @@ class RelinearisedPlanner(LinearPlanner):
                 break
         return best
 
-    def _step(self, centre: _Point | None, new: _Point, planned: Any) -> Step:
+    def _boxed_answer(self, model: Expansion, planned: ComplexArray, *, first: bool) -> Answer | None:
+        """The best plan near some powers; from a first point anywhere, where none is near."""
+        if not self._rule.repeats:
+            return self._answer_of(model)
+        self._affine.set_model(model)
+        self._affine.set_box(planned, *self._rule.width)
+        answer = self._answer_of(model)
+        if answer is None and first:
+            self._rule.free()
+            self._affine.set_box(planned, *self._rule.width)
+            answer = self._answer_of(model)
+        return answer
+
+    def _step(self, centre: _Point | None, new: _Point, planned: ComplexArray) -> Step:
         exact = expected_of(new.flow)
         solved = bool(new.flow.converged.all())
         return Step(
@@ -178,4 +193,11 @@ class RelinearisedPlanner(LinearPlanner):
             where = "the first plan's operating point" if self._once else "the operating point"
             return f"optimal for a linear model about {where}"
         end = "until it agreed with the exact flow" if self._converged else "and stopped short of agreement"
-        return f"optimal for a linear model, linearised {self._linearisations} times {end}"
+        taps = "" if self._stayed else ", at taps that then moved"
+        return f"optimal for a linear model, linearised {self._linearisations} times {end}{taps}"
+
+
+def _same_controls(one: TwinFlow, other: TwinFlow) -> bool:
+    return np.array_equal(one.tap, other.tap) and np.array_equal(
+        one.capacitor_closed, other.capacitor_closed
+    )

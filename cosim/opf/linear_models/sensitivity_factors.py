@@ -29,7 +29,7 @@ class SensitivityOptions(Options):
         description="slopes are taken at the first plan, at every plan, or until they agree with the flow",
     )
     linearisation_limit: PositiveInt = Field(
-        60, description="linearisations of one search with converged, at most"
+        30, description="linearisations of one search with converged, at most"
     )
 
 

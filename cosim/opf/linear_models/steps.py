@@ -54,6 +54,10 @@ class StepRule(Protocol):
         """A search over powers of shape (period, device) begins."""
         ...
 
+    def free(self) -> None:
+        """No plan is that near the first point: let the next step go anywhere."""
+        ...
+
     @property
     def width(self) -> tuple[FloatArray, FloatArray]:
         """Half the width of the box for P and Q, share of the rating, shape (period, device) each."""
@@ -73,6 +77,9 @@ class OneStep:
         """Nothing to keep."""
         self._whole = np.full(shape, WHOLE)
 
+    def free(self) -> None:
+        """It goes anywhere already."""
+
     @property
     def width(self) -> tuple[FloatArray, FloatArray]:
         """No limit."""
@@ -88,17 +95,21 @@ class MoveLimits:
     """A limit for every power of every period, halved where the power turns back.
 
     Steps are always taken. Source: move limits of successive linear programming, Griffith and Stewart,
-    1961; the rule by which they change is that of Riedmiller and Braun, 1993 (0.5 on a change of sign,
-    1.2 otherwise), here applied to steps that reach their limit.
+    1961; the rule by which they change is after Riedmiller and Braun, 1993 (shrink on a change of sign,
+    grow otherwise), here with factors 0.5 and 2, the latter for steps that reach their limit.
     """
 
     repeats = True
-    SHRINK, GROW, SMALLEST = 0.5, 1.2, 1e-7
+    FIRST, SHRINK, GROW, SMALLEST = 0.5, 0.5, 2.0, 1e-7
 
     def begin(self, shape: tuple[int, int]) -> None:
-        """Start without limits."""
-        self._width = np.full((2, *shape), WHOLE)
+        """Start with a quarter of the range."""
+        self._width = np.full((2, *shape), self.FIRST)
         self._earlier = np.zeros((2, *shape))
+
+    def free(self) -> None:
+        """See :class:`StepRule`."""
+        self._width[:] = WHOLE
 
     @property
     def width(self) -> tuple[FloatArray, FloatArray]:
@@ -124,11 +135,11 @@ class TrustRegion:
 
     Source: Nocedal and Wright, 2006, Algorithm 4.1 with the ratio of actual to predicted reduction of
     eq. 4.4, thresholds 1/4 and 3/4, factors 1/4 and 2; here with a linear model and a box, as in
-    successive linear programming (Fletcher and Sainz de la Maza, 1989). The first step, which leads
-    from a point that is no plan, has no radius and is always taken.
+    successive linear programming (Fletcher and Sainz de la Maza, 1989). A step from a point that is no
+    plan is always taken.
 
     Args:
-        radius: at the second step, share of the rating.
+        radius: of the first step, share of the rating.
     """
 
     repeats = True
@@ -140,7 +151,11 @@ class TrustRegion:
 
     def begin(self, shape: tuple[int, int]) -> None:
         """Start with the first radius."""
-        self._shape, self._radius, self._free = shape, self._first, True
+        self._shape, self._radius, self._free = shape, self._first, False
+
+    def free(self) -> None:
+        """See :class:`StepRule`."""
+        self._free = True
 
     @property
     def width(self) -> tuple[FloatArray, FloatArray]:
@@ -150,8 +165,8 @@ class TrustRegion:
 
     def judge(self, step: Step) -> Verdict:
         """See the class."""
+        self._free = False
         if step.before is None:
-            self._free = False
             return Verdict(accepted=bool(np.isfinite(step.reached)), done=False)
         promised = step.before - step.promised
         if promised <= step.tolerance:

@@ -21,7 +21,7 @@ class TaylorOptions(Options):
     radius: PositiveFloat = Field(
         0.25, description="of the trust region at its first use, share of each device's rating"
     )
-    linearisation_limit: PositiveInt = Field(100, description="linear programs of one search, at most")
+    linearisation_limit: PositiveInt = Field(40, description="linear programs of one search, at most")
 
 
 @needs("twin")

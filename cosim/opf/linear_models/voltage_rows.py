@@ -136,10 +136,9 @@ class VoltageRows:
                 worst = np.argsort(-beyond[:, period], kind="stable")[:CANDIDATES]
                 worst = worst[beyond[worst, period] > -margin_pu]
                 found += [(int(at), int(period), sign, float(beyond[at, period])) for at in worst]
-        place, period, sides, far = zip(*found, strict=True) if found else ((), (), (), ())
         return (
-            np.array(place, dtype=np.int64),
-            np.array(period, dtype=np.int64),
-            np.array(sides, dtype=np.float64),
-            np.array(far, dtype=np.float64),
+            np.array([place for place, _, _, _ in found], dtype=np.int64),
+            np.array([period for _, period, _, _ in found], dtype=np.int64),
+            np.array([side for _, _, side, _ in found], dtype=np.float64),
+            np.array([far for _, _, _, far in found], dtype=np.float64),
         )
