@@ -224,6 +224,11 @@ class LinearPlanner(DispatchPlanner):
         del programmed
         return self._merit_of_plan
 
+    def _claim(self, optimality_gap: float | None, drift_kwh: float) -> str:
+        """A doubt about what the devices can do comes first; what sort of model it is, is always said."""
+        said, model = super()._claim(optimality_gap, drift_kwh), self._verdict(optimality_gap)
+        return said if said == model else f"{said}; {model}"
+
     def _verdict(self, optimality_gap: float | None) -> str:
         del optimality_gap
         said = [self._words]
