@@ -185,10 +185,10 @@ def exact_flows(case: Case, count: int) -> list[TwinFlow]:
 
 def prediction_errors(
     planner: Planner, day: Day, flows: list[TwinFlow]
-) -> tuple[float, float, float, float] | None:
+) -> tuple[float | None, float | None, float | None, float | None]:
     """Voltage (root of the mean square, largest), import and losses; None for exact methods."""
     if not isinstance(planner, DispatchPlanner) or planner.problem.exact:
-        return None
+        return None, None, None, None
     split = sum(device.has_energy for device in day.site.devices)
     network = planner._network
     if hasattr(network, "exact"):
@@ -238,7 +238,10 @@ def row_of(
         100.0 * (planned - other[0]) / abs(other[0]),
         100.0 * (cost - other[1]) / abs(other[1]),
         violation,
-        *(errors or (None, None, None, None)),
+        errors[0],
+        errors[1],
+        errors[2],
+        errors[3],
         seconds,
         certificate.claim,
     )
