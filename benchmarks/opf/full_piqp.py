@@ -77,6 +77,10 @@ class FullPiqpRoute:
         self._affine.unpack_results(answer, chain, inverse)
         return Answer(str(self._affine.status), answer.iterations, float("nan"))
 
+    def forget(self) -> None:
+        """See :class:`cosim.opf.solvers.route.Route`."""
+        self._solver = None
+
 
 def use_piqp(planner: DispatchPlanner) -> DispatchPlanner:
     """Let a planner solve its program so."""

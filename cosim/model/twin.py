@@ -89,6 +89,21 @@ class Prices:
     centre_pu: float
 
 
+@dataclass(frozen=True)
+class FirstOrder:
+    """What other device powers add to a flow, to first order, taps and capacitors held.
+
+    Attributes:
+        voltage_pu: of the site's nodes, shape (node, period).
+        import_kva: shape (period,).
+        losses_kw: shape (period,).
+    """
+
+    voltage_pu: FloatArray
+    import_kva: ComplexArray
+    losses_kw: FloatArray
+
+
 Slope = tuple[FloatArray, FloatArray]
 """Change per kW and per kvar of each device, shape (row, device) each."""
 
@@ -152,6 +167,10 @@ class Twin(Protocol):
 
         The result is a warm start for :meth:`flow`, and sensitivities are exact at it.
         """
+        ...
+
+    def first_order(self, flow: TwinFlow, change_kva: ComplexArray) -> FirstOrder:
+        """What a change of the injections adds to a flow; ``change_kva``: shape (period, device)."""
         ...
 
     def rating_kva(self, quantity: Quantity) -> FloatArray:

@@ -118,7 +118,7 @@ class DispatchPlanner:
         self._sources.update(sources)
         self._import.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
         build_s = time.perf_counter() - started
-        solved = self._solve()
+        solved = self._solve(measurement, forecast)
         if not solved.found:
             reason = f"the {self.name} program is {solved.status}"
             doubt = f"; {self._network.caution}" if self._network.caution else ""
@@ -169,7 +169,12 @@ class DispatchPlanner:
         kw = self._devices.within_window(stored, forecast.available_kw, kw, measurement.time_s)
         return kw, back_into_circle(kw, kvar, each(self._energy.ratings, "kva"))
 
-    def _solve(self) -> Solved:
+    def _solve(self, measurement: Measurement, forecast: Forecast) -> Solved:
+        """Solve what was set up; planners whose data follow from answers do it more than once."""
+        del measurement, forecast
+        return self._solve_program()
+
+    def _solve_program(self) -> Solved:
         """Solve; with complementarity ``repair`` again, until no battery does both at once."""
         self._energy.free_directions()
         solved = first = self.problem.solve()
@@ -189,7 +194,7 @@ class DispatchPlanner:
 
     def _certificate(self, solved: Solved, build_s: float, stored_kwh: FloatArray) -> Certificate:
         gap, constant = self._gap, self._import.constant()
-        objective, optimality_gap = solved.objective + constant, None
+        objective, optimality_gap = self._objective(solved.objective + constant), None
         if gap is not None:
             # The exact flow of the plan now stands in the variables, and what it exceeds is paid for.
             objective = self.problem.objective() + constant
@@ -214,12 +219,20 @@ class DispatchPlanner:
             claim=self._claim(optimality_gap, drift_kwh),
         )
 
+    def _objective(self, programmed: float) -> float:
+        """Value of the objective, given what the program says of it, currency."""
+        return programmed
+
     def _claim(self, optimality_gap: float | None, drift_kwh: float) -> str:
         """What is proven about the plan, in words."""
         if self._energy.simultaneous_hours():
             return "not realisable: a battery charges and discharges at once; use complementarity repair"
         if drift_kwh > MOST_DRIFT_KWH:
             return f"not exact: stored energy is off by {drift_kwh:.2g} kWh, idling losses fell elsewhere"
+        return self._verdict(optimality_gap)
+
+    def _verdict(self, optimality_gap: float | None) -> str:
+        """What is proven about a plan that its devices can carry out, in words."""
         if optimality_gap is not None and not self.problem.exact:
             if abs(optimality_gap) <= GLOBAL_GAP:
                 return "globally optimal"

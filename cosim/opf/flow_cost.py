@@ -7,7 +7,11 @@ import numpy as np
 from cosim.model.arrays import FloatArray
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import TwinFlow
+from cosim.opf.expected import Expected
 from cosim.opf.options import Limits, Objective
+
+Flow = TwinFlow | Expected
+"""An exact flow, or what a model expects instead."""
 
 
 class FlowCost:
@@ -33,7 +37,7 @@ class FlowCost:
         self._price = np.asarray(price_per_kwh, dtype=np.float64)
         self._peak_so_far_kw = max(peak_so_far_kw, 0.0)
 
-    def of(self, flow: TwinFlow) -> float:
+    def of(self, flow: Flow) -> float:
         """Cost of a flow, limits of the import included, currency."""
         objective, imported = self._objective, flow.import_kva.real
         cost = float(self._energy_rate @ imported)
@@ -50,7 +54,7 @@ class FlowCost:
             (float(np.max(sign * (imported - bound))) for sign, bound in self._import_bounds()), default=0.0
         )
 
-    def turnover(self, flow: TwinFlow) -> float:
+    def turnover(self, flow: Flow) -> float:
         """Sum of what all periods' imports cost or earn: what a difference in cost is measured by."""
         return float(np.abs(self._energy_rate * flow.import_kva.real).sum())
 

@@ -101,6 +101,10 @@ class DispatchProblem:
             found, answer.status, self.objective(), answer.bound, residual, answer.iterations, elapsed
         )
 
+    def forget(self) -> None:
+        """Let the next solve depend on its data alone, where the solver keeps something of the last."""
+        self._route.forget()
+
     @property
     def size(self) -> ProgramSize:
         """Of the affine part."""

@@ -10,7 +10,8 @@ from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
 from cosim.twin.controls import Controls, ControlState
 from cosim.twin.factor import Switching
-from cosim.twin.power_flow import FlowSolver, NodeVoltages, Slopes
+from cosim.twin.node_voltages import NodeVoltages, Slopes
+from cosim.twin.power_flow import FlowSolver
 
 SETTLING_TOLERANCE_PU = 2e-5
 CONTROL_ITERATIONS = 40

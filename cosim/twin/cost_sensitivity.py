@@ -17,7 +17,8 @@ from cosim.model.twin import Prices
 from cosim.twin.adjoint_seeds import AdjointSeeds
 from cosim.twin.control_equilibrium import Gain, InnerFlow
 from cosim.twin.controls import Controls, ControlState
-from cosim.twin.power_flow import FlowSolver, Slopes
+from cosim.twin.node_voltages import Slopes
+from cosim.twin.power_flow import FlowSolver
 from cosim.twin.quantities import Quantities
 
 WORTH_CORRECTIONS = 3

@@ -17,15 +17,17 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.state import Measurement
-from cosim.model.twin import LossCurvature, Prices, Quantity, Slope, TwinFlow
+from cosim.model.twin import FirstOrder, LossCurvature, Prices, Quantity, Slope, TwinFlow
 from cosim.twin.acceptance import TOLERANCE_PU
 from cosim.twin.adjoint_seeds import AdjointSeeds
 from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunting, InnerFlow
 from cosim.twin.controls import Controls
 from cosim.twin.cost_sensitivity import CostSensitivity
 from cosim.twin.data import TwinData
+from cosim.twin.first_order import expand
 from cosim.twin.loss_curvature import curvature_of
-from cosim.twin.power_flow import FlowSolver, Slopes
+from cosim.twin.node_voltages import Slopes
+from cosim.twin.power_flow import FlowSolver
 from cosim.twin.quantities import Quantities
 
 FLOW_TOLERANCE_PU = 1e-8
@@ -205,6 +207,11 @@ class FeederTwin:
             iterations=volts.iterations,
             inner=inner,
         )
+
+    def first_order(self, flow: TwinFlow, change_kva: ComplexArray) -> FirstOrder:
+        """See :class:`cosim.model.twin.Twin`."""
+        parts = self._solver, self._quantities, self._cost_sensitivity
+        return expand(*parts, _inner(flow), self._slopes(flow), change_kva)
 
     # --- slopes of the cost -----------------------------------------------------------------------
 

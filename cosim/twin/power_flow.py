@@ -9,12 +9,11 @@ currents included (without it plans cost up to one percent more).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.twin.adjoint_seeds import AdjointSeeds, as_parts
 from cosim.twin.data import TwinData
 from cosim.twin.factor import BorderedFactor, Switching
@@ -27,6 +26,7 @@ from cosim.twin.kernels import (
     leg_slopes,
     subtract_slopes,
 )
+from cosim.twin.node_voltages import NodeVoltages, Slopes
 
 MOST_ITERATIONS = 100
 PLAIN_PASSES, GROWING, WORTH_ACCELERATING = 3, 1.2, 0.15
@@ -38,52 +38,6 @@ NEAR_JUMP_PU = 1e-3
 """What a jump of one load may move its own voltage by."""
 COLUMNS = 32
 """Adjoints are solved in blocks of so many columns, to stay in the cache and out of memory."""
-
-
-@dataclass(frozen=True)
-class NodeVoltages:
-    """Voltages of some periods, in the order and layout of the kernels.
-
-    Attributes:
-        parts: real parts, then imaginary parts, volt, shape (node + 1, 2 period); the last row is ground.
-        switching: tap and capacitor states of the periods.
-        source_ratio: voltage of the source over what the master says, shape (period,).
-        watt, var: consumption of every leg at rated voltage, devices behind the loads, shape (leg, period).
-        converged: which periods have a solution, shape (period,).
-        iterations: of the fixed point.
-    """
-
-    parts: FloatArray
-    switching: Switching
-    source_ratio: FloatArray
-    watt: FloatArray
-    var: FloatArray
-    converged: BoolArray
-    iterations: int
-
-    @property
-    def periods(self) -> int:
-        """How many periods."""
-        return len(self.switching.of_period)
-
-    def moved(self, period: IntArray) -> NodeVoltages:
-        """The given periods of these, in the given order."""
-        parts = self.parts[:, np.concatenate([period, self.periods + period])]
-        watt, var = self.watt[:, period], self.var[:, period]
-        return NodeVoltages(
-            parts,
-            self.switching.at(period),
-            self.source_ratio[period],
-            watt,
-            var,
-            self.converged[period],
-            self.iterations,
-        )
-
-    def complex(self, rows: IntArray) -> ComplexArray:
-        """Complex voltages of some rows, shape (row, period)."""
-        parts = self.parts[rows]
-        return parts[:, : self.periods] + 1j * parts[:, self.periods :]
 
 
 class FlowSolver:
@@ -296,6 +250,42 @@ class FlowSolver:
         ]
         return np.concatenate([np.zeros((0, len(rows)), dtype=np.complex128), *parts])
 
+    def response(self, slopes: Slopes, change_kva: ComplexArray, corrections: int) -> ComplexArray:
+        """First-order change of the node voltages, volt, shape (node + 1, period), taps held.
+
+        Args:
+            slopes: at the flow.
+            change_kva: of the device injections, shape (period, device).
+            corrections: see :meth:`adjoint`.
+        """
+        volts = slopes.volts
+        a, b = self._legs.a[self._loads :], self._legs.b[self._loads :]
+        power = 1e3 * change_kva[:, self._owner[1]].T * self._share[1][:, None]
+        current = np.conj(power / (volts.complex(a) - volts.complex(b)))
+        injected = np.zeros((self._data.size + 1, volts.periods), dtype=np.complex128)
+        np.add.at(injected, a, current)
+        np.add.at(injected, b, -current)
+        injected[-1] = 0.0
+        source, period = as_parts(injected), np.arange(volts.periods)
+        y = source.copy()
+        self.factor.solve(y, volts.switching)
+        for _ in range(corrections):
+            x = source.copy()
+            # The kernel's slopes are transposed: with this conjugate they are those of a forward solve.
+            subtract_slopes(self._legs, slopes.direct, np.conj(slopes.conjugate), period, y, x)
+            x[-1] = 0.0
+            self.factor.solve(x, volts.switching)
+            y = x
+        return np.asarray(y[:, : volts.periods] + 1j * y[:, volts.periods :])
+
+    def import_change(self, volts: NodeVoltages, change: ComplexArray) -> ComplexArray:
+        """First-order change of the import from the main source, kVA, shape (period,)."""
+        source = self._data.source
+        v, current = self._head(volts)
+        moved = change[self.place[source.nodes]]
+        kva = (moved * np.conj(current) - v * np.conj(source.admittance @ moved)) / 1e3
+        return np.asarray(kva[: source.main].sum(axis=0))
+
     @property
     def sites(self) -> IntArray:
         """Number of the site of each device: devices of one site inject into the same legs."""
@@ -391,15 +381,6 @@ class FlowSolver:
         y = as_parts(current)
         self.factor.solve(y, volts.switching.at(np.full(columns, period, dtype=np.int64)))
         return y
-
-
-@dataclass(frozen=True)
-class Slopes:
-    """Slopes of the leg currents at a flow, shape (leg, period) each; see the kernels."""
-
-    volts: NodeVoltages
-    direct: ComplexArray
-    conjugate: ComplexArray
 
 
 def _between(a: IntArray, b: IntArray, y: ComplexArray, size: int) -> sp.csc_matrix:

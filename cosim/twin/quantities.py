@@ -10,7 +10,8 @@ from cosim.twin.adjoint_seeds import AdjointSeeds
 from cosim.twin.control_equilibrium import TRIED_AGAIN, InnerFlow
 from cosim.twin.controls import Controls
 from cosim.twin.data import TwinData
-from cosim.twin.power_flow import FlowSolver, NodeVoltages
+from cosim.twin.node_voltages import NodeVoltages
+from cosim.twin.power_flow import FlowSolver
 
 ALPHA = np.exp(2j * np.pi / 3)
 SEQUENCES = np.array([[1, ALPHA**2, ALPHA], [1, ALPHA, ALPHA**2]]) / 3.0
@@ -106,6 +107,17 @@ class Quantities:
         weight = 4.0 * squared * np.conj(u) / base_v**2
         rows = np.concatenate([self._watch_a, self._watch_b])
         return AdjointSeeds.dense(rows, np.concatenate([weight, -weight]), np.arange(volts.periods))
+
+    def voltage_change(self, volts: NodeVoltages, change: ComplexArray) -> FloatArray:
+        """First-order change of the watched voltages, pu, shape (place, period).
+
+        Args:
+            volts: the operating point.
+            change: of the node voltages, volt, shape (node + 1, period).
+        """
+        u = self.watched(volts)
+        moved = change[self._watch_a] - change[self._watch_b]
+        return np.asarray((np.conj(u) / np.abs(u) * moved).real / self._data.watch.base_v[:, None])
 
     def _voltage_weights(self, volts: NodeVoltages, place: IntArray, period: IntArray) -> AdjointSeeds:
         a, b = self._watch_a[place], self._watch_b[place]

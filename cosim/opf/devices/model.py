@@ -7,15 +7,17 @@ from typing import cast
 
 import numpy as np
 
-from cosim.devices.bounds import EnergyBounds, SourceBounds, joined
+from cosim.devices.bounds import EnergyBounds, SourceBounds, each, joined
 from cosim.devices.kind import DeviceKind, PlanContext
 from cosim.devices.registry import by_kind
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.device import Device, DeviceState
 from cosim.model.state import Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.options import PlannerOptions
 
+AT_REST = 1e-7
+"""A device with energy below this part of its rating rests."""
 ROUNDING = 1e-3
 """Up to this part of the rated power a step outside the energy window counts as the solver's rounding."""
 
@@ -37,6 +39,10 @@ class DeviceModel:
         self.energy = tuple(device for device in devices if device.has_energy)
         self.sources = devices[len(self.energy) :]
         self._horizon, self._options = horizon, options
+        self._kw = each(self.energy, "kw")
+        self._idling_kw = np.array(
+            [-device.delivered_kw(0.0, DeviceState(1.0)) for device in self.energy], dtype=np.float64
+        )
         self._kinds: list[tuple[DeviceKind, slice, tuple[Device, ...]]] = list(by_kind(devices))
 
     @property
@@ -97,6 +103,17 @@ class DeviceModel:
         return self._options.terminal.target_kwh(self.energy)
 
     # --- exact laws along a plan --------------------------------------------------------------------
+
+    def at_terminals(self, power_kva: ComplexArray) -> ComplexArray:
+        """What devices inject under planned powers: one with energy at rest draws its idling loss.
+
+        Args:
+            power_kva: planned, shape (period, device).
+        """
+        power, count = power_kva.copy(), len(self.energy)
+        kw = power.real[:, :count]
+        power[:, :count] -= np.where(np.abs(kw) < AT_REST * self._kw, kw + self._idling_kw, 0.0)
+        return power
 
     def within_window(
         self, stored_kwh: FloatArray, available_kw: FloatArray, kw: FloatArray, time_s: float

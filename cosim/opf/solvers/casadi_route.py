@@ -109,6 +109,9 @@ class CasadiRoute:
         self._affine.unpack(solution)
         return answer
 
+    def forget(self) -> None:
+        """Nothing is kept but the compiled program."""
+
     def _parameters(self, c: FloatArray, columns: dict[int, int]) -> FloatArray:
         """Linear cost, squares multiplied out, and their curvature."""
         linear = c.copy()

@@ -37,6 +37,7 @@ class ClarabelRoute:
         self._cone_data = np.zeros(0)
         self._cone_sizes: list[int] = []
         self._cache: dict[str, Any] = {}
+        self._anew = False
         products = any(isinstance(cones.first, cp.Variable) for cones in program.cones)
         self._options = dict(PRODUCT_OPTIONS) if products else {}
         if seconds is not None:
@@ -56,6 +57,10 @@ class ClarabelRoute:
             # On a copy: cvxpy keeps its own dimensions for the next solve.
             data["dims"] = copy.copy(data["dims"])
             data["dims"].soc = self._cone_sizes
+        if self._anew:
+            # Nothing is updated in place, so parameters that are zero need no entry.
+            data["A"] = sp.csc_array(data["A"])
+            data["A"].eliminate_zeros()
         raw = chain.solver.solve_via_data(
             data, warm_start=True, verbose=False, solver_opts=self._options, solver_cache=self._cache
         )
@@ -68,6 +73,10 @@ class ClarabelRoute:
         proven = max(raw.r_prim, raw.r_dual) <= PROVEN_RESIDUAL
         bound = float(raw.obj_val_dual) + offset if proven else float("nan")
         return Answer(str(self._affine.status), int(raw.iterations), bound)
+
+    def forget(self) -> None:
+        """Begin anew: the solver, and with it the scaling of the first program, is dropped."""
+        self._cache, self._anew = {}, True
 
     def _add_squares(self, data: dict[str, Any], columns: dict[int, int]) -> None:
         linear = data["c"].copy()

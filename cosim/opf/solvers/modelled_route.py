@@ -61,6 +61,9 @@ class ModelledRoute:
         bound = float(self._whole.value) if proven else float(np.nan)
         return Answer(status, iterations, bound)
 
+    def forget(self) -> None:
+        """Nothing can be dropped here: what cvxpy keeps of a solver is its own."""
+
 
 def _options(solver: str, seconds: float | None) -> dict[str, Any]:
     limit = float("inf") if seconds is None else seconds

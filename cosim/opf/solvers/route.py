@@ -27,3 +27,7 @@ class Route(Protocol):
     def solve(self) -> Answer:
         """Solve. Infeasible is a status."""
         ...
+
+    def forget(self) -> None:
+        """Drop what is kept of earlier solves, where that can be dropped."""
+        ...

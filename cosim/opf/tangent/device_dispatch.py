@@ -8,17 +8,14 @@ import numpy as np
 
 from cosim.devices.bounds import EnergyBounds, SourceBounds, each
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
-from cosim.model.device import DeviceState
 from cosim.model.site import Site
 from cosim.model.state import Measurement, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle, reactive_limits
-from cosim.opf.devices.model import DeviceModel
+from cosim.opf.devices.model import AT_REST, DeviceModel
 from cosim.opf.options import PlannerOptions
 from cosim.opf.structured_qp.step_program import EndRule, EnergyDevices, SourceDevices, StepAnswer
 
-AT_REST = 1e-7
-"""A battery below this part of its rating rests."""
 SIMULTANEOUS = 1e-3
 """Charging and discharging at once counts from this part of the rated power."""
 FREE_KW = 1e-5
@@ -86,9 +83,6 @@ class DeviceDispatch:
         self._target_kwh = model.target_kwh()
         self._kw, self._kva = each(model.energy, "kw"), each(model.energy, "kva")
         self._source_kva, self._source_kw = each(model.sources, "kva"), each(model.sources, "kw")
-        self._idling_kw = np.array(
-            [-device.delivered_kw(0.0, DeviceState(1.0)) for device in model.energy], dtype=np.float64
-        )
         self._blocked: tuple[BoolArray, BoolArray] | None = None
 
     @property
@@ -200,11 +194,7 @@ class DeviceDispatch:
 
     def injection_kva(self, dispatch: Dispatch) -> ComplexArray:
         """What the devices inject; a battery at rest draws its idling loss, shape (period, device)."""
-        power = dispatch.p_kw + 1j * dispatch.reactive_kvar
-        count = len(self.model.energy)
-        resting = np.abs(power.real[:, :count]) < AT_REST * self._kw
-        power[:, :count] -= np.where(resting, power.real[:, :count] + self._idling_kw, 0.0)
-        return power
+        return self.model.at_terminals(dispatch.p_kw + 1j * dispatch.reactive_kvar)
 
     def both_kw(self, dispatch: Dispatch) -> FloatArray:
         """Power charged and discharged at once, shape (period, battery)."""

@@ -1,0 +1,1 @@
+"""Planners on a network that is affine in the device powers."""
