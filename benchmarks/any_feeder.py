@@ -95,7 +95,8 @@ def run(words: list[str], folder: Path) -> Command:
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read().decode("utf-8", "replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # The last words of a command that went well name a folder that is gone.
+    lines = [line.strip() for line in text.splitlines() if line.strip() and process.returncode]
     return Command(
         process.returncode,
         round(time.monotonic() - began, 2),

@@ -18,7 +18,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-HEAVY = ("cvxpy", "opendssdirect", "helics", "numba", "pandas", "scipy", "pydantic", "plotly", "rich")
+HEAVY = (
+    "cvxpy",
+    "opendssdirect",
+    "helics",
+    "numba",
+    "pandas",
+    "scipy",
+    "pydantic",
+    "plotly",
+    "rich",
+    "dask",
+)
 COMMANDS = {
     "python": ("-c", "pass"),
     "import typer": ("-c", "import typer"),

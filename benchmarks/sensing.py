@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.loops import run_loops
 from cosim.experiments.loop_case import LoopCase, LoopRow, loop_case
 from cosim.run.assembly import Assembly
+from cosim.run.forecast_config import ForecastConfig
 from cosim.run.record import Record
-from cosim.run.scenario import ForecastConfig
 from cosim.run.sensing_stage import SensingConfig
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study

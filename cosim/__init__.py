@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cosim.api.run import Run, open_run as open  # noqa: A004, I001 - reads as cosim.open
+    from cosim.api.campaign import Campaign, campaign  # noqa: I001 - the next reads so
+    from cosim.api.run import Run, open_run as open  # noqa: A004 - reads as cosim.open
     from cosim.api.study import Study, load, run_many, scenarios
     from cosim.errors import CosimError
     from cosim.experiments.replay import replay
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cosim.model.state import Decision, Setpoints
 
 _HOMES = {
+    "Campaign": ("cosim.api.campaign", "Campaign"),
     "Controller": ("cosim.model.roles", "Controller"),
     "CosimError": ("cosim.errors", "CosimError"),
     "Decision": ("cosim.model.state", "Decision"),
@@ -31,6 +33,7 @@ _HOMES = {
     "Run": ("cosim.api.run", "Run"),
     "Setpoints": ("cosim.model.state", "Setpoints"),
     "Study": ("cosim.api.study", "Study"),
+    "campaign": ("cosim.api.campaign", "campaign"),
     "load": ("cosim.api.study", "load"),
     "open": ("cosim.api.run", "open_run"),
     "replay": ("cosim.experiments.replay", "replay"),
@@ -44,6 +47,8 @@ __all__ = [  # noqa: RUF022 - in the order of a first day
     "Run",
     "open",
     "run_many",
+    "campaign",
+    "Campaign",
     "replay",
     "scenarios",
     "Controller",

@@ -1,6 +1,6 @@
 """The command line: parse, call, exit code. What a command needs is imported when it runs.
 
-Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.
+Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid, 3 a limit under accept is not kept.
 """
 
 # Annotations are evaluated here at once: typer would evaluate them as texts, which takes longer.
@@ -41,7 +41,7 @@ app = typer.Typer(
     "OpenDSS simulates the feeder, HELICS carries the values, a receding-horizon optimal power flow "
     "decides, and the report shows whether the controller kept its promises.",
     epilog="Start with: cosim run ieee13, then: cosim run ieee123. "
-    "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid.",
+    "Exit codes: 0 fine, 1 the run failed, 2 the scenario is invalid, 3 a limit under accept is not kept.",
 )
 app.add_typer(study_app)
 app.add_typer(feeder_app)
@@ -59,6 +59,16 @@ TrustOption = Annotated[
         "--trust",
         help="execute modules beside the scenario and native code of the master: read them before",
     ),
+]
+OracleOption = Annotated[
+    bool, typer.Option("--oracle", help="also run under the oracle, for the score of the run")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be given several times"),
+]
+JunitOption = Annotated[
+    Path | None, typer.Option("--junit", help="also write the outcome as JUnit XML, for CI systems")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="one line per step")]
 
@@ -83,16 +93,17 @@ def run(
     port: Annotated[
         int | None, typer.Option(min=1024, max=65_000, help="of the HELICS broker; default a free one")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="change a setting; may be given several times"),
-    ] = None,
+    settings: SettingsOption = None,
     overwrite: Annotated[bool, typer.Option(help="replace an earlier run in the same folder")] = False,
     baseline: Annotated[bool, typer.Option(help="also run without control, to compare")] = True,
+    oracle: OracleOption = False,
     trust: TrustOption = False,
+    junit: JunitOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Run a scenario in closed loop and write its record and report.
+
+    Exit code 3 if a limit under accept of the scenario is not kept.
 
     Examples:
       cosim run ieee13
@@ -105,7 +116,7 @@ def run(
     """
     from cosim.commands import runs
 
-    runs.run(
+    code = runs.run(
         scenario,
         over=over,
         folder=folder,
@@ -115,15 +126,19 @@ def run(
         settings=settings or [],
         overwrite=overwrite,
         baseline=baseline,
+        oracle=oracle,
         trust=trust,
+        junit=junit,
         verbose=verbose,
     )
+    raise typer.Exit(code)
 
 
 @app.command("resume")
 def resume_run(
     folder: Annotated[Path, typer.Argument(help="folder of a run that was cut short", metavar="RUN")],
     trust: TrustOption = False,
+    junit: JunitOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Carry on a run that was interrupted, killed or failed; the record is that of one run without a break.
@@ -133,7 +148,7 @@ def resume_run(
     """
     from cosim.commands import runs
 
-    runs.resume_run(folder, trust=trust, verbose=verbose)
+    raise typer.Exit(runs.resume_run(folder, trust=trust, junit=junit, verbose=verbose))
 
 
 @app.command()
@@ -148,11 +163,11 @@ def check(scenario: ScenarioArgument, master: MasterOption = None, trust: TrustO
 
 
 @app.command()
-def report(folder: RunFolder) -> None:
+def report(folder: RunFolder, junit: JunitOption = None) -> None:
     """Write the report of a run again, also of one that was cut short."""
     from cosim.commands import runs
 
-    runs.report(folder)
+    runs.report(folder, junit)
 
 
 @app.command("open")
@@ -161,6 +176,51 @@ def open_report(folder: RunFolder) -> None:
     from cosim.commands import runs
 
     runs.open_report(folder)
+
+
+@app.command()
+def campaign(
+    file: Annotated[
+        str, typer.Argument(help="a campaign file, or the name of a shipped one", metavar="CAMPAIGN")
+    ],
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="folder of the campaign; default runs/NAME")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes; default one per core")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="of each process, e.g. 4GiB; default an equal share")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="dask scheduler to use instead of own processes")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="list the runs, compute one, tell time and disk of the others")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="run only what has failed, again")
+    ] = False,
+    trust: TrustOption = False,
+) -> None:
+    """Run many scenarios from one file: axes, seeds, a pool of processes, one table, one page.
+
+    Finished runs are kept, whatever ends the campaign; the same command goes on. Exit code 1 where a run
+    failed.
+
+    Example: cosim campaign acceptance_ci --out runs/ci
+    """
+    from cosim.commands import campaigns
+
+    code = campaigns.campaign(
+        file,
+        folder,
+        workers=workers,
+        memory=memory,
+        scheduler=scheduler,
+        dry_run=dry_run,
+        retry_failed=retry_failed,
+        trust=trust,
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -23,13 +23,20 @@ from pydantic import BaseModel, ConfigDict
 from cosim.errors import UnknownPlugin, WrongDeclaration
 
 Group = Literal[
-    "cosim.controllers", "cosim.planners", "cosim.forecasters", "cosim.devices", "cosim.runners"
+    "cosim.controllers",
+    "cosim.planners",
+    "cosim.forecasters",
+    "cosim.devices",
+    "cosim.runners",
+    "cosim.metrics",
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
-Need = Literal["network", "twin", "truth"]
+Need = Literal["network", "twin", "truth", "exact_twin", "history", "vintages"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
-radial network model, a twin of the feeder, the series that the plant will meet."""
+radial network model, a twin of the feeder, the series that the plant will meet, the series before the run,
+forecasts of others; ``exact_twin``: the twin has none of the errors that a scenario gives it, for bounds
+that no controller can reach."""
 ANY_NETWORK: frozenset[Need] = frozenset({"network"})
 """What a plug-in gets that declares nothing."""
 
@@ -57,6 +64,12 @@ class Declaration:
         commands: of a controller, whether it commands devices; if not, the feeder stays as its master
             says.
         plans: of a controller, whether it is made of a forecaster, a planner and a rhythm.
+        own_horizon: of a controller that plans, whether it chooses the horizon of each plan itself. It gets
+            a :class:`cosim.control.planning.Planning` instead of the three.
+        own_planner: of such a controller, whether it brings its planner: that of the scenario is not made.
+        planner_option: name of its option that names the planner; empty: that of the scenario.
+        forecaster: name of the forecaster that it always has; empty: that of the scenario.
+        bound: of a controller, whether no other can do better by cost: runs are scored by it.
         in_process: of a driver, whether it keeps everything in one process.
     """
 
@@ -65,6 +78,11 @@ class Declaration:
     seeded: bool = False
     commands: bool = True
     plans: bool = False
+    own_horizon: bool = False
+    own_planner: bool = False
+    planner_option: str = ""
+    forecaster: str = ""
+    bound: bool = False
     in_process: bool = False
 
 
@@ -91,6 +109,32 @@ def plans(plugin: T) -> T:
     return _declare("plans", True)(plugin)
 
 
+def plans_its_own_horizons(
+    *, brings_planner: bool = False, planner_option: str = "", forecaster: str = ""
+) -> Callable[[T], T]:
+    """Declare that a controller plans over horizons that it chooses itself.
+
+    Args:
+        brings_planner: the planner of the scenario is not made.
+        planner_option: name of its option that names the planner.
+        forecaster: name of the forecaster that it always has.
+    """
+
+    def declare(plugin: T) -> T:
+        for name in ("plans", "own_horizon"):
+            _declare(name, True)(plugin)
+        _declare("own_planner", brings_planner)(plugin)
+        _declare("planner_option", planner_option)(plugin)
+        return _declare("forecaster", forecaster)(plugin)
+
+    return declare
+
+
+def is_bound(plugin: T) -> T:
+    """Declare that no other controller can do better by cost, so that runs are scored by this one."""
+    return _declare("bound", True)(plugin)
+
+
 def commands_nothing(plugin: T) -> T:
     """Declare that a controller leaves every device as the master says."""
     return _declare("commands", False)(plugin)
@@ -112,7 +156,8 @@ def _declare(name: str, value: object) -> Callable[[T], T]:
 # --- what was declared ----------------------------------------------------------------------------
 
 
-FLAGS = ("seeded", "commands", "plans", "in_process")
+FLAGS = ("seeded", "commands", "plans", "own_horizon", "own_planner", "bound", "in_process")
+NAMES = ("planner_option", "forecaster")
 
 
 def declared(plugin: Any) -> Declaration:
@@ -126,7 +171,11 @@ def declared(plugin: Any) -> Declaration:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise _wrong(plugin, name, value, "True or False")
-    return Declaration(needs=needs_of(plugin), options=options_of(plugin), **flags)
+    texts: dict[str, Any] = {name: getattr(plugin, name, "") for name in NAMES}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise _wrong(plugin, name, value, "a text")
+    return Declaration(needs=needs_of(plugin), options=options_of(plugin), **flags, **texts)
 
 
 def needs_of(plugin: Any) -> frozenset[Need]:

@@ -27,12 +27,90 @@ The unit is the last part of a name: `kw`, `kwh`, `pu`, `s` (seconds). Power is 
 
 This page is generated: `python docs/generate.py`.
 """
+METRICS_HEAD = """# Metrics
+
+The report, the terminal, `run.metrics` and `metrics.json` show figures of the [record](record.md) alone (`cosim/experiments/`).
+
+`metrics.json` has the part `metrics`: every metric below with `run`, `baseline` (the run without control) and `unit`. Limits under
+[`accept`](../howto/baselines.md) of a scenario use the same names. The parts `run`, `baseline`, `control`, `comparison`, `verdict` and
+`score` hold the figures of the report. There, these keys also carry their unit: RENAMED.
+
+Energy is power multiplied by the length of the step. Limits are compared without tolerance. Steps without a power flow solution
+are left out of all figures.
+
+A metric of your own is a function of a `cosim.Run`, installed as an entry point of the group `cosim.metrics`; see
+[Baselines and acceptance](../howto/baselines.md#a-metric-of-your-own).
+
+This page is generated: `python docs/generate.py`.
+"""
+METRICS_TAIL = """## Texts and lists
+
+| key | part | meaning | source |
+|---|---|---|---|
+| `highest_loading_line` | run | name of the line with the highest loading | `loading_line` |
+| `decisions` | control | number of decisions by source (`PLAN`, `EARLIER_PLAN`, `FALLBACK`) | `source` |
+| `lead_errors` | control | errors of plans by lead time, see below | `plan_…` |
+| `fallback_cause` | control | most frequent reason of decisions that are not from the plan | `reason` |
+
+## Score
+
+The part `score` needs a run under the oracle beside the run (`cosim run --oracle`). Costs C are adjusted costs plus the demand charge.
+
+| key | unit | meaning |
+|---|---|---|
+| `score` | - | 100 (C without control minus C) / (C without control minus C of the oracle): 100 for the oracle, 0 for no control |
+| `regret` | currency | C minus C of the oracle |
+| `regret_share` | - | the same as a part of C of the oracle |
+| `cost` | currency | C of the run |
+| `cost_without_control` | currency | C of the run without control |
+| `cost_bound` | currency | C of the oracle |
+
+## Errors of plans by lead time
+
+A plan made at step k expects values for its periods. The error is the expected value minus the simulated value. Periods with the
+same lead time (start of the period minus time of the plan) are grouped.
+
+| key | unit | meaning |
+|---|---|---|
+| `lead_s` | s | lead time |
+| `periods` | - | number of periods compared |
+| `import_mean_abs_kw` | kW | mean absolute error of the import |
+| `import_max_abs_kw` | kW | largest absolute error of the import |
+| `stored_mean_abs_kwh` | kWh | mean absolute error of the energy in all batteries at the end of the period |
+| `stored_max_abs_kwh` | kWh | largest absolute error of it |
+| `lowest_mean_abs_pu` | pu | mean absolute error of the lowest voltage |
+| `lowest_max_abs_pu` | pu | largest absolute error of it |
+| `highest_mean_abs_pu` | pu | mean absolute error of the highest voltage |
+| `highest_max_abs_pu` | pu | largest absolute error of it |
+| `node_mean_abs_pu` | pu | mean absolute error of all node voltages |
+| `node_max_abs_pu` | pu | largest absolute error of them |
+
+## Skill of forecasts
+
+`forecast_skill` is a list with an entry for each quantity and lead time. It is empty unless the scenario has
+`record: {forecasts: true}`. The error is the forecast minus the mean of what was measured in the period. Periods that reach
+beyond the run are left out.
+
+| key | unit | meaning |
+|---|---|---|
+| `quantity` | - | `load` (all loads, kW), `sun` (offered to all devices that see it, kW), `price` (1/kWh) |
+| `unit` | - | unit of the errors |
+| `lead_s` | s | start of the period after the forecast |
+| `periods` | - | number of periods compared |
+| `mae` | `unit` | mean absolute error |
+| `rmse` | `unit` | root mean square error |
+| `bias` | `unit` | mean error |
+| `skill` | - | 1 - RMSE / RMSE of persistence (the value of the step of the forecast holds); none if persistence has no error. Yang et al., *Solar Energy* 210, 2020 |
+| `pinball` | `unit` | mean pinball loss of all quantiles; none without quantiles. Koenker and Bassett, *Econometrica* 46(1), 1978 |
+| `coverage` | - | share of outcomes between the lowest and the highest quantile |
+| `nominal_coverage` | - | what the coverage should be |
+"""
 COMMANDS_NOTE = "\nThis page is generated: `python docs/generate.py`.\n"
 
 
 def pages() -> dict[str, str]:
     """Content of every generated page, by its file name."""
-    return {"command-line.md": command_line(), "scenario.md": scenario()}
+    return {"command-line.md": command_line(), "scenario.md": scenario(), "metrics.md": metrics()}
 
 
 def command_line() -> str:
@@ -58,6 +136,23 @@ def scenario() -> str:
         if "properties" in form:
             parts += [f"## {name}\n", _sentence(form.get("description", "")), "", *_table(form), ""]
     return "\n".join(parts)
+
+
+def metrics() -> str:
+    """The page of all metrics."""
+    from cosim.experiments.metric_table import GROUPS
+    from cosim.experiments.metrics import JSON_NAMES
+
+    renamed = ", ".join(f"`{key}`" for key in JSON_NAMES.values())
+    parts = [METRICS_HEAD.replace("RENAMED", renamed)]
+    for title, group in GROUPS.items():
+        parts += [f"## {title}\n", "| name | unit | meaning | source |", "|---|---|---|---|"]
+        parts += [
+            f"| `{metric.name}` | {metric.unit or '-'} | {_sentence(metric.definition)} | {metric.source} |"
+            for metric in group
+        ]
+        parts.append("")
+    return "\n".join([*parts, METRICS_TAIL])
 
 
 def _order(schema: Schema, definitions: Schema) -> list[str]:

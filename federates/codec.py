@@ -17,6 +17,7 @@ import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
+from cosim.model.forecast import Outlook
 from cosim.model.site import CONTRACT_VERSION, Site
 from cosim.model.state import Applied, Belief, Decision, Measurement, Plan, Setpoints, Source, StepResult
 from cosim.run.feedback import InForce
@@ -128,6 +129,9 @@ BELIEF = Quantity("belief", "json")
 TELEMETRY = (PLAN, PLANNED_VOLTAGE, BELIEF)
 """Telemetry of the controller, for whoever wants it: the plan made at a step, and what the state was taken
 for. The feeder does not."""
+OUTLOOK = Quantity("forecast", "json")
+"""What was forecast; only where the scenario says ``record.forecasts``, so that other controllers need not
+know of it."""
 
 
 def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
@@ -212,6 +216,11 @@ def encode_decision(decision: Decision) -> dict[str, Value]:
     }
 
 
+def encode_outlook(decision: Decision) -> dict[str, Value]:
+    """Wire value of what was forecast."""
+    return {OUTLOOK.name: "null" if decision.outlook is None else str(_converter.dumps(decision.outlook))}
+
+
 def decode_decision(values: Mapping[str, Any]) -> Decision:
     """A decision from wire values; without its plan where that was not subscribed.
 
@@ -229,6 +238,7 @@ def _decision(values: Mapping[str, Any]) -> Decision:
     if source not in tuple(Source):
         raise ContractError(f"controller/source is {source!r}, expected one of {', '.join(Source)}")
     plan, belief = values.get(PLAN.name, "null"), values.get(BELIEF.name, "null")
+    outlook = values.get(OUTLOOK.name, "null")
     return Decision(
         step=values["step"],
         issued_at_s=values["issued_at_s"],
@@ -238,6 +248,7 @@ def _decision(values: Mapping[str, Any]) -> Decision:
         plan=None if plan == "null" else _decode_plan(plan, values[PLANNED_VOLTAGE.name]),
         belief=None if belief == "null" else _converter.loads(belief, Belief),
         owner=json.loads(values["owner"]),
+        outlook=None if outlook == "null" else _converter.loads(outlook, Outlook),
     )
 
 

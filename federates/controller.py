@@ -16,12 +16,14 @@ from cosim.twin.compilation import COMPILATION
 from federates.address import Address
 from federates.codec import (
     KNOWLEDGE,
+    OUTLOOK,
     SITE,
     TELEMETRY,
     Sizes,
     decision_quantities,
     decode_measurement,
     encode_decision,
+    encode_outlook,
     measurement_quantities,
     text_to_site,
 )
@@ -39,9 +41,12 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
     """
     COMPILATION.on_begin(lambda: say({"doing": "compile"}))
     grid, names = study.grid, study.scenario.federate
+    keeps_forecasts = study.scenario.record.forecasts
     controller_name, feeder = names("controller"), names("feeder")
     with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
         session.publishes([*decision_quantities(Sizes()), *TELEMETRY])
+        if keeps_forecasts:
+            session.publishes([OUTLOOK])
         session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         session.initialize()
         session.execute()
@@ -64,4 +69,6 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
             decided = answer_of(controller, sealed(measurement), controller_name)
             decision = checked(decided, site, measurement, owner=controller_name)
             session.publish(encode_decision(decision))
+            if keeps_forecasts:
+                session.publish(encode_outlook(decision))
             states.offer(step, controller)

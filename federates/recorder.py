@@ -10,6 +10,7 @@ from cosim.run.resume import earlier_record
 from cosim.run.study import Study
 from federates.address import Address
 from federates.codec import (
+    OUTLOOK,
     SITE,
     TELEMETRY,
     Sizes,
@@ -33,14 +34,15 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         none = Sizes()
         session.subscribes(feeder, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
         session.subscribes(controller, [*decision_quantities(none), *TELEMETRY])
+        if study.scenario.record.forecasts:
+            session.subscribes(controller, [OUTLOOK])
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         sizes = Sizes.of(site)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.expects(controller, decision_quantities(sizes))
-        sync = study.scenario.record.sync
-        writer = RecordWriter(folder, site, earlier_record(study, folder), sync=sync)
+        writer = RecordWriter(folder, site, study.scenario.record, earlier_record(study, folder))
         try:
             for step in range(study.resumes_at or 0, grid.steps):
                 session.advance(grid.second(step) + KEEP_S)

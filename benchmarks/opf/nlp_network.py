@@ -69,7 +69,8 @@ class Day:
     def load_kva(self) -> ComplexArray:
         """Power of each load leg at rated voltage, shape (leg, period)."""
         demand = (self.forecast.demand_kw + 1j * self.forecast.demand_kvar).T
-        standing = np.repeat(self.data.standing_kva[:, None], demand.shape[1], axis=1)
+        period_s = np.asarray(self.forecast.horizon.period_s, dtype=np.float64)
+        standing = self.data.standing_over(self.measurement.time_s, period_s).T
         legs = self.data.loads
         return np.asarray(np.concatenate([demand, standing])[legs.owner] * legs.share[:, None])
 

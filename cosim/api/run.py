@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -10,14 +11,25 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cosim.api import tables
+from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report
+from cosim.experiments.score import read_bound, scores_of
+from cosim.model.metric import Metric
 from cosim.report.key_figures import key_figure_rows
 from cosim.run.manifest import read_manifest
+from cosim.run.metric_names import own_metrics
 from cosim.run.record import Record
 
 if TYPE_CHECKING:
     from cosim.api.plots import Plots
+
+SCORE_ROWS = (
+    ("Score (100 oracle, 0 no control)", "score", ""),
+    ("Cost above that of the oracle", "regret", "currency"),
+)
+"""Label, attribute of a score, and unit."""
+log = logging.getLogger(__name__)
 
 
 def open_run(folder: Path | str) -> Run:
@@ -71,7 +83,31 @@ class Run:
     def figures(self) -> Report:
         """All figures as plain values."""
         record, baseline, note = self._compared
-        return measure_report(record, baseline, baseline_note=self.note or note)
+        return measure_report(
+            record, baseline, baseline_note=self.note or note, own=self._own, bound=self.bound
+        )
+
+    @cached_property
+    def bound(self) -> Record | None:
+        """The same scenario under the oracle, beside the run; None where it was not asked for."""
+        return read_bound(self.folder)
+
+    @cached_property
+    def _own(self) -> dict[str, Figure]:
+        """Metrics of users; one that fails has no value, because a finished run must not be lost."""
+        metrics = own_metrics()
+        without = Run(self.folder / "baseline") if metrics and self.baseline is not None else None
+        return {
+            metric.name: Figure(
+                _value(metric, self), None if without is None else _value(metric, without), metric.unit
+            )
+            for metric in metrics
+        }
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every limit under ``accept`` of the scenario is kept."""
+        return not self.figures.verdict.rejected
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -114,7 +150,11 @@ class Run:
         return Plots(self.record, self.baseline)
 
     def compare(self, *others: Run) -> pd.DataFrame:
-        """The key figures of several runs side by side; a column per run, and the unit."""
+        """The key figures of several runs side by side; a column per run, and the unit.
+
+        With a run under the oracle among them or beside one of them, also score and regret, see
+        :mod:`cosim.experiments.score`.
+        """
         runs = (self, *others)
         names = [run.folder.name for run in runs]
         if len(set(names)) < len(names):
@@ -124,13 +164,19 @@ class Run:
         units = pd.concat([run.metrics["unit"] for run in runs])
         table["unit"] = units[~units.index.duplicated()].reindex(table.index)
         # A run without a controller lacks rows that another one has.
-        return table.reindex(list(dict.fromkeys(label for run in runs for label in run.metrics.index)))
+        table = table.reindex(list(dict.fromkeys(label for run in runs for label in run.metrics.index)))
+        scores = scores_of([(run.record, run.baseline) for run in runs], [run.bound for run in runs])
+        if any(score is not None for score in scores):
+            for label, name, unit in SCORE_ROWS:
+                values = [None if score is None else getattr(score, name) for score in scores]
+                table.loc[label] = [*(float("nan") if value is None else value for value in values), unit]
+        return table
 
     def report(self) -> Path:
         """Write the report again and tell where: one HTML file that needs no network."""
         from cosim.report.html import write_report
 
-        write_report(self.folder)
+        write_report(self.folder, self._own)
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
@@ -144,3 +190,12 @@ class Run:
     def _repr_html_(self) -> str:
         head = f"<p><code>{escape(repr(self)[1:-1])}</code></p>"
         return head + self.metrics.round(4).to_html(na_rep="")
+
+
+def _value(metric: Metric, run: Run) -> float | None:
+    try:
+        value = metric.function(run)
+        return None if value is None else float(value)
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        log.warning("metric %s has no value: %s: %s", metric.name, type(error).__name__, error)
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -16,14 +17,17 @@ from cosim.api.progress import bar, describe
 from cosim.api.run import Run
 from cosim.errors import CosimError, ScenarioError
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day
+from cosim.experiments.score import BOUND_FOLDER
 from cosim.model.roles import Controller
 from cosim.model.state import NoPlan
 from cosim.run import study as inner
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study, rehearse
-from cosim.run.execute import execute, execute_baseline
-from cosim.run.scenario_file import scenario_of
+from cosim.run.execute import execute, execute_baseline, execute_bound
+from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario, shipped_scenarios
+
+log = logging.getLogger(__name__)
 
 Driver = Literal["local", "helics"]
 
@@ -56,9 +60,9 @@ def load(
     if isinstance(scenario, Mapping):
         found = inner.study_in_code(dict(scenario), (folder or Path.cwd()).resolve())
         if steps is not None:
-            found = _changed(found, {"time.steps": steps})
+            found = changed_study(found, {"time.steps": steps})
         if master is not None:
-            found = _changed(found, {"feeder.master": str(master.resolve()), "feeder.model": None})
+            found = changed_study(found, {"feeder.master": str(master.resolve()), "feeder.model": None})
     else:
         found = inner.open_study(find_scenario(str(scenario)), steps=steps, master=master)
     return Study.of(replace(found, trusted=trust))
@@ -130,7 +134,7 @@ class Study:
         Raises:
             ScenarioError: a key does not exist, or a value does not fit.
         """
-        return Study.of(_changed(self._study, settings))
+        return Study.of(changed_study(self._study, settings))
 
     def with_planner(self, name: str, settings: Mapping[str, Any] | None = None) -> Study:
         """The same study with another planner.
@@ -144,7 +148,7 @@ class Study:
         """
         study = self._study.with_planner(self._study.scenario.control.planner.of_type(name))
         prefixed = {f"control.planner.{key}": value for key, value in (settings or {}).items()}
-        return Study.of(_changed(study, prefixed) if prefixed else study)
+        return Study.of(changed_study(study, prefixed) if prefixed else study)
 
     def with_forecast(self, name: str, settings: Mapping[str, Any] | None = None) -> Study:
         """The same study with another forecaster and its settings."""
@@ -203,6 +207,7 @@ class Study:
         overwrite: bool = False,
         progress: bool = False,
         opened: Assembly | None = None,
+        oracle: bool = False,
     ) -> Run:
         """Run in closed loop, and without control beside it unless the scenario says ``baseline: false``.
 
@@ -213,6 +218,7 @@ class Study:
             overwrite: replace an earlier run in the same folder.
             progress: show a bar.
             opened: this study, where :meth:`opened` has opened it already.
+            oracle: also run under the oracle, which gives the run a score; see ``run.figures.score``.
 
         Raises:
             ScenarioError: everything that is wrong with the study, before anything is written.
@@ -236,11 +242,11 @@ class Study:
                 told=lambda text: describe(shown, task, name, text),
             )
         note = run_baseline(study, place, progress=progress) if has_baseline(study) else ""
-        # Drawing is imported when there is something to draw: a check, or a run that fails, does without.
-        from cosim.report.html import write_report
-
-        write_report(place)
-        return Run(place, note)
+        if oracle:
+            run_bound(study, place, progress=progress)
+        done = Run(place, note)
+        done.report()
+        return done
 
     def plan(self) -> OpenLoopPlan | NoPlan:
         """Plan the first horizon once, without acting; :func:`cosim.replay` holds it against the grid."""
@@ -302,6 +308,21 @@ def run_baseline(study: inner.Study, folder: Path, *, progress: bool) -> str:
     return ""
 
 
+def run_bound(study: inner.Study, folder: Path, *, progress: bool) -> None:
+    """Run under the oracle beside a run; where that fails, the run keeps its report and has no score."""
+    try:
+        with bar("steps", shown=progress) as shown:
+            task = shown.add_task("under the oracle", total=study.grid.steps)
+            execute_bound(
+                study,
+                folder,
+                name=BOUND_FOLDER,
+                progress=lambda done: shown.update(task, completed=done),
+            )
+    except CosimError as error:
+        log.warning("no score: under the oracle the run failed: %s", error)
+
+
 def fresh_folder(name: str) -> Path:
     """A new folder ``runs/NAME-TIME``; it is created at once, because runs may start together."""
     # Local time: it only names a folder that a person looks for.
@@ -314,34 +335,6 @@ def fresh_folder(name: str) -> Path:
             continue
         return folder
     raise AssertionError
-
-
-def _changed(study: inner.Study, settings: Mapping[str, Any]) -> inner.Study:
-    """A study with other settings, checked as a scenario file is."""
-    data = study.scenario.model_dump(mode="json", by_alias=True)
-    for key, value in settings.items():
-        _put(data, key, value)
-    scenario = scenario_of(data, str(study.path))
-    changed = replace(study, scenario=scenario)
-    if any(key.partition(".")[0] == "feeder" for key in settings):
-        found = inner.study_in_code(data, study.folder)
-        changed = replace(changed, master=found.master)
-    return changed
-
-
-def _put(data: Any, key: str, value: Any) -> None:
-    """Set a dotted key; numbers count items of a list."""
-    parts = key.split(".")
-    for done, part in enumerate(parts[:-1]):
-        try:
-            data = data[int(part)] if isinstance(data, list) else data[part]
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise ScenarioError(key, [f"there is no {'.'.join(parts[: done + 1])!r}"]) from error
-    last = parts[-1]
-    try:
-        data[int(last) if isinstance(data, list) else last] = value
-    except (TypeError, IndexError, ValueError) as error:
-        raise ScenarioError(key, [f"{'.'.join(parts[:-1])!r} has no {last!r}"]) from error
 
 
 def _feeder(given: str | Path | Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from cosim.api.progress import bar, describe
 from cosim.api.run import Run, open_run
 from cosim.api.study import Driver, Study, fresh_folder, has_baseline, load, run_baseline
-from cosim.commands.console import err, out
+from cosim.commands.console import FINE, REJECTED, err, out
 from cosim.commands.logs import show_logs
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, ScenarioError
@@ -37,10 +37,12 @@ def run(
     settings: Sequence[str],
     overwrite: bool,
     baseline: bool,
+    oracle: bool,
     trust: bool,
+    junit: Path | None,
     verbose: bool,
-) -> None:
-    """Run a scenario in closed loop and show its key figures."""
+) -> int:
+    """Run a scenario in closed loop and show its key figures; the exit code."""
     show_logs(verbose=verbose)
     study = _study_to_run(scenario, steps, master, settings, trust=trust)
     if settings:
@@ -52,16 +54,24 @@ def run(
     opened = study.opened()
     target = folder or fresh_folder(study.name)
     try:
-        done = study.run(target, over=over, overwrite=overwrite, progress=True, opened=opened)
-    except (CosimError, KeyboardInterrupt):
+        done = study.run(
+            target, over=over, overwrite=overwrite, progress=True, opened=opened, oracle=oracle
+        )
+    except (CosimError, KeyboardInterrupt) as error:
         _tell_what_is_kept(target)
+        _write_failure(junit, study.name, error)
         raise
     _show(done)
+    score = done.figures.score
+    if score is not None:
+        scored = "no score, there is nothing to gain" if score.score is None else f"score {score.score:.1f}"
+        out.print(f"{scored}; {score.regret:.2f} above the cost of the oracle (100 oracle, 0 no control)")
     out.print(f"{done.manifest['wall_s']:.1f} s over {over}. {_where(done.folder)}")
+    return _outcome(done, junit)
 
 
-def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
-    """Carry on a run that was interrupted, killed or failed."""
+def resume_run(folder: Path, *, trust: bool, junit: Path | None, verbose: bool) -> int:
+    """Carry on a run that was interrupted, killed or failed; the exit code."""
     show_logs(verbose=verbose)
     if not is_record(folder):
         raise ScenarioError(str(folder), ["has no manifest.json: it is no run; see cosim run --help"])
@@ -73,13 +83,17 @@ def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
         with bar("steps") as progress:
             name = f"{study.name}, resumed"
             task = progress.add_task(name, total=study.steps)
-            resume(
-                folder,
-                progress=lambda done: progress.update(task, completed=done),
-                opened=opened,
-                repeats=lambda sentence: err.print(escape(sentence)),
-                told=lambda text: describe(progress, task, name, text),
-            )
+            try:
+                resume(
+                    folder,
+                    progress=lambda done: progress.update(task, completed=done),
+                    opened=opened,
+                    repeats=lambda sentence: err.print(escape(sentence)),
+                    told=lambda text: describe(progress, task, name, text),
+                )
+            except (CosimError, KeyboardInterrupt) as error:
+                _write_failure(junit, study.name, error)
+                raise
     note = ""
     if has_baseline(study.inner) and not _is_complete(folder / "baseline"):
         note = run_baseline(study.inner, folder, progress=True)
@@ -87,6 +101,7 @@ def resume_run(folder: Path, *, trust: bool, verbose: bool) -> None:
     done.report()
     _show(done)
     out.print(_where(folder))
+    return _outcome(done, junit)
 
 
 def check(scenario: str, master: Path | None, *, trust: bool) -> None:
@@ -111,12 +126,13 @@ def check(scenario: str, master: Path | None, *, trust: bool) -> None:
         out.print(f"[yellow]but[/yellow] {escape(site.unsupplied.sentence())}")
 
 
-def report(folder: Path) -> None:
+def report(folder: Path, junit: Path | None) -> None:
     """Write the report of a run again."""
     done = Run(folder)
     done.report()
     _show(done)
     out.print(_where(folder))
+    _outcome(done, junit)
 
 
 def open_report(folder: Path) -> None:
@@ -194,6 +210,24 @@ def _show(run: Run) -> None:
     from cosim.report.table import key_figures
 
     out.print(key_figures(run.figures))
+
+
+def _outcome(run: Run, junit: Path | None) -> int:
+    """The exit code of a run that came to its end; writes the outcome for a CI system."""
+    if junit is not None:
+        from cosim.report.junit import write_junit
+
+        write_junit(junit, run.figures, float(run.manifest.get("wall_s") or 0.0))
+        out.print(f"Outcome: {escape(str(junit))}")
+    return FINE if run.accepted else REJECTED
+
+
+def _write_failure(junit: Path | None, name: str, error: BaseException) -> None:
+    if junit is None:
+        return
+    from cosim.report.junit import write_junit_error
+
+    write_junit_error(junit, name, str(error) or type(error).__name__)
 
 
 def _where(folder: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +32,7 @@ class Rhythm:
         deadline_s: a plan that took longer is too late for its own step, which follows the plan before it;
             None for no deadline.
         stops_on_error: an exception of the planner ends the run; otherwise it counts as no plan.
+        keeps_forecasts: decisions tell what was forecast, for the record.
     """
 
     horizon: Horizon
@@ -39,6 +40,16 @@ class Rhythm:
     acts_after_s: int = 0
     deadline_s: float | None = None
     stops_on_error: bool = False
+    keeps_forecasts: bool = False
+
+    def is_due(self, time_s: float) -> bool:
+        """Whether a plan is made at a moment of the run."""
+        return int(time_s) % self.interval_s == 0
+
+    def horizon_at(self, time_s: float) -> Horizon:
+        """The periods that a forecast made at a moment covers."""
+        del time_s
+        return self.horizon
 
 
 @needs()
@@ -79,13 +90,12 @@ class RecedingHorizonController:
 
     def step(self, measurement: Measurement) -> Decision:
         """Plan if it is time to, and take the set-points of the moment the decision acts."""
-        if self._site is None:
-            raise ContractError("the controller was asked for a decision before start(site)")
-        forecast = self._forecaster.forecast(measurement, self._rhythm.horizon)
+        site = self._planned_for()
+        forecast = self._forecaster.forecast(measurement, self._rhythm.horizon_at(measurement.time_s))
         fresh: Plan | None = None
         failure = ""
         in_force = self._latest
-        if int(measurement.time_s) % self._rhythm.interval_s == 0:
+        if self._rhythm.is_due(measurement.time_s):
             began = time.perf_counter()
             outcome = self._plan(measurement, forecast)
             seconds = time.perf_counter() - began
@@ -97,9 +107,16 @@ class RecedingHorizonController:
                     failure = f"the plan took {seconds:.3g} s, deadline {self._rhythm.deadline_s:g} s"
                 else:
                     in_force = fresh
-        decision = self._decide(self._site, measurement, in_force, fresh, failure)
+        decision = self._decide(site, measurement, in_force, fresh, failure)
         self._report(decision)
+        if self._rhythm.keeps_forecasts:
+            decision = replace(decision, outlook=forecast.outlook(site))
         return decision
+
+    def _planned_for(self) -> Site:
+        if self._site is None:
+            raise ContractError("the controller was asked for a decision before start(site)")
+        return self._site
 
     def _plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """A plan; an exception of the planner is no plan, unless the scenario wants it to end the run."""

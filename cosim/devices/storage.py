@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from cosim.devices.bounds import EnergyBounds, each
+from cosim.devices.energy_targets import (
+    EnergyTarget,
+    EnergyTargetConfig,
+    expand,
+    least_with_targets,
+)
 from cosim.devices.kind import BusName, Config, DeviceKind, Name, Placement, PlanContext, Share
 from cosim.model.arrays import FloatArray
 from cosim.model.device import ROUNDING, Device, DeviceState
 
 FULL_TOLERANCE_KWH = 1e-9
 DEFAULT_KVA_PER_KW = 1.2
+REACHED = 1.0 - 1e-6
+"""Part of the charging power that targets may ask for: a program that has no choice left has no inside."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class StorageRating(Device):
         initial_kwh: stored energy at the start of the run.
         efficiency_charge, efficiency_discharge: between terminals and cell, each way.
         idling_kw: standby loss while the run lasts.
+        targets: energy that plans hold at given times, in the order of time.
     """
 
     kind: ClassVar[str] = "storage"
@@ -41,6 +50,7 @@ class StorageRating(Device):
     efficiency_charge: float
     efficiency_discharge: float
     idling_kw: float
+    targets: tuple[EnergyTarget, ...] = field(default=(), kw_only=True)
 
     @property
     def rest_kw(self) -> float:
@@ -51,6 +61,11 @@ class StorageRating(Device):
     def idles(self) -> bool:
         """Whether it has a standby loss."""
         return bool(self.idling_kw)
+
+    @property
+    def bounds_move(self) -> bool:
+        """Whether it has targets."""
+        return bool(self.targets)
 
     @property
     def first_stored_kwh(self) -> float:
@@ -132,9 +147,11 @@ class StorageConfig(Config):
     efficiency_charge: Share = 0.95
     efficiency_discharge: Share = 0.95
     idling_kw: NonNegativeFloat = 0.0
+    targets: tuple[EnergyTargetConfig, ...] = Field((), description="energy that plans hold at given times")
 
     @model_validator(mode="after")
     def _consistent(self) -> StorageConfig:
+        _must_lie_in_window(self.targets, self.soc_min, self.soc_max)
         if not self.soc_min < self.soc_max:
             raise ValueError(f"soc_min {self.soc_min:g} is not below soc_max {self.soc_max:g}")
         if not self.soc_min <= self.soc_start <= self.soc_max:
@@ -164,7 +181,16 @@ class StorageConfig(Config):
             efficiency_charge=self.efficiency_charge,
             efficiency_discharge=self.efficiency_discharge,
             idling_kw=self.idling_kw,
+            targets=expand(self.targets, self.kwh, place),
         )
+
+
+def _must_lie_in_window(targets: tuple[EnergyTargetConfig, ...], soc_min: float, soc_max: float) -> None:
+    for target in targets:
+        if not soc_min <= target.soc <= soc_max:
+            raise ValueError(
+                f"a target of {target.soc:g} is outside soc_min {soc_min:g} .. soc_max {soc_max:g}"
+            )
 
 
 class SiteStorage(Config):
@@ -181,11 +207,13 @@ class SiteStorage(Config):
     efficiency_charge: Share = 0.95
     efficiency_discharge: Share = 0.95
     idling_kw_per_kw: NonNegativeFloat = 0.0
+    targets: tuple[EnergyTargetConfig, ...] = Field((), description="energy that plans hold at given times")
     at_most: PositiveInt | None = Field(None, description="no more than this many")
     seed: NonNegativeInt
 
     @model_validator(mode="after")
     def _consistent(self) -> SiteStorage:
+        _must_lie_in_window(self.targets, self.soc_min, self.soc_max)
         if not self.soc_min <= self.soc_start <= self.soc_max:
             raise ValueError(
                 f"soc_start {self.soc_start:g} is outside soc_min {self.soc_min:g} .. "
@@ -211,6 +239,7 @@ class SiteStorage(Config):
             efficiency_charge=self.efficiency_charge,
             efficiency_discharge=self.efficiency_discharge,
             idling_kw=self.idling_kw_per_kw * kw,
+            targets=expand(self.targets, kwh, place),
         )
 
 
@@ -228,7 +257,7 @@ def storage_bounds(batteries: tuple[StorageRating, ...], context: PlanContext) -
         discharge_efficiency=out,
         # A measurement may lie a rounding outside the window; the program must stay feasible.
         start_kwh=np.clip(context.stored_kwh, least, most),
-        least_kwh=full * least,
+        least_kwh=_least_kwh(batteries, context, full * least),
         most_kwh=full * most,
         drain_kwh=_expected_drain_kwh(batteries, context),
         take_cost_per_kwh=full * options.throughput_cost_per_kwh,
@@ -238,6 +267,24 @@ def storage_bounds(batteries: tuple[StorageRating, ...], context: PlanContext) -
         kwh=each(batteries, "kwh"),
         ends=np.ones(len(batteries), dtype=bool),
     )
+
+
+def _least_kwh(
+    batteries: tuple[StorageRating, ...], context: PlanContext, least_kwh: FloatArray
+) -> FloatArray:
+    """Reserve, and targets as far as they can be reached, shape (period, battery)."""
+    for i, battery in enumerate(batteries):
+        if battery.targets:
+            least_kwh[:, i] = least_with_targets(
+                battery.targets,
+                least_kwh[:, i],
+                most_kwh=battery.max_kwh,
+                start_kwh=min(max(float(context.stored_kwh[i]), battery.min_kwh), battery.max_kwh),
+                charge_kw=REACHED * battery.efficiency_charge * (battery.kw - battery.idling_kw),
+                horizon=context.horizon,
+                time_s=context.time_s,
+            )
+    return least_kwh
 
 
 def _expected_drain_kwh(batteries: tuple[StorageRating, ...], context: PlanContext) -> FloatArray:

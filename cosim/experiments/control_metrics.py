@@ -31,7 +31,8 @@ class ControlMetrics:
         decision_p95_s, decision_max_s: seconds to build and solve a plan.
         solve_median_s, solve_p95_s, solve_max_s, build_median_s: their parts.
         computational_time_ratio: 95th percentile of build and solve over the length of a step;
-            ``computational_time_ratio_max``, the longest one over it.
+            ``computational_time_ratio_max``, the longest one over it, ``computational_time_ratio_mean``,
+            their mean over it.
         late_plans: plans that took longer than a step.
         setpoints_cut: device-steps whose accepted set-points differ from the requested ones.
         not_delivered_kwh: energy of the difference; PV counts only what the sun offered.
@@ -54,6 +55,7 @@ class ControlMetrics:
     build_median_s: float | None
     computational_time_ratio: float | None
     computational_time_ratio_max: float | None
+    computational_time_ratio_mean: float | None
     late_plans: int
     setpoints_cut: int
     not_delivered_kwh: float
@@ -69,6 +71,11 @@ class ControlMetrics:
     def fallback_decisions(self) -> int:
         """Decisions that did not come from the plan that was due."""
         return sum(count for source, count in self.decisions.items() if source != "PLAN")
+
+    @property
+    def fallback_share(self) -> float:
+        """Part of all decisions that did not come from the plan that was due."""
+        return self.fallback_decisions / sum(self.decisions.values())
 
 
 def control_metrics(record: Record) -> ControlMetrics | None:
@@ -97,6 +104,7 @@ def control_metrics(record: Record) -> ControlMetrics | None:
         build_median_s=_percentile(build_s, 50),
         computational_time_ratio=None if p95_s is None else p95_s / step_s,
         computational_time_ratio_max=None if longest_s is None else longest_s / step_s,
+        computational_time_ratio_mean=float(total_s.mean()) / step_s if total_s.size else None,
         late_plans=int(np.count_nonzero(total_s > step_s)),
         setpoints_cut=int(np.count_nonzero(cut)),
         not_delivered_kwh=not_delivered_kwh,

@@ -14,3 +14,12 @@ def peak_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return float(kib) / 1024.0
+
+
+def reset_peak() -> bool:
+    """Let :func:`peak_mb` begin anew; False where the system cannot."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True

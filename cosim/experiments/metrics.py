@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cosim.errors import RecordError
+from cosim.experiments.acceptance import Figure, accept_outcomes
 from cosim.experiments.control_metrics import ControlMetrics, control_metrics
+from cosim.experiments.forecast_skill import ForecastSkill, forecast_skill
+from cosim.experiments.measured import Measured
+from cosim.experiments.metric_table import figures_of
 from cosim.experiments.run_metrics import RunMetrics, run_metrics
+from cosim.experiments.score import Score, bound_metrics, score_of
 from cosim.experiments.verdict import Verdict, judge
 from cosim.model.arrays import BoolArray
 from cosim.run.record import Record
@@ -72,6 +77,9 @@ class Report:
         control: None for a run in which nothing was controlled.
         comparison: None without baseline.
         verdict: what the reader must know first.
+        score: between no control and the bound; None without a bound beside the run.
+        figures: every metric by its name, also those of users; see :mod:`cosim.experiments.metric_table`.
+        forecast_skill: by quantity and lead time; empty where the record keeps no forecasts.
     """
 
     name: str
@@ -85,6 +93,9 @@ class Report:
     control: ControlMetrics | None
     comparison: Comparison | None
     verdict: Verdict
+    score: Score | None
+    figures: dict[str, Figure]
+    forecast_skill: tuple[ForecastSkill, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -92,13 +103,22 @@ class Report:
         return self.verdict.soundness.finished
 
 
-def measure_report(record: Record, baseline: Record | None, *, baseline_note: str = "") -> Report:
+def measure_report(
+    record: Record,
+    baseline: Record | None,
+    *,
+    baseline_note: str = "",
+    own: Mapping[str, Figure] | None = None,
+    bound: Record | None = None,
+) -> Report:
     """All figures of a run.
 
     Args:
         record: the run.
         baseline: over the same steps (see :func:`same_steps`).
         baseline_note: why there is none.
+        own: metrics of users.
+        bound: a run of the same scenario under a controller that is a bound.
 
     Raises:
         RecordError: no step has a power flow.
@@ -113,6 +133,13 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
     run = run_metrics(record)
     without = None if baseline is None else run_metrics(baseline)
     control, manifest = control_metrics(whole), record.manifest
+    facts = dict(manifest.get("metrics") or {})
+    compared = None
+    if baseline is not None and without is not None:
+        compared = Measured(baseline, without, None, facts)
+    figures = figures_of(Measured(record, run, control, facts), compared) | dict(own or {})
+    best = bound_metrics(whole, bound)
+    accepted = accept_outcomes(manifest.get("accept") or (), figures)
     return Report(
         name=str(manifest["name"]),
         status=str(manifest["status"]),
@@ -124,7 +151,10 @@ def measure_report(record: Record, baseline: Record | None, *, baseline_note: st
         baseline_note=baseline_note,
         control=control,
         comparison=None if without is None else compare(run, without),
-        verdict=judge(whole, record, baseline, run, without, control),
+        verdict=judge(whole, record, baseline, run, without, control, accepted),
+        score=None if best is None else score_of(run, without, best, facts),
+        figures=figures,
+        forecast_skill=forecast_skill(whole),
     )
 
 
@@ -173,10 +203,16 @@ JSON_NAMES = {
 
 def metrics_to_dict(report: Report) -> dict[str, Any]:
     """Plain values for JSON: units in the keys, null where there is no number."""
-    plain = _plain(asdict(report))
+    whole = asdict(report)
+    # Names of metrics are those that a scenario limits, and stay as they are.
+    figures = {
+        name: {key: _plain(value) for key, value in figure.items()}
+        for name, figure in whole.pop("figures").items()
+    }
+    plain = _plain(whole)
     if plain["comparison"] is not None:
         plain["comparison"] = plain["comparison"]["differences"]
-    return dict(plain)
+    return {**plain, "metrics": figures}
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from cosim.experiments.acceptance import AcceptOutcome
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.run_metrics import RunMetrics, column, violation_hours, voltage_limits
 from cosim.model.state import NOT_DELIVERED, Source
@@ -161,12 +162,13 @@ class Verdict:
     """What the reader must know first.
 
     Attributes:
-        judgement: of the limits, where the run is whole.
+        judgement: of what the scenario accepts, else of the limits, where the run is whole.
         limits: all that the record can judge.
         unmeasured: limits that the scenario sets and no record holds.
         gains: empty without a baseline.
         promises: None where nothing was controlled.
         soundness: of the run.
+        accepted: the limits under ``accept`` of the scenario; empty where it has none.
     """
 
     judgement: Judgement
@@ -175,6 +177,12 @@ class Verdict:
     gains: tuple[Gain, ...]
     promises: Promises | None
     soundness: Soundness
+    accepted: tuple[AcceptOutcome, ...] = ()
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a limit under ``accept`` is not kept."""
+        return not all(outcome.kept for outcome in self.accepted)
 
 
 def judge(
@@ -184,6 +192,7 @@ def judge(
     run: RunMetrics,
     without: RunMetrics | None,
     control: ControlMetrics | None,
+    accepted: tuple[AcceptOutcome, ...] = (),
 ) -> Verdict:
     """The verdict on a run.
 
@@ -192,10 +201,11 @@ def judge(
         record, baseline: its steps with a power flow, and the same steps without control.
         run, without: figures of both.
         control: of the run.
+        accepted: what came of the limits under ``accept``; where there are some, they decide.
     """
     limits = tuple(_limits(record, baseline))
     soundness = _soundness(whole, control, unsolved=len(whole.steps) - len(record.steps))
-    kept = all(limit.kept for limit in limits)
+    kept = all(outcome.kept for outcome in accepted or limits)
     judged = soundness.finished and not (kept and soundness.unsolved_steps)
     judgement: Judgement = "pass" if kept else "fail"
     return Verdict(
@@ -205,6 +215,7 @@ def judge(
         gains=() if without is None else _gains(run, without),
         promises=None if control is None else _promises(whole, control),
         soundness=soundness,
+        accepted=accepted,
     )
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from cosim.devices.pv import PvRating
-from cosim.devices.registry import by_kind, in_order
-from cosim.errors import ContractError, FeederError, NoRadialModel
+from cosim.errors import ContractError, FeederError
 from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
@@ -18,20 +16,18 @@ from cosim.feeder.circuit import Circuit
 from cosim.feeder.clock import Clock
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.coordinates import map_of
-from cosim.feeder.delivery import Delivery
-from cosim.feeder.devices import connected_device
-from cosim.feeder.elements.element import name_in_circuit
-from cosim.feeder.engine import Batch, Engine, SolveReport
-from cosim.feeder.extract import extract_network
+from cosim.feeder.demand import Demand
+from cosim.feeder.engine import Engine, SolveReport
 from cosim.feeder.foresight import foresee
-from cosim.feeder.group import Group, positions
 from cosim.feeder.meters import Meters, TapMeter
-from cosim.feeder.network_devices import AS_THE_MASTER_SAYS, NetworkDevices
+from cosim.feeder.network_devices import NetworkDevices
+from cosim.feeder.operated_devices import OperatedDevices
+from cosim.feeder.radial_model import radial_model
 from cosim.feeder.reading.twin_model import read_twin_model
 from cosim.feeder.step_solver import Moment, NotSolved, OnNoConvergence, Reading, StepSolver
 from cosim.feeder.supply import unsupplied
-from cosim.model.arrays import ComplexArray, FloatArray
-from cosim.model.device import Device, DeviceState, available_kw
+from cosim.model.arrays import FloatArray
+from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
@@ -46,9 +42,6 @@ log = logging.getLogger(__name__)
 
 SETTLING_SOLVES = 5
 """Solves allowed to bring regulators and capacitors to rest before step 0."""
-
-STORED_TOLERANCE_KWH = 1e-4
-"""Stored energy that differs by more from the law of its kind is an event."""
 
 
 class Feeder:
@@ -90,19 +83,14 @@ class Feeder:
         self._model, self._with_network = model, with_network
         self._engine = model.engine
         self._solver = StepSolver(self._engine, on_no_convergence)
-        self._devices = in_order(devices)
-        self._groups = [Group(model, kind, place, items) for kind, place, items in by_kind(self._devices)]
         self._exogenous, self._grid = exogenous, grid
         must_have_right_bases(model.base_problems)
-        self._add_devices()
-        self._open_batches()
+        self._devices = OperatedDevices(model, devices, grid)
+        self._set_mode()
+        self._devices.open()
+        self._demand = Demand(self._engine, model.loads)
+        self._balance = PowerBalance(self._engine, self._demand.batch, self._devices.elements)
         self._source_ratio = 1.0
-        count = len(self._devices)
-        self._available_kw = np.zeros(count)
-        self._stored_kwh = np.array([device.first_stored_kwh for device in self._devices])
-        self._setpoints = Setpoints(
-            np.array([device.rest_kw for device in self._devices], dtype=np.float64), np.zeros(count)
-        )
         self._switchgear = NetworkDevices(self._engine, network_devices, commanded=model.commanded)
         windings = self._engine.regulated_windings() | self._switchgear.windings
         self.taps = TapMeter(self._engine, dict(sorted(windings.items())))
@@ -116,9 +104,7 @@ class Feeder:
         circuit = model.circuit()
         self._watched = watched_voltages(circuit)
         self.meters = Meters(self._engine, self._watched, self._balance)
-        self._delivery = Delivery(
-            self._engine, [(group.element, device) for group in self._groups for device in group.devices]
-        )
+        self._devices.watch()
         self._unsupplied = unsupplied(self._engine, self.meters.dead_nodes)
         if self._unsupplied is not None:
             log.warning("%s", self._unsupplied.sentence())
@@ -153,7 +139,7 @@ class Feeder:
         demand_kw, demand_kvar, _, price = self._exogenous.value_at(step)
         self._clock.set(step)
         self._write_source(step)
-        self._write_loads(demand_kw, demand_kvar)
+        self._demand.write(demand_kw, demand_kvar)
         self._expose(step, demand_kw)
         self._measured, self._applied, self._load_now_kw = step, False, float(demand_kw.sum())
         found = self._solve(step, controls=False)
@@ -167,8 +153,8 @@ class Feeder:
             price_per_kwh=price,
             p_kw=seen.p_kw,
             q_kvar=seen.q_kvar,
-            stored_kwh=self._stored(),
-            available_kw=self._available_kw,
+            stored_kwh=self._devices.stored_kwh(),
+            available_kw=self._devices.available_kw,
             tap=self.taps.ratios(),
             capacitor_closed=self._engine.closed_capacitors(self._capacitors),
             import_kw=seen.import_kw,
@@ -191,27 +177,11 @@ class Feeder:
         if self._measured is None:
             raise ContractError("set-points arrived before the step was measured; call measure first")
         setpoints.check(self.site, sender="the caller", step=self._measured)
-        states = self._states(self._measured)
-        accepted = [
-            device.accept(float(kw), float(kvar), state)
-            for device, kw, kvar, state in zip(
-                self._devices, setpoints.p_kw, setpoints.q_kvar, states, strict=True
-            )
-        ]
-        reasons = [item.reason for item in accepted]
-        for group in self._groups:
-            for i in group.as_is:
-                reasons[group.place.start + i] = AS_THE_MASTER_SAYS
-        self._write_setpoints(
-            Setpoints(
-                np.array([item.kw for item in accepted], dtype=np.float64),
-                np.array([item.kvar for item in accepted], dtype=np.float64),
-            )
-        )
+        reasons = self._devices.accept(setpoints, self._measured)
         time_s = float(self._grid.second(self._measured))
         position, why = self._switchgear.apply(setpoints.position, time_s)
         self._applied = True
-        return Applied(replace(self._setpoints, position=position), tuple(reasons), why)
+        return Applied(replace(self._devices.setpoints, position=position), reasons, why)
 
     def commit(self) -> StepResult:
         """Solve the step with regulators and capacitors acting, integrate storage once, move on.
@@ -226,16 +196,16 @@ class Feeder:
         report = self._solve(step, controls=True)
         if isinstance(report, NotSolved):
             return self._move_on(self._held(report, step))
-        delivered = self._delivered_kva()
+        delivered = self._devices.delivered_kva()
         power, losses = self.meters.head()
         load_kva, other_kw = self._balance.load_kva(), self._balance.other_kw()
         devices_kw = float(delivered.real.sum())
         error_kw = power.real + other_kw + devices_kw - load_kva.real - losses
         loading, line = self.meters.worst_line()
-        states = self._states(step)
+        states = self._devices.states(step)
         self._engine.dss.Circuit.UpdateStorage()
-        self._integrate(delivered.real, states)
-        stored, position = self._stored(), self._switchgear.positions()
+        self._devices.integrate(delivered.real, states)
+        stored, position = self._devices.stored_kwh(), self._switchgear.positions()
         result = StepResult(
             step=step,
             voltage_pu=self.meters.voltage_pu(),
@@ -252,8 +222,7 @@ class Feeder:
             events=(
                 *self._unsolved,
                 *self._events(report),
-                *self._broken_laws(states, stored),
-                *self._delivery.compare(self._due(states), delivered, self._commanded),
+                *self._devices.complaints(states, delivered, stored),
                 *self._switchgear.compare(position),
                 *balance_complaint(error_kw, power.real),
             ),
@@ -272,7 +241,7 @@ class Feeder:
         return replace(
             found.last,
             step=step,
-            stored_kwh=self._stored(),
+            stored_kwh=self._devices.stored_kwh(),
             tap=self.taps.ratios(),
             iterations=found.iterations,
             events=tuple(self._unsolved),
@@ -292,7 +261,7 @@ class Feeder:
         Raises:
             FeederError: there is no solution, and the run may not go on without.
         """
-        kw = float(self._setpoints.p_kw.sum())
+        kw = float(self._devices.setpoints.p_kw.sum())
         moment = Moment(step, controls, self._load_now_kw, kw, self._source_ratio)
         found = self._solver.solve(moment, self._result)
         if isinstance(found, NotSolved):
@@ -352,10 +321,8 @@ class Feeder:
 
     # --- building --------------------------------------------------------------------------------
 
-    def _add_devices(self) -> None:
-        for group in self._groups:
-            group.add()
-        self._clock = Clock(self._engine, self._grid.start, self._grid.step_s, self._by_inputs())
+    def _set_mode(self) -> None:
+        self._clock = Clock(self._engine, self._grid.start, self._grid.step_s, self._devices.by_inputs)
         if self._clock.followers:
             log.info("follow the clock by their shapes or times: %s", ", ".join(self._clock.followers))
         # Setting the mode resets the step, so the step comes after it, and both only once.
@@ -369,45 +336,14 @@ class Feeder:
         self._engine.command("set sampleenergymeters=no")
         self._engine.refresh_nodes()
 
-    def _by_inputs(self) -> list[str]:
-        """Elements that follow set-points or, as PV systems do, the sun of the inputs."""
-        return [
-            name_in_circuit(device, group.element)
-            for group in self._groups
-            for i, device in enumerate(group.devices)
-            if i not in group.as_is or isinstance(device, PvRating)
-        ]
-
-    def _open_batches(self) -> None:
-        self._load_batch = Batch(self._engine, "load")
-        classes = dict.fromkeys(group.element.class_name for group in self._groups)
-        batches = {name: Batch(self._engine, name, open_edit=True) for name in classes}
-        for group in self._groups:
-            group.open(batches[group.element.class_name])
-        self._commanded = np.concatenate(
-            [np.zeros(0, dtype=bool), *(group.commanded for group in self._groups)]
-        )
-        self._load_at = positions(self._load_batch, self._model.loads.names)
-        self._balance = PowerBalance(
-            self._engine,
-            self._load_batch,
-            [name_in_circuit(item, group.element) for group in self._groups for item in group.devices],
-        )
-        loads = self._model.loads
-        # The engine multiplies variable loads itself; its multiplier also dispatches generators.
-        exempt = np.array(loads.exempt, dtype=bool) & (not self._engine.timed)
-        self._load_multiplier = np.where(np.array(loads.fixed, dtype=bool) | exempt, 1.0, loads.multiplier)
-        self._load_kw = self._load_batch.read("kW")
-        self._load_kvar = self._load_batch.read("kvar")
-
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
         demand_kw, demand_kvar, _, _ = self._exogenous.value_at(0)
         self._load_now_kw = float(demand_kw.sum())
         self._clock.set(0)
         self._write_source(0)
-        self._write_loads(demand_kw, demand_kvar)
-        self._write_setpoints(self._setpoints)
+        self._demand.write(demand_kw, demand_kvar)
+        self._devices.rest()
         self._expose(0, demand_kw)
         self.settling_solves = 0
         """How many power flows brought regulators and capacitors to rest."""
@@ -432,7 +368,7 @@ class Feeder:
             regulators=tuple(self.taps.windings),
             feeder_map=map_of(self._engine, circuit),
             tap_step=self.taps.steps(),
-            devices=self._devices,
+            devices=self._devices.devices,
             network=network,
             no_network_reason=reason,
             capacitors=self._capacitors,
@@ -444,26 +380,14 @@ class Feeder:
 
     def _network(self, circuit: Circuit) -> tuple[RadialNetwork | None, str]:
         """The radial model, or why there is none."""
-        loads = self._model.loads
-        try:
-            network = extract_network(
-                circuit,
-                self._watched,
-                loads=list(loads.connected),
-                load_kva=np.hypot(loads.kw, loads.kvar),
-                load_zip=(loads.zip_p, loads.zip_q),
-                devices=[
-                    connected_device(self._engine, name_in_circuit(device, group.element), device)
-                    for group in self._groups
-                    for device in group.devices
-                ],
-                regulators=tuple(self.taps.windings),
-                tap=self.taps.ratios(),
-            )
-        except NoRadialModel as error:
-            return None, str(error)
-        # The model is that of the master's source voltage, whatever it is at the reading.
-        return replace(network, source_pu=network.source_pu / self._source_ratio), ""
+        return radial_model(
+            circuit,
+            self._watched,
+            self._model.loads,
+            devices=self._devices.connected(),
+            taps=dict(zip(self.taps.windings, self.taps.ratios(), strict=True)),
+            source_ratio=self._source_ratio,
+        )
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -473,70 +397,20 @@ class Feeder:
             self._engine.set_source_pu({name: pu * ratio for name, pu in self._model.sources.items()})
             self._source_ratio = ratio
 
-    def _write_loads(self, kw: FloatArray, kvar: FloatArray) -> None:
-        self._load_kw[self._load_at] = kw / self._load_multiplier
-        self._load_kvar[self._load_at] = kvar / self._load_multiplier
-        # In this order: a new kW keeps the power factor and so moves the kvar.
-        self._load_batch.write("kW", self._load_kw)
-        self._load_batch.write("kvar", self._load_kvar)
-
     def _expose(self, step: int, demand_kw: FloatArray) -> None:
         """Let the devices see the sun and the loads of a step."""
-        irradiance = self._exogenous.irradiance_at(len(self._devices), step, step + 1)
-        for group in self._groups:
-            group.element.expose(group.batch, group.at, irradiance[group.place])
-        self._available_kw = available_kw(self._devices, irradiance, demand_kw)
-
-    def _write_setpoints(self, accepted: Setpoints) -> None:
-        self._setpoints = accepted
-        for group in self._groups:
-            group.write(accepted.p_kw[group.place], accepted.q_kvar[group.place])
-
-    def _integrate(self, delivered_kw: FloatArray, states: Sequence[DeviceState]) -> None:
-        """Move on the stored energy that the engine does not keep."""
-        for i, device in enumerate(self._devices):
-            self._stored_kwh[i] = device.next_stored_kwh(
-                states[i].stored_kwh, float(delivered_kw[i]), self._grid.step_h, states[i].time_s
-            )
+        irradiance = self._exogenous.irradiance_at(len(self._devices.devices), step, step + 1)
+        self._devices.expose(irradiance, demand_kw)
 
     # --- reading ---------------------------------------------------------------------------------
 
     def _read(self) -> Reading:
         """The feeder as it is solved now."""
-        delivered = self._delivered_kva()
+        delivered = self._devices.delivered_kva()
         power, losses = self.meters.head()
         return Reading(
             self.meters.voltage_pu(), delivered.real, delivered.imag, power.real, power.imag, losses
         )
-
-    def _delivered_kva(self) -> ComplexArray:
-        """Power from each device into the network, kW + j kvar."""
-        parts = [group.batch.terminal_power()[group.at] for group in self._groups]
-        return np.concatenate([np.zeros(0, dtype=np.complex128), *parts])
-
-    def _stored(self) -> FloatArray:
-        """Stored energy of each device: the engine's where it keeps one, else that of the kind's law."""
-        stored = self._stored_kwh.copy()
-        for group in self._groups:
-            kept = group.element.stored_kwh(group.batch, group.at)
-            if kept is not None:
-                stored[group.place] = kept
-        return stored
-
-    def _states(self, step: int) -> list[DeviceState]:
-        time_s, step_h = float(self._grid.second(step)), self._grid.step_h
-        return [
-            DeviceState(step_h, float(stored), float(available), time_s)
-            for stored, available in zip(self._stored(), self._available_kw, strict=True)
-        ]
-
-    def _due(self, states: Sequence[DeviceState]) -> ComplexArray:
-        """What the devices should deliver under the accepted set-points, kW + j kvar."""
-        kw = [
-            device.delivered_kw(float(kw), state)
-            for device, kw, state in zip(self._devices, self._setpoints.p_kw, states, strict=True)
-        ]
-        return np.array(kw, dtype=np.float64) + 1j * self._setpoints.q_kvar
 
     def _events(self, report: SolveReport) -> Sequence[str]:
         events: list[str] = []
@@ -546,12 +420,3 @@ class Feeder:
         if lost:
             events.append(f"{len(lost)} nodes lost their voltage, e.g. {lost[0]}")
         return events
-
-    def _broken_laws(self, before: Sequence[DeviceState], after: FloatArray) -> Iterator[str]:
-        """Devices whose stored energy is not what the law of their kind says of the set-point."""
-        for i in map(int, np.flatnonzero(self._commanded)):
-            device, kw = self._devices[i], float(self._setpoints.p_kw[i])
-            expected = device.next_stored_kwh(before[i].stored_kwh, kw, self._grid.step_h, before[i].time_s)
-            if abs(expected - float(after[i])) > STORED_TOLERANCE_KWH:
-                holds = f"holds {after[i]:.6f} kWh, its law says {expected:.6f} kWh"
-                yield f"{device.kind} {device.name} {holds}"

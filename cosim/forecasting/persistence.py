@@ -53,8 +53,9 @@ class PersistenceForecaster:
             offered.append(np.mean([m.available_kw for m in believed], axis=0))
             price.append(np.mean([m.price_per_kwh for m in believed]))
             source.append(np.mean([m.source_ratio for m in believed]))
-        parts = (np.array(part) for part in (kw, kvar, offered, price, source))
-        return Forecast(horizon, *parts)
+        return Forecast(
+            horizon, np.array(kw), np.array(kvar), np.array(offered), np.array(price), np.array(source)
+        )
 
     def _believed(self, step: int, now: int, oldest: int, day: int) -> Measurement:
         if step <= now or day == 0:

@@ -109,6 +109,11 @@ class Device(ABC):
         return False
 
     @property
+    def bounds_move(self) -> bool:
+        """Whether its bounds in a plan change with time although those of its kind do not."""
+        return False
+
+    @property
     def first_stored_kwh(self) -> float:
         """Energy stored at the start of the run; 0 for a device without energy."""
         return 0.0

@@ -113,6 +113,10 @@ class Site:
         """Devices of one kind, in order."""
         return tuple(device for device in self.devices if device.kind == kind)
 
+    def sun_kw(self) -> FloatArray:
+        """What the sun offers each device at 1 kW/m², shape (device,); 0 for those that do not see it."""
+        return self.available_kw(np.ones(len(self.devices)), np.zeros(len(self.loads)))
+
     def available_kw(self, irradiance: FloatArray, demand_kw: FloatArray) -> FloatArray:
         """What each device is offered.
 

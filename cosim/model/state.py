@@ -13,6 +13,7 @@ import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
+from cosim.model.forecast import Outlook
 from cosim.model.site import Site
 
 
@@ -279,6 +280,7 @@ class Decision:
         plan: the plan made at this step, if one was made.
         belief: what it was decided on, where the state is not seen as it is.
         owner: the federate whose set-points they are; drivers fill it in.
+        outlook: what was forecast for the whole feeder, where the record keeps it.
     """
 
     step: int
@@ -289,6 +291,7 @@ class Decision:
     plan: Plan | None = None
     belief: Belief | None = None
     owner: str = ""
+    outlook: Outlook | None = None
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from cosim.devices.registry import counted
+from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
 from cosim.experiments.metrics import Report, measure_report, metrics_to_dict
+from cosim.experiments.score import read_bound
 from cosim.report.key_figures import key_figure_groups
 from cosim.report.lists import events, manifest_rows
 from cosim.report.page import Section, render
@@ -16,11 +19,12 @@ from cosim.report.verdict_text import headline, tiles
 from cosim.run.record import Record
 
 
-def write_report(folder: Path) -> Report:
+def write_report(folder: Path, own: Mapping[str, Figure] | None = None) -> Report:
     """Write ``metrics.json`` and ``report.html`` into a run's folder.
 
     Args:
         folder: of the run; a baseline is looked for in ``baseline/``.
+        own: metrics of users.
 
     Returns:
         The figures in both files.
@@ -29,7 +33,7 @@ def write_report(folder: Path) -> Report:
         RecordError: the folder is no run, or holds no finished step.
     """
     record, baseline, note = read_compared(folder)
-    report = measure_report(record, baseline, baseline_note=note)
+    report = measure_report(record, baseline, baseline_note=note, own=own, bound=read_bound(folder))
     text = json.dumps(metrics_to_dict(report), indent=2, allow_nan=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     (folder / "report.html").write_text(page(report, record, baseline), encoding="utf-8")

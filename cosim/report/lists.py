@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cosim.experiments.control_metrics import ControlMetrics, cut_setpoints
-from cosim.report.key_figures import NO_BREAK
+from cosim.experiments.forecast_skill import ForecastSkill
+from cosim.report.key_figures import ABSENT, NO_BREAK
 from cosim.report.page import Listing, Note
 from cosim.run.record import Record
 
@@ -33,6 +34,37 @@ def cuts(control: ControlMetrics, record: Record) -> Listing | Note:
     heads = ("step from", "device", "asked kW", "accepted kW", "asked kvar", "accepted kvar", "reason")
     note = _extent(rows, control.setpoints_cut)
     return Listing("Cut set-points", note, heads, rows, numbers=range(2, 6))
+
+
+def skill_of_forecasts(found: Sequence[ForecastSkill]) -> Listing:
+    """How good the forecasts were, by quantity and lead time."""
+    heads = (
+        "quantity", "lead in h", "periods", "mean absolute error", "root mean square", "bias", "unit",
+        "skill", "pinball loss", "coverage",
+    )  # fmt: skip
+    rows = [
+        (
+            one.quantity,
+            f"{one.lead_s / 3600:g}",
+            str(one.periods),
+            *(f"{error:.4g}" for error in (one.mae, one.rmse, one.bias)),
+            one.unit,
+            _or_dash(one.skill, ".3f"),
+            _or_dash(one.pinball, ".4g"),
+            ABSENT if one.coverage is None else f"{one.coverage:.2f} of {one.nominal_coverage:.2f}",
+        )
+        for one in found
+    ]
+    note = (
+        "Errors are forecast minus outcome, over the periods that start so long after the issue. Skill is "
+        "1 for a perfect forecast and 0 for one as good as the value of now; coverage is the share of "
+        "outcomes between the outer quantiles, of what it should be."
+    )
+    return Listing("Skill by lead time", note, heads, rows, numbers=(1, 2, 3, 4, 5, 7, 8), sortable=True)
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return ABSENT if value is None else format(value, form)
 
 
 def events(record: Record) -> Listing | Note:

@@ -67,13 +67,27 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A cell that leads to another page, by a path relative to this one."""
+
+    text: str
+    href: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Cell = str | Link
+
+
+@dataclass(frozen=True)
 class Listing:
     """A table of texts; the first column names the row.
 
     Attributes:
         title: above it; may be empty.
         note: one sentence between title and table.
-        heads, rows: texts.
+        heads, rows: texts; a cell may be a link.
         numbers: columns that are aligned to the right.
         sortable: whether a click on a heading sorts.
     """
@@ -82,7 +96,7 @@ class Listing:
     title: str
     note: str
     heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     numbers: Iterable[int] = ()
     sortable: bool = False
 

@@ -9,7 +9,7 @@ from cosim.experiments.metrics import Report
 from cosim.report import device_charts, figures
 from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
-from cosim.report.lists import cuts
+from cosim.report.lists import cuts, skill_of_forecasts
 from cosim.report.page import Card, Listing, Note, Panel, Section
 from cosim.run.record import Record
 
@@ -27,6 +27,8 @@ def sections(report: Report, record: Record, baseline: Record | None) -> Iterato
         yield Section("Flexible and network devices", devices)
     if control is not None:
         yield Section("The controller", _control(control, record))
+    if report.forecast_skill:
+        yield Section("Forecasts", (skill_of_forecasts(report.forecast_skill),))
 
 
 def first_picture(report: Report, record: Record, baseline: Record | None) -> Panel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from cosim.experiments.acceptance import AcceptOutcome
 from cosim.experiments.metrics import Report
 from cosim.experiments.verdict import Gain, LimitCheck, Moment, Promises, Soundness, Verdict
 from cosim.report.key_figures import ABSENT, MINUS, NO_BREAK, number_text, signed_text
@@ -28,11 +29,33 @@ def headline(report: Report) -> Banner:
             return Banner("unjudged", "NOT JUDGED", why, ("All figures leave these steps out.",))
         detail = "The run is still going, or it was killed and could not say why."
         return Banner("unjudged", "NOT JUDGED", f"NOT FINISHED: {reached} are on disk", (detail,))
+    if verdict.accepted:
+        return _acceptance(verdict)
     broken = [limit for limit in verdict.limits if not limit.kept]
     if broken:
         return Banner("fail", "FAIL", f"{'; '.join(map(_broken, broken))}.", tuple(_advice(broken)))
     names = ", ".join(limit.quantity for limit in verdict.limits)
     return Banner("pass", "PASS", f"Every limit was kept in all {sound.steps} steps: {names}.")
+
+
+def _acceptance(verdict: Verdict) -> Banner:
+    """What the scenario accepts, and what came of it."""
+    lines = tuple(map(accept_text, verdict.accepted))
+    failed = [outcome for outcome in verdict.accepted if not outcome.kept]
+    if failed:
+        names = ", ".join(outcome.metric for outcome in failed)
+        return Banner("fail", "NOT ACCEPTED", f"{len(failed)} of {len(lines)} limits: {names}.", lines)
+    return Banner("pass", "ACCEPTED", f"All {len(lines)} limits under accept are kept.", lines)
+
+
+def accept_text(outcome: AcceptOutcome) -> str:
+    """Metric, value, bound."""
+    word = "kept" if outcome.kept else "not kept"
+    if outcome.reason:
+        return f"{outcome.limit}: {word}, {outcome.reason}."
+    unit = f"{NO_BREAK}{outcome.unit}" if outcome.unit else ""
+    value, bound = (f"{number:.10g}".replace("-", MINUS) for number in (outcome.value, outcome.bound))
+    return f"{outcome.limit}: {word}, {value}{unit}; bound {bound}{unit}."
 
 
 def tiles(report: Report) -> tuple[Banner, ...]:

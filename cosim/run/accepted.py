@@ -52,6 +52,7 @@ class Asked:
             "name": "inspected",
             "feeder": {"master": str(self.master.resolve()), "discover": self.discover},
             "time": {"start": START, "step_s": STEP_S, "steps": STEPS},
+            "inputs": {"irradiance": {"constant": 0.5}},
             "siting": [{"kind": kind, **rule} for kind in self.sited],
             "control": {"horizon_s": 4 * STEP_S, "planner": {"type": planner}},
         }

@@ -19,7 +19,7 @@ from cosim.model.roles import Controller
 from cosim.model.site import Site
 from cosim.model.timegrid import TimeGrid
 from cosim.plugins import Need
-from cosim.run.inputs import Problems, build_inputs, compile_feeder
+from cosim.run.inputs import Problems, build_history, build_inputs, compile_feeder
 from cosim.run.knowledge import Knowledge
 from cosim.run.loop import PlantRole
 from cosim.run.policy import controller_at_work, needs_of_study
@@ -27,6 +27,7 @@ from cosim.run.scenario_file import line_of
 from cosim.run.series_gaps import Filled
 from cosim.run.siting import Devices, devices_of
 from cosim.run.study import Study
+from cosim.run.vintage_files import build_vintages
 from cosim.twin.acceptance import Acceptance
 from cosim.twin.model_error import ModelError
 
@@ -64,10 +65,15 @@ class Assembly:
             whole_horizon = "truth" in self._needs
             placed = None if problems else in_order(devices.devices)
             inputs = build_inputs(study, model, placed, problems, whole_horizon=whole_horizon)
+            history = None
+            if "history" in self._needs:
+                history = build_history(study, model, placed, problems)
+            self._vintages = build_vintages(study, problems) if "vintages" in self._needs else None
             if problems or inputs is None:
                 raise ScenarioError(str(study.path), problems)
             self.truth: Exogenous = inputs.exogenous
-            self.filled: tuple[Filled, ...] = inputs.filled
+            self._history = None if history is None else history.exogenous
+            self.filled: tuple[Filled, ...] = inputs.filled + (() if history is None else history.filled)
             self.feeder = Feeder(
                 model,
                 devices=devices.devices,
@@ -107,11 +113,14 @@ class Assembly:
         """
         twin = self.study.scenario.control.twin
         acceptance = Acceptance(twin.tolerance_pu, tuple(name.lower() for name in twin.constant_power))
-        error = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
+        asked = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
+        error = ModelError() if "exact_twin" in self._needs else asked
         return Knowledge(
             self.site,
             self.feeder.twin_model(error, acceptance) if "twin" in self._needs else None,
             self.truth if "truth" in self._needs else None,
+            self._history,
+            self._vintages,
         )
 
     @cached_property

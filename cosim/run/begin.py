@@ -11,6 +11,7 @@ from cosim.errors import FeederError
 from cosim.feeder.compiled import FeederModel
 from cosim.run.accepted import Asked, asked_about, verdicts
 from cosim.run.first_scenario import FirstScenario, write_first
+from cosim.run.heard import heard
 from cosim.run.shipped import find_master, shipped_feeders
 
 BEST_FIRST = ("tangent", "lindistflow")
@@ -46,7 +47,8 @@ def begin(name_or_master: Path | None, file: Path | None, *, trusted: bool = Fal
     target = file or Path(f"my_{label}.yaml")
     feeder = f"model: {name}" if is_shipped else f"master: {_quoted(_relative(master, target.parent))}"
     asked, facts, reasons = _look(master, trusted=trusted)
-    found = {verdict.planner: verdict for verdict in verdicts(asked)}
+    with heard():  # it has been said when the feeder was looked at
+        found = {verdict.planner: verdict for verdict in verdicts(asked)}
     planner = next((name for name in BEST_FIRST if name in found and found[name].accepts), None)
     before = BEST_FIRST[: BEST_FIRST.index(planner)] if planner else BEST_FIRST
     refusals = (

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosim.errors import CosimError, FeederError, ScenarioError
+from cosim.run.accept import problems_of
 from cosim.run.assembly import Assembly
 from cosim.run.choice import choices_of, controller_of
 from cosim.run.contract import checked, sealed
 from cosim.run.inputs import Problems
 from cosim.run.loop import answer_of, start_controller
+from cosim.run.metric_names import metric_names
 from cosim.run.patience import Patience
 from cosim.run.readable import readable_part
 from cosim.run.scenario import ControlConfig
@@ -23,7 +25,7 @@ def check_study(study: Study) -> tuple[Problems, Assembly | None]:
 
     The controller is made too, so that what a planner refuses is found.
     """
-    control_problems = _check_control(study)
+    control_problems = [*_check_control(study), *_check_accept(study)]
     try:
         # What the controller wants to know cannot be asked where its names are wrong.
         assembly = Assembly(_with_any_controller(study), ()) if control_problems else Assembly(study)
@@ -104,6 +106,21 @@ def _with_any_controller(study: Study) -> Study:
     except CosimError:
         return study.with_controller(ControlConfig().type)
     return study
+
+
+def _check_accept(study: Study) -> Problems:
+    """Limits on metrics that nobody knows, or that nothing can be compared with."""
+    scenario = study.scenario
+    if not scenario.accept:
+        return []
+    try:
+        compared = scenario.baseline and study.commanded
+    except CosimError:  # which is told elsewhere
+        compared = scenario.baseline
+    return [
+        f"{line_of(study.path, ('accept', place))}accept.{place}: {sentence}"
+        for place, sentence in problems_of(scenario.accept, metric_names(), baseline=compared)
+    ]
 
 
 def _check_control(study: Study) -> Problems:

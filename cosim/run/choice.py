@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from cosim import plugins
 from cosim.errors import CosimError, ScenarioError
 from cosim.plugins import Declaration, Group
+from cosim.run.forecast_config import ForecastConfig
 from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 
@@ -153,17 +154,17 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def choices_of(study: Study) -> tuple[Choice, ...]:
-    """The controller of a study, and if it plans also its forecaster and its planner.
+    """The controller of a study, and if it plans also its forecasters and the planner of the scenario.
 
     Raises:
         UnknownPlugin, WrongDeclaration: there is no such controller.
     """
     controller = controller_of(study)
-    return (
-        (controller, forecaster_of(study), planner_of(study))
-        if controller.declared.plans
-        else (controller,)
-    )
+    if not controller.declared.plans:
+        return (controller,)
+    if controller.declared.own_planner:
+        return controller, *forecasters_of(study)
+    return controller, *forecasters_of(study), planner_of(study)
 
 
 def controller_of(study: Study) -> Choice:
@@ -184,13 +185,17 @@ def controller_of(study: Study) -> Choice:
 
 
 def planner_of(study: Study) -> Choice:
-    """The planner that a study names."""
+    """The planner that a study names; that of an option of its controller where there is one."""
     control = study.scenario.control
+    config, place = control.planner, ("control", "planner", "type")
+    named = _named_by_option(controller_of(study))
+    if named is not None:
+        config, place = config.of_type(named[1]), ("control", "options", named[0])
     return Choice(
         group="cosim.planners",
-        name=control.planner.type,
-        place=("control", "planner", "type"),
-        options=control.planner.options,
+        name=config.type,
+        place=place,
+        options=config.options,
         options_place=("control", "planner", "options"),
         seed=control.seed,
         file=study.path,
@@ -199,16 +204,45 @@ def planner_of(study: Study) -> Choice:
     )
 
 
-def forecaster_of(study: Study) -> Choice:
-    """The forecaster that a study names."""
-    control = study.scenario.control
+def _named_by_option(controller: Choice) -> tuple[str, str] | None:
+    """The option of a controller that names a planner, and the planner; None where there is none."""
+    try:
+        key, model = controller.declared.planner_option, controller.declared.options
+    except CosimError:
+        return None
+    if not key or model is None or not issubclass(model, BaseModel):
+        return None
+    return key, str(controller.options.get(key, model.model_fields[key].default))
+
+
+def forecasters_of(study: Study) -> tuple[Choice, ...]:
+    """The forecaster that a controller always has, or that a study names, or those of its quantities.
+
+    Quantities are load, irradiance and price, in this order.
+    """
+    config, place = study.scenario.control.forecast, ("control", "forecast")
+    try:
+        always = controller_of(study).declared.forecaster
+    except CosimError:
+        always = ""
+    if always:
+        return (_forecaster(study, ForecastConfig(type=always), place),)
+    if isinstance(config, ForecastConfig):
+        return (_forecaster(study, config, place),)
+    return tuple(
+        _forecaster(study, getattr(config, quantity), (*place, quantity))
+        for quantity in ("load", "irradiance", "price")
+    )
+
+
+def _forecaster(study: Study, config: ForecastConfig, place: Place) -> Choice:
     return Choice(
         group="cosim.forecasters",
-        name=control.forecast.type,
-        place=("control", "forecast"),
-        options=control.forecast.options,
-        options_place=("control", "forecast", "options"),
-        seed=control.seed,
+        name=config.type,
+        place=place,
+        options=config.options,
+        options_place=(*place, "options"),
+        seed=study.scenario.control.seed,
         file=study.path,
         folder=study.plugin_folder,
         trusted=study.trusted,

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from cosim.devices.kind import Config
 from cosim.errors import DiskFull
+from cosim.run.lean import Lean
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space, no quota, or a file beyond the largest size that is allowed."""
@@ -22,13 +22,19 @@ RESERVE_BYTES = 131_072
 Sync = Literal["never", "end", "each_part", "each_step"]
 
 
-class RecordConfig(Config):
-    """How the record is written."""
+class RecordConfig(Lean):
+    """How the record is written, and what it holds."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"forecasts"})
 
     sync: Sync = Field(
         "never",
         description="when steps are forced onto the disk, to outlast a power cut: never (the system "
         "writes them within seconds), at the end, with each part of 96 steps, or each before the next",
+    )
+    forecasts: bool = Field(
+        False,
+        description="also keep what was forecast at each step: load, sun and price of the whole feeder",
     )
 
 

@@ -67,8 +67,8 @@ def run_local(
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
-        sync = study.scenario.record.sync
-        writer = RecordWriter(folder, assembly.site, earlier_record(study, folder), sync=sync)
+        earlier = earlier_record(study, folder)
+        writer = RecordWriter(folder, assembly.site, study.scenario.record, earlier)
         states = Checkpoints(folder)
 
         def keep(record: StepRecord) -> None:
@@ -222,6 +222,20 @@ def _run(
     wall_s = time.perf_counter() - started
     write_manifest(folder, study, provenance, status="complete", wall_s=wall_s)
     return Finished(folder, wall_s)
+
+
+def execute_bound(study: Study, folder: Path, *, name: str, progress: Progress) -> Finished:
+    """The same scenario under a controller that is a bound, in this process, beside the run.
+
+    Args:
+        study: of the run.
+        folder: of the run; the record goes to its folder ``name``.
+        name: of the controller.
+        progress: told the number of finished steps.
+    """
+    best = study.without_baseline().with_controller(name)
+    best = replace(best, scenario=best.scenario.model_copy(update={"accept": ()}))
+    return execute(best, folder / name, over="local", overwrite=True, progress=progress)
 
 
 def execute_baseline(study: Study, folder: Path, *, progress: Progress) -> Finished:

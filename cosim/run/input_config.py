@@ -12,16 +12,15 @@ from pydantic import (
     Discriminator,
     Field,
     GetJsonSchemaHandler,
-    SerializerFunctionWrapHandler,
     Tag,
     field_validator,
-    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
+from cosim.run.lean import Lean
 
 Resample = Literal["refuse", "hold", "mean", "linear"]
 """What may be done where the rows of a series are not the steps of a run."""
@@ -31,6 +30,8 @@ ISO = "ISO8601"
 """The time format of a file that states none."""
 MOST_FILLED = 50_000
 """Steps of a gap: more than a year of quarters of an hour."""
+MOST_HISTORY_S = 3_162_240_000
+"""A century."""
 DEVICE = "{name}"
 """Stands for the name of a load or of a device in the name of a column."""
 
@@ -62,24 +63,6 @@ Files = Annotated[
 Names = Annotated[
     tuple[str, ...], BeforeValidator(_also_alone), Field(min_length=1, json_schema_extra=_ALSO_ALONE)
 ]
-
-
-class _Lean(Config):
-    """Keys that came after records were first written are left out of a record where nothing is given.
-
-    So a scenario that does not use them has the same text, and the same hash, in every release.
-    """
-
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data: dict[str, Any] = handler(self)
-        return {
-            key: value
-            for key, value in data.items()
-            if key not in self.later or value not in (None, (), [])
-        }
 
 
 class FormatConfig(Config):
@@ -156,7 +139,7 @@ class GapConfig(Config):
         return {"anyOf": [{"const": "refuse"}, mapping]}
 
 
-class ReadingConfig(_Lean):
+class ReadingConfig(Lean):
     """How one entry is read; what is not given is that of the section."""
 
     later: ClassVar[frozenset[str]] = frozenset({"format", "resample", "gaps"})
@@ -250,10 +233,57 @@ class PvSeries(ReadingConfig):
         return self
 
 
-class InputsConfig(_Lean):
+class HistoryConfig(Lean):
+    """Series of the time before the run, for forecasters that learn or look back.
+
+    An entry that is not given is that of ``inputs``, read for the earlier time. What a file holds from the
+    start of the run on is not read.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"load", "loads", "irradiance", "pvs", "price"})
+
+    length_s: Annotated[int, Field(gt=0, le=MOST_HISTORY_S)] = Field(
+        description="how long before the start of the run it begins; it ends at the start"
+    )
+    load: LoadInput | None = Field(None, description="default inputs.load")
+    loads: Annotated[tuple[LoadSeries, ...], BeforeValidator(_also_alone)] = Field(
+        (), description="default inputs.loads", json_schema_extra=_ALSO_ALONE
+    )
+    irradiance: IrradianceConfig | None = Field(None, description="kW/m²; default inputs.irradiance")
+    pvs: Annotated[tuple[PvSeries, ...], BeforeValidator(_also_alone)] = Field(
+        (), description="default inputs.pvs", json_schema_extra=_ALSO_ALONE
+    )
+    price: ColumnConfig | None = Field(None, description="currency per kWh; default inputs.price")
+
+
+class VintageConfig(Lean):
+    """Forecasts of one quantity as they were issued: a row for each issue time and target time."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"format"})
+
+    file: Files = Field(description="CSV or parquet; several, or a glob, are read together")
+    column: str = Field(description="column of the values")
+    issue_column: str = Field("issue_time", description="column of the times at which they became known")
+    format: FormatConfig | None = Field(
+        None, description="how the file is written; time_column is that of the target times"
+    )
+    scale: float = Field(1.0, description="every value is multiplied by this")
+
+
+class VintagesConfig(Lean):
+    """Forecasts of others, for forecaster file."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"load", "irradiance", "price"})
+
+    load: VintageConfig | None = Field(None, description="kW of all loads together")
+    irradiance: VintageConfig | None = Field(None, description="kW/m² that all devices see")
+    price: VintageConfig | None = Field(None, description="currency per kWh")
+
+
+class InputsConfig(Lean):
     """What the world does: demand, sun, price, source voltage."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"format", "gaps", "loads", "pvs"})
+    later: ClassVar[frozenset[str]] = frozenset({"format", "gaps", "loads", "pvs", "history", "vintages"})
 
     load: LoadInput = Field(LoadInput(multiplier=ColumnConfig(constant=1.0)))
     loads: Annotated[tuple[LoadSeries, ...], BeforeValidator(_also_alone)] = Field(
@@ -275,6 +305,15 @@ class InputsConfig(_Lean):
     resample: Resample = Field("refuse", description="what may be done where rows are not steps")
     gaps: GapConfig | None = Field(None, description="where values are missing; default refuse")
     format: FormatConfig | None = Field(None, description="how the files are written, unless they say")
+    history: HistoryConfig | None = Field(None, description="series before the run; default none")
+    vintages: VintagesConfig | None = Field(None, description="forecasts of others; default none")
+
+    def before_run(self) -> InputsConfig:
+        """The entries that hold for the history."""
+        given = {} if self.history is None else self.history.model_dump(exclude={"length_s"})
+        names = [name for name, value in given.items() if value]
+        changes = {name: getattr(self.history, name) for name in names}
+        return self.model_copy(update={"source_pu": None, "history": None, "vintages": None} | changes)
 
     def may_fill_gaps(self) -> bool:
         """Whether some entry, or the section, lets gaps be filled."""
@@ -286,5 +325,7 @@ class InputsConfig(_Lean):
             *self.loads,
             *self.pvs,
         ]
+        if self.history is not None and self.before_run().may_fill_gaps():
+            return True
         rules = [self.gaps, *(entry.gaps for entry in entries if entry is not None)]
         return any(gaps is not None and gaps.rule != "refuse" for gaps in rules)

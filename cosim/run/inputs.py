@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from cosim.feeder.shapes import load_profiles, sun_profiles
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
+from cosim.model.timegrid import TimeGrid
 from cosim.run.input_config import (
     ColumnConfig,
     FormatConfig,
@@ -37,7 +39,8 @@ from cosim.run.own_series import (
     table_of_loads,
 )
 from cosim.run.scenario_file import line_of
-from cosim.run.series import Bounds, Rules, SeriesReader, Span
+from cosim.run.series import Rules, SeriesReader, Span
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
 
@@ -93,16 +96,48 @@ def build_inputs(
         whole_horizon: also cover what the last plan looks ahead to, for those who know the truth.
     """
     beyond = max(study.horizon.length_s // study.grid.step_s - 1, 0) if whole_horizon else 0
-    span = Span.of(study.grid.start, study.grid.step_s, study.grid.steps + beyond)
-    return _Builder(study, model, span, problems).build(devices)
+    grid = replace(study.grid, steps=study.grid.steps + beyond)
+    return _Builder(study, model, grid, problems).build(devices)
+
+
+def build_history(
+    study: Study, model: FeederModel, devices: Sequence[Device] | None, problems: Problems
+) -> Inputs | None:
+    """The series before a run; None where a scenario names no history, or something is wrong.
+
+    Args:
+        study: names the series.
+        model: the compiled feeder, whose loads they belong to.
+        devices: in the order of the site.
+        problems: gets a sentence for each mistake.
+    """
+    config, run = study.scenario.inputs, study.grid
+    if config.history is None or devices is None:
+        return None
+    steps = config.history.length_s // run.step_s
+    grid = TimeGrid(run.start - timedelta(seconds=steps * run.step_s), run.step_s, steps)
+    own: Problems = []
+    found = _Builder(study, model, grid, own, config.before_run(), ("inputs", "history")).build(devices)
+    problems += own
+    return found
 
 
 class _Builder:
     """Reads the entries of ``inputs`` one by one and keeps what is wrong with each."""
 
-    def __init__(self, study: Study, model: FeederModel, span: Span, problems: Problems) -> None:
-        self._study, self._model, self._span, self._problems = study, model, span, problems
-        self._config: InputsConfig = study.scenario.inputs
+    def __init__(
+        self,
+        study: Study,
+        model: FeederModel,
+        grid: TimeGrid,
+        problems: Problems,
+        before_run: InputsConfig | None = None,
+        place: Place = ("inputs",),
+    ) -> None:
+        self._study, self._model, self._grid, self._problems = study, model, grid, problems
+        self._config: InputsConfig = before_run or study.scenario.inputs
+        self._place = place
+        span = Span.of(grid.start, grid.step_s, grid.steps, before_run=before_run is not None)
         self._reader = SeriesReader(study.folder, span)
 
     def build(self, devices: Sequence[Device] | None) -> Inputs | None:
@@ -120,7 +155,7 @@ class _Builder:
             return None
         ratio = None if source is None else np.asarray(source / self._model.source_pu)
         self._say_dark(profiles, devices)
-        made = profiles.exogenous(self._study.grid.step_s, irradiance, price, ratio)
+        made = profiles.exogenous(self._grid.step_s, irradiance, price, ratio)
         return Inputs(made, tuple(self._reader.filled))
 
     def _column(
@@ -142,7 +177,7 @@ class _Builder:
             raise SeriesError(f"{value} is not a finite number; correct 'constant' or 'scale'")
         if bounds is not None:
             bounds.check(np.array([value]), [""])
-        return np.full(self._span.steps, value)
+        return np.full(self._grid.steps, value)
 
     def _demand(self) -> Profiles | None:
         """Demand of all loads as ``inputs.load`` says."""
@@ -151,14 +186,14 @@ class _Builder:
             values = self._column(("load", "multiplier"), config.multiplier)
             if values is None:
                 return None
-            profile = np.column_stack([values, np.ones(self._span.steps)])
+            profile = np.column_stack([values, np.ones(self._grid.steps)])
             profile_of = np.array([1 if fixed else 0 for fixed in loads.fixed], dtype=np.int64)
             return Profiles(loads, profile, profile_of)
         table = config.table_kw
 
         def read() -> Profiles:
             if table is None:
-                own = load_profiles(self._model.engine, loads, self._study.grid, self._span.steps)
+                own = load_profiles(self._model.engine, loads, self._grid, self._grid.steps)
                 profiles = Profiles(loads, own.profile, own.kw_of)
                 profiles.kw, profiles.kvar, profiles.kvar_of = own.kw, own.kvar, own.kvar_of
                 return profiles
@@ -183,9 +218,7 @@ class _Builder:
 
     def _sun_of_master(self, profiles: Profiles, devices: Sequence[Device]) -> None:
         """Irradiance shapes of the PV systems of the master."""
-        of_master = sun_profiles(
-            self._model.engine, self._model.sun_shapes, self._study.grid, self._span.steps
-        )
+        of_master = sun_profiles(self._model.engine, self._model.sun_shapes, self._grid, self._grid.steps)
         for index, device in enumerate(devices):
             is_ours = isinstance(device, PvRating) and self._model.is_found(device)
             if is_ours and device.name in of_master:
@@ -243,7 +276,7 @@ class _Builder:
 
     def _tried(self, key: Place, make: Callable[[], T]) -> T | None:
         """What an entry gives; what is wrong with it joins the problems, with its line and its key."""
-        place = ("inputs", *key)
+        place = (*self._place, *key)
         try:
             return make()
         except SeriesError as error:

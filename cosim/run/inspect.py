@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from cosim.feeder.script.reader import read_script
 from cosim.feeder.supply import unsupplied
 from cosim.feeder.suspicious import suspicious
 from cosim.run.accepted import Verdict, asked_about, verdicts
+from cosim.run.heard import heard
 from cosim.run.shipped import find_master
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def inspect_feeder(name_or_master: Path, *, trusted: bool = False, ask_planners:
     master = find_master(name_or_master)
     found = Inspection(master)
     found.add(_asked_for(master, trusted=trusted))
-    with _heard() as warnings:
+    with heard() as warnings:
         model = _compiled(master, found, trusted=trusted)
     found.add(Fact("said while compiling", text, "warning") for text in warnings if "letter" not in text)
     if model is None:
@@ -118,25 +118,9 @@ def inspect_feeder(name_or_master: Path, *, trusted: bool = False, ask_planners:
     finally:
         model.close()
     if ask_planners:
-        with _heard():
+        with heard():
             found.planners = verdicts(asked)
     return found
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Keep what the package warns of from the terminal: it is said in the table, once."""
-    texts: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("cosim")
-    before, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield texts
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
 
 
 def _row(verdict: Verdict) -> Fact:

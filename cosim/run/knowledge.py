@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from cosim.errors import ContractError, FeederError
 from cosim.model.exogenous import Exogenous
 from cosim.model.site import Site
+from cosim.model.vintages import Vintages
 from cosim.twin.twin_model import TwinModel
 
 if TYPE_CHECKING:
@@ -42,11 +43,15 @@ class Knowledge:
         site: facts of the plant.
         twin: model of the feeder.
         truth: the series that the plant will meet, for forecasters that declare that they need them.
+        history: the series of the steps before the run; the last one is that before step 0.
+        vintages: forecasts of others, each with the time of its issue.
     """
 
     site: Site
     twin: TwinModel | None = None
     truth: Exogenous | None = None
+    history: Exogenous | None = None
+    vintages: Vintages | None = None
 
     def open_twin(self) -> FeederTwin:
         """A twin for a planner.
@@ -74,13 +79,16 @@ class _Sent:
 
     twin: TwinModel | None
     truth: Exogenous | None
+    history: Exogenous | None
+    vintages: Vintages | None
 
 
 def knowledge_to_text(knowledge: Knowledge) -> str:
     """Everything but the site, as text."""
     arrays: dict[str, np.ndarray] = {}
     converter = _converter(arrays)
-    structure = str(converter.dumps(_Sent(knowledge.twin, knowledge.truth)))
+    sent = _Sent(knowledge.twin, knowledge.truth, knowledge.history, knowledge.vintages)
+    structure = str(converter.dumps(sent))
     arrays[STRUCTURE] = np.frombuffer(structure.encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
@@ -100,7 +108,7 @@ def text_to_knowledge(text: str, site: Site) -> Knowledge:
         sent: _Sent = _converter(arrays).loads(structure, _Sent)
     except UNREADABLE as error:
         raise ContractError(f"feeder/knowledge cannot be read: {error}") from error
-    return Knowledge(site, sent.twin, sent.truth)
+    return Knowledge(site, sent.twin, sent.truth, sent.history, sent.vintages)
 
 
 def _converter(arrays: dict[str, np.ndarray]) -> cattrs.preconf.json.JsonConverter:

@@ -20,7 +20,10 @@ import yaml
 
 from cosim.bounded import Unreadable, bounded_text
 from cosim.errors import ScenarioError
+from cosim.plugins import Group
+from cosim.run.accept import plain
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
+from cosim.run.choice import choices_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step
 from cosim.run.run_folder import write_last_words
@@ -29,6 +32,7 @@ from cosim.run.sources import hash_of_feeder, sources_of
 from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
+PLANNERS: Group = "cosim.planners"
 MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
 PACKAGE = "cosim-opf"
 SOLVERS = "nlp"
@@ -122,7 +126,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
-    planner = scenario.control.planner.type if study.plans else None
+    declared = study.declared
+    planner = next((choice.name for choice in choices_of(study) if choice.group == PLANNERS), None)
     return Provenance(
         text,
         {
@@ -133,6 +138,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "trusted": study.trusted,
             "controller": scenario.control.type,
             "planner": planner,
+            "commanded": declared.commands,
+            "bound": declared.bound,
             "study": {
                 "scenario": str(study.path.resolve()),
                 "folder": str(study.folder.resolve()),
@@ -149,6 +156,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             },
             "versions": software_versions(),
             "limits": scenario.limits.model_dump(),
+            "accept": plain(scenario.accept),
+            "metrics": scenario.metrics.model_dump(),
             "feedback_delay_s": scenario.delay_s(),
             "setpoint_ttl_s": scenario.setpoint_ttl_s,
         },
@@ -161,10 +170,7 @@ def effective_scenario(study: Study) -> str:
     Every default is written out, so that other defaults of a later release change nothing. Where nobody
     plans, what only a planner reads is left out.
     """
-    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
-    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
-    exclude = None if study.plans else {"control": unread}
-    data = study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
+    data = effective_values(study)
     head = (
         f"# The scenario as it was run by {PACKAGE} {version(PACKAGE)}: changes of the command line are in "
         "it, every default\n"
@@ -172,6 +178,14 @@ def effective_scenario(study: Study) -> str:
         "# 'cosim run' with the folder of this file repeats the run.\n"
     )
     return head + str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+
+
+def effective_values(study: Study) -> dict[str, Any]:
+    """The scenario as plain values, every default written out; what nobody reads is left out."""
+    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
+    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
+    exclude = None if study.plans else {"control": unread}
+    return study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
 
 
 def write_manifest(

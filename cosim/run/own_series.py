@@ -16,7 +16,8 @@ from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
 from cosim.run.input_config import DEVICE, IrradianceUnit, LoadSeries, PvSeries
-from cosim.run.series import Bounds, Rules, SeriesReader
+from cosim.run.series import Rules, SeriesReader
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_file import SeriesFile, some_of
 
 PER_KW_PER_M2: dict[IrradianceUnit | None, float] = {None: 1.0, "kw_per_m2": 1.0, "w_per_m2": 0.001}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from typing import cast
 
+from cosim.control.planning import Planning
 from cosim.control.receding_horizon import Rhythm
 from cosim.errors import WrongDeclaration
+from cosim.forecasting.by_quantity import ForecasterByQuantity
 from cosim.model.roles import Controller, Forecaster, Planner
+from cosim.model.timegrid import Horizon
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.plugins import Need
-from cosim.run.choice import Choice, choices_of, controller_of, forecaster_of, planner_of
+from cosim.run.choice import Choice, choices_of, controller_of, forecasters_of, planner_of
 from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
@@ -52,9 +55,23 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
             acts_after_s=study.feedback.steps(study.grid) * study.grid.step_s,
             deadline_s=study.scenario.control.deadline_s,
             stops_on_error=study.scenario.control.on_planner_error == "stop",
+            keeps_forecasts=study.scenario.record.forecasts,
         )
-        parts = (make_forecaster(study, knowledge), make_planner(study, knowledge), rhythm)
+        forecaster = make_forecaster(study, knowledge)
+        if choice.declared.own_horizon:
+            parts = (_planning(study, knowledge, forecaster, rhythm),)
+        else:
+            parts = (forecaster, make_planner(study, knowledge), rhythm)
     return cast("Controller", _made(choice, *parts, **_known(choice, knowledge, "twin", "truth")))
+
+
+def _planning(study: Study, knowledge: Knowledge, forecaster: Forecaster, rhythm: Rhythm) -> Planning:
+    """What a controller gets that chooses the horizon of each plan."""
+
+    def planner_for(horizon: Horizon, options: PlannerOptions) -> Planner:
+        return make_planner(study, knowledge, horizon, options)
+
+    return Planning(knowledge.site, forecaster, planner_for, rhythm, planner_options(study.scenario))
 
 
 def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
@@ -71,14 +88,26 @@ def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
     return behind_link(sensing, scenario.communication)
 
 
-def make_planner(study: Study, knowledge: Knowledge) -> Planner:
+def make_planner(
+    study: Study,
+    knowledge: Knowledge,
+    horizon: Horizon | None = None,
+    options: PlannerOptions | None = None,
+) -> Planner:
     """The planner of a scenario.
+
+    Args:
+        study: names and options.
+        knowledge: of the plant.
+        horizon: the periods of every plan; None: those of the scenario.
+        options: that planners share; None: those of the scenario.
 
     Raises:
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
     choice = planner_of(study)
-    parts = (knowledge.site, study.horizon, planner_options(study.scenario), knowledge.open_twin)
+    shared = options or planner_options(study.scenario)
+    parts = (knowledge.site, horizon or study.horizon, shared, knowledge.open_twin)
     planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
     return InjectedPlanner(planner, study.faults) if study.faults.any(NoPlanFault) else planner
 
@@ -86,20 +115,34 @@ def make_planner(study: Study, knowledge: Knowledge) -> Planner:
 def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:
     """The forecaster of a scenario; one that declares that it needs the true series gets them.
 
+    Quantities whose forecasters have one name and the same options share one object.
+
     Raises:
         CosimError: an unknown name.
     """
-    choice = forecaster_of(study)
+    made: list[tuple[Choice, Forecaster]] = []
+    for choice in forecasters_of(study):
+        same = (
+            found for other, found in made if (other.name, other.options) == (choice.name, choice.options)
+        )
+        made.append((choice, next(same, None) or _make_forecaster(choice, knowledge)))
+    if len(made) == 1:
+        return made[0][1]
+    return ForecasterByQuantity(knowledge.site, *(forecaster for _, forecaster in made))
+
+
+def _make_forecaster(choice: Choice, knowledge: Knowledge) -> Forecaster:
     truth = (knowledge.truth,) if "truth" in choice.declared.needs else ()
-    parts = (knowledge.site, *truth)
-    return cast("Forecaster", _made(choice, *parts, **_known(choice, knowledge, "twin")))
+    known = _known(choice, knowledge, "twin", "history", "vintages")
+    return cast("Forecaster", _made(choice, knowledge.site, *truth, **known))
 
 
 def _known(choice: Choice, knowledge: Knowledge, *by_name: Need) -> dict[str, object]:
-    """What a plug-in wants to know and gets as keyword ``twin`` or ``truth``."""
+    """What a plug-in wants to know and gets as a keyword of the need's name."""
     asked = choice.declared.needs.intersection(by_name)
     found: dict[str, object] = {"twin": knowledge.open_twin()} if "twin" in asked else {}
-    return found | ({"truth": knowledge.truth} if "truth" in asked else {})
+    series = {"truth": knowledge.truth, "history": knowledge.history, "vintages": knowledge.vintages}
+    return found | {name: value for name, value in series.items() if name in asked}
 
 
 def _made(choice: Choice, *parts: object, **known: object) -> object:

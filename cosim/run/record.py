@@ -31,11 +31,11 @@ from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.site import Site
 from cosim.model.state import NOT_SOLVED
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE, json_of
-from cosim.run.disk import Sync, full_disk_named, synced, whole_file, write_text
+from cosim.run.disk import RecordConfig, full_disk_named, synced, whole_file, write_text
 from cosim.run.json_values import json_converter
 from cosim.run.loop import StepRecord
 from cosim.run.same_steps import must_be_same
-from cosim.run.step_row import schema_of, step_row
+from cosim.run.step_row import forecast_columns, schema_of, step_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,17 +58,21 @@ class RecordWriter:
     Args:
         folder: the run's folder; it exists already.
         site: written once, as ``site.json``.
+        config: when steps are forced onto the disk, and what is kept.
         earlier: of an interrupted run that is carried on: steps that are made again must be the same.
-        sync: when steps are forced onto the disk.
 
     Raises:
         DiskFull: there is no room for them.
     """
 
     def __init__(
-        self, folder: Path, site: Site, earlier: Record | None = None, *, sync: Sync = "never"
+        self,
+        folder: Path,
+        site: Site,
+        config: RecordConfig = RecordConfig(),  # noqa: B008 - frozen
+        earlier: Record | None = None,
     ) -> None:
-        self._folder, self._sync = folder / "steps", sync
+        self._folder, self._sync, self._forecasts = folder / "steps", config.sync, config.forecasts
         with full_disk_named(self._folder):
             self._folder.mkdir(exist_ok=True)
         self._site = site
@@ -84,6 +88,8 @@ class RecordWriter:
             DiskFull: there is no room for it.
         """
         row = step_row(record, self._site)
+        if self._forecasts:
+            row |= forecast_columns(record.decision.outlook)
         if self._earlier is not None and record.measurement.step in self._earlier.index:
             recorded = self._earlier.loc[record.measurement.step].to_dict()
             must_be_same(row, recorded, record.measurement.step, "the run")

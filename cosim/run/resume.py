@@ -25,7 +25,7 @@ from cosim.run.same_steps import must_be_same
 from cosim.run.step_row import step_row
 from cosim.run.study import Study
 
-OF_CONTROLLER = ("plan_", "belief_")
+OF_CONTROLLER = ("plan_", "belief_", "forecast_")
 """Columns that the plant does not repeat begin with these."""
 
 

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import (
     AwareDatetime,
     Field,
-    GetJsonSchemaHandler,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config, Name, Share
 from cosim.devices.network_kind import NetworkDeviceConfig
 from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
+from cosim.run.accept import AcceptLimit, MetricsConfig
 from cosim.run.disk import RecordConfig
+from cosim.run.forecast_config import ForecastConfig, Forecasts, PluginOptions
 from cosim.run.injected import FaultsConfig
 from cosim.run.input_config import InputsConfig
 from cosim.run.links import CommunicationConfig
@@ -34,8 +33,6 @@ from cosim.twin.acceptance import TOLERANCE_PU
 LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
 MOST_STEPS, MOST_SECONDS = 4_000_000, 31_622_400
 """A century of quarters of an hour; a year."""
-PluginOptions = dict[str, Any]
-"""Read by the model that the plug-in declares, see :mod:`cosim.plugins`."""
 
 
 def _one_of(models: Sequence[type[Config]]) -> Any:
@@ -208,26 +205,6 @@ class PlannerConfig(Config):
         return self.model_copy(update={"type": name, "options": options})
 
 
-class ForecastConfig(Config):
-    """What the controller believes about the coming periods; only a name stands for its type."""
-
-    type: str = Field("perfect", description="an installed forecaster, or module:Class")
-    options: PluginOptions = Field({}, description="of this forecaster; it says which it takes")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: object) -> object:
-        return {"type": value} if isinstance(value, str) else value
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """A name or a mapping."""
-        mapping = handler(schema)
-        return {"anyOf": [{"type": "string", "description": "name of the forecaster"}, mapping]}
-
-
 class ControlConfig(Config):
     """The controller."""
 
@@ -250,7 +227,9 @@ class ControlConfig(Config):
     resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
     tail: TailConfig | None = None
     twin: TwinConfig = TwinConfig()
-    forecast: ForecastConfig = ForecastConfig()
+    forecast: Forecasts = Field(
+        ForecastConfig(), description="one for all, or one each for load, irradiance and price"
+    )
     planner: PlannerConfig = PlannerConfig()
 
 
@@ -308,6 +287,10 @@ class Scenario(Config):
         None, description="older set-points are dropped for the safe state (devices rest)"
     )
     baseline: bool = Field(True, description="also run the scenario without control, for comparison")
+    accept: tuple[AcceptLimit, ...] = Field(
+        (), description="limits on metrics that a run must keep, e.g. energy_cost <= 1.05 * baseline"
+    )
+    metrics: MetricsConfig = MetricsConfig()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
@@ -323,6 +306,8 @@ class Scenario(Config):
         resolution, interval = control.resolution_s or step, control.interval_s or step
         yield from _multiple("control.resolution_s", resolution, "time.step_s", step)
         yield from _multiple("control.interval_s", interval, "time.step_s", step)
+        if (history := self.inputs.history) is not None:
+            yield from _multiple("inputs.history.length_s", history.length_s, "time.step_s", step)
         if interval > control.horizon_s:
             yield f"control.interval_s: {interval} is longer than horizon_s {control.horizon_s}"
         if self.delay_s() >= control.horizon_s:

@@ -14,6 +14,7 @@ from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
 from cosim.run.bounded import MOST_SCENARIO_BYTES, STRANGE, yaml_of
+from cosim.run.forecast_config import FORMS
 from cosim.run.scenario import Scenario
 
 MOST_PROBLEMS, LONGEST_VALUE = 50, 80
@@ -67,7 +68,7 @@ def line_of(path: Path, place: tuple[str | int, ...]) -> str:
 
 
 def _sentences(item: dict[str, Any], tree: yaml.Node | None) -> Iterator[str]:
-    place = tuple(item["loc"])
+    place = tuple(part for part in item["loc"] if part not in FORMS)
     if not place:  # of the scenario as a whole: each line brings its key
         for line in message_of(item).splitlines():
             yield f"{_line(tree, tuple(line.partition(':')[0].split('.')))}{line}"

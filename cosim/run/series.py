@@ -15,6 +15,7 @@ from cosim.errors import SeriesError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.run.bounded import STRANGE
 from cosim.run.input_config import FormatConfig, GapConfig, Resample
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_file import SeriesFile, name_of, paths_of, read_series_file
 from cosim.run.series_gaps import Filled, filled_up
 from cosim.run.series_times import utc_text
@@ -28,16 +29,18 @@ class Span:
         start_s: start of the first step, seconds since 1970, UTC.
         step_s: length of a step.
         steps: how many.
+        before_run: they end where the run begins: rows that tell of a later time are not read.
     """
 
     start_s: int
     step_s: int
     steps: int
+    before_run: bool = False
 
     @classmethod
-    def of(cls, start: datetime, step_s: int, steps: int) -> Span:
+    def of(cls, start: datetime, step_s: int, steps: int, *, before_run: bool = False) -> Span:
         """Steps from a moment on."""
-        return cls(int(start.timestamp()), step_s, steps)
+        return cls(int(start.timestamp()), step_s, steps, before_run)
 
     @property
     def end_s(self) -> int:
@@ -48,40 +51,6 @@ class Span:
     def seconds(self) -> IntArray:
         """Start of each step."""
         return (self.start_s + self.step_s * np.arange(self.steps)).astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a value may be.
-
-    Attributes:
-        low, high: the ends.
-        unit: of the value.
-        hint: what to do about a value outside.
-    """
-
-    low: float
-    high: float
-    unit: str
-    hint: str = ""
-
-    def check(self, values: FloatArray, where: Iterable[str]) -> None:
-        """Raise for the first value outside; ``where`` names the place of each.
-
-        Raises:
-            SeriesError: a value is outside.
-        """
-        outside = np.flatnonzero((values < self.low) | (values > self.high))
-        if outside.size:
-            at = int(outside[0])
-            place = next(text for i, text in enumerate(where) if i == at)
-            if values[at] < self.low == 0.0:
-                raise SeriesError(f"{place}{values[at]:g} {self.unit} is negative")
-            hint = f"; {self.hint}" if self.hint and values[at] > self.high else ""
-            raise SeriesError(
-                f"{place}{values[at]:g} {self.unit} is outside {self.low:g} .. {self.high:g} "
-                f"{self.unit}{hint}"
-            )
 
 
 @dataclass(frozen=True)
@@ -190,9 +159,27 @@ class SeriesReader:
                 spacing = _spacing(second)
                 problems += _misfits(second, spacing, self._span, rules.resample, files[0].source)
             raise SeriesError("; ".join(problems))
-        values, filled = at_steps(points_of(files, column), self._span, rules)
+        points = points_of(files, column)
+        if self._span.before_run:
+            points = _until(points, self._span.end_s)
+        values, filled = at_steps(points, self._span, rules)
         self.filled += filled
         return values
+
+
+def _until(points: Points, end_s: int) -> Points:
+    """Rows whose value stands for a time that is over by then.
+
+    Raises:
+        SeriesError: fewer than two are left.
+    """
+    count = int(np.searchsorted(points.second, end_s - _spacing(points.second), side="right"))
+    if count < 2:
+        raise SeriesError(
+            f"{points.sources[0]} has {count} rows of {points.column} before the run, which begins at "
+            f"{utc_text(end_s)}; a history needs at least two"
+        )
+    return points.part(0, count)
 
 
 def _without(files: list[SeriesFile], column: str) -> Iterator[str]:
@@ -302,10 +289,12 @@ def _misfits(second: IntArray, spacing: int, span: Span, resample: Resample, sou
     """How rows do not fit the steps, whatever they hold."""
     problems, first, end = [], int(second[0]), int(second[-1]) + spacing
     if span.start_s < first or span.end_s > end:
+        who, what = "the run with its look-ahead needs", "steps or horizon"
+        if span.before_run:
+            who, what = "the history needs", "'inputs.history.length_s'"
         problems.append(
-            f"{source} covers {utc_text(first)} to {utc_text(end)}, the run with its look-ahead needs "
-            f"{utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten steps or "
-            "horizon"
+            f"{source} covers {utc_text(first)} to {utc_text(end)}, {who} "
+            f"{utc_text(span.start_s)} to {utc_text(span.end_s)}; lengthen the series or shorten {what}"
         )
     rows = f"{source} has a row every {spacing} s, the steps are {span.step_s} s"
     if resample == "refuse" and not _are_steps(first, spacing, span):

@@ -10,6 +10,7 @@ import pyarrow as pa
 from cosim.devices.pv import PV
 from cosim.devices.registry import by_kind, by_network_kind, device_kinds, network_kinds
 from cosim.devices.storage import STORAGE
+from cosim.model.forecast import Outlook, Quantiles
 from cosim.model.network_device import positions_of
 from cosim.model.site import Site
 from cosim.model.state import Belief, Certificate, Plan
@@ -106,6 +107,18 @@ def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
         columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
         columns |= {f"plan_{name}": getattr(plan.certificate, name) for name in proof}
         columns |= {name: np.ravel(values) for name, values in own.items()}
+    return columns
+
+
+def forecast_columns(outlook: Outlook | None) -> dict[str, Any]:
+    """What was forecast at a step; None where nothing was. Quantiles row by row (level first)."""
+    columns: dict[str, Any] = {}
+    for name in ("period_s", "load_kw", "available_kw", "price_per_kwh"):
+        columns[f"forecast_{name}"] = None if outlook is None else getattr(outlook, name)
+    for name in ("load", "available", "price"):
+        spread: Quantiles | None = None if outlook is None else getattr(outlook, f"{name}_quantiles")
+        columns[f"forecast_{name}_level"] = None if spread is None else spread.level
+        columns[f"forecast_{name}_quantiles"] = None if spread is None else np.ravel(spread.value)
     return columns
 
 

@@ -78,6 +78,7 @@ class Study:
             update={
                 "control": idle,
                 "baseline": False,
+                "accept": (),
                 "faults": faults.model_copy(update={"inject": kept}),
             }
         )
@@ -132,7 +133,7 @@ class Study:
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
         """
-        return self._controller().commands
+        return self.declared.commands
 
     @property
     def plans(self) -> bool:
@@ -141,10 +142,15 @@ class Study:
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
         """
-        return self._controller().plans
+        return self.declared.plans
 
-    def _controller(self) -> Declaration:
-        """What the controller declares about itself."""
+    @property
+    def declared(self) -> Declaration:
+        """What the controller declares about itself.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: the controller cannot be asked.
+        """
         if self.made is not None:
             return plugins.declared(type(self.made))
         name = self.scenario.control.type

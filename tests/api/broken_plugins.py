@@ -114,6 +114,50 @@ class Peeks:
         )
 
 
+@needs("truth")
+class TrainsOnTheFuture(PersistenceForecaster):
+    """Learns its factor from the whole run, and looks at nothing of it while it forecasts."""
+
+    def __init__(self, site, truth):
+        super().__init__(site)
+        kw = [truth.demand_kw(step, step + 1)[0].sum() for step in range(truth.steps)]
+        self.growth = 1.0 + np.polyfit(np.arange(len(kw)), kw, 1)[0] / np.mean(kw)
+
+    def forecast(self, measurement, horizon):
+        held = super().forecast(measurement, horizon)
+        return replace(held, demand_kw=self.growth * held.demand_kw)
+
+
+@needs("vintages")
+class ReadsTooEarly(PersistenceForecaster):
+    """Takes the price from the vintage that will be issued within the next half hour."""
+
+    def __init__(self, site, *, vintages):
+        super().__init__(site)
+        self.prices = vintages.price_per_kwh
+
+    def forecast(self, measurement, horizon):
+        held = super().forecast(measurement, horizon)
+        known = self.prices.known_at(measurement.time_s + 1800.0)
+        return replace(held, price_per_kwh=np.full(len(horizon), known.value[-1]))
+
+
+class ForgetsWhatItSaw(PersistenceForecaster):
+    """Leaves its measurements out of its state."""
+
+    def __init__(self, site):
+        super().__init__(site)
+        self.count = 0
+
+    def forecast(self, measurement, horizon):
+        self.count += 1
+        held = super().forecast(measurement, horizon)
+        return replace(held, demand_kw=self.count * held.demand_kw)
+
+    def state(self):
+        return []
+
+
 class WrongShape(PersistenceForecaster):
     def forecast(self, measurement, horizon):
         sound = super().forecast(measurement, horizon)

@@ -30,7 +30,7 @@ def test_the_public_names_are_few_documented_and_there():
 def test_importing_the_package_loads_no_solver_and_no_simulator():
     code = (
         "import sys, cosim, cosim.cli\n"
-        "heavy = {'cvxpy', 'opendssdirect', 'dss', 'helics', 'numba', 'pandas', 'scipy', 'pydantic', 'plotly', 'rich'}\n"
+        "heavy = {'cvxpy', 'opendssdirect', 'dss', 'helics', 'numba', 'pandas', 'scipy', 'pydantic', 'plotly', 'rich', 'dask', 'distributed'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

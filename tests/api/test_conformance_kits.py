@@ -3,14 +3,18 @@
 import re
 from dataclasses import dataclass, fields
 
+import numpy as np
+import pandas as pd
 import pytest
 
+import cosim
 from cosim import testing
 from cosim.control.idle import IdleController
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
 from cosim.model.device import Accepted
 from tests.api import broken_plugins as broken
+from tests.conftest import small_scenario
 
 
 @pytest.mark.parametrize("sound", [broken.PeakShaver, IdleController])
@@ -37,9 +41,51 @@ def test_the_mistake_of_a_broken_controller_is_named(controller, sentence):
     assert re.search(sentence, found[0]), found
 
 
-@pytest.mark.parametrize("name", ["persistence"])
-def test_sound_forecasters_pass(name):
-    assert testing.check_forecaster(name, steps=4) == ()
+@pytest.fixture
+def with_history(tmp_path):
+    """A scenario whose demand changes, with two days of history and a vintage of prices per quarter."""
+    times = pd.date_range("2024-06-19T12:00", periods=2 * 96 + 24, freq="15min", tz="UTC")
+    stamps = [stamp.isoformat() for stamp in times]
+    load = 0.8 + 0.2 * np.random.default_rng(0).random(len(times))
+    pd.DataFrame({"time": stamps, "m": load}).to_csv(tmp_path / "load.csv", index=False)
+    rows = [
+        (stamps[issue], stamps[issue + lead], 0.1 + 0.01 * issue)
+        for issue in range(192, 200)
+        for lead in range(8)
+    ]
+    pd.DataFrame(rows, columns=["issue_time", "time", "p"]).to_csv(tmp_path / "price.csv", index=False)
+    inputs = {
+        "load": {"multiplier": {"file": "load.csv", "column": "m"}},
+        "irradiance": {"constant": 0.5},
+        "history": {"length_s": 2 * 86_400},
+        "vintages": {"price": {"file": "price.csv", "column": "p"}},
+    }
+    return cosim.load(small_scenario(inputs=inputs), folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["persistence", "seasonal_naive", "file", "learned"])
+def test_sound_forecasters_pass(name, with_history):
+    assert testing.check_forecaster(name, with_history, steps=4) == ()
+
+
+def test_errors_on_purpose_know_the_truth_and_may(with_history):
+    assert testing.check_forecaster("noisy", with_history, steps=4, may_know_truth=True) == ()
+    assert any("it peeks" in found for found in testing.check_forecaster("noisy", with_history, steps=4))
+
+
+@pytest.mark.usefixtures("importable_tests")
+@pytest.mark.parametrize(
+    ("broken_one", "sentence"),
+    [
+        ("Peeks", "it peeks: .* only the true series after"),
+        ("TrainsOnTheFuture", "because it looks at them or was trained on them"),
+        ("ReadsTooEarly", "it reads vintages too early: .*issued after the step"),
+        ("ForgetsWhatItSaw", r"after restore\(state\(\)\) the forecasts differ"),
+    ],
+)
+def test_a_forecaster_that_knows_too_much_or_too_little_is_named(broken_one, sentence, with_history):
+    (found,) = testing.check_forecaster(f"tests.api.broken_plugins:{broken_one}", with_history, steps=4)
+    assert re.search(sentence, found), found
 
 
 def test_perfect_foresight_peeks_and_may():

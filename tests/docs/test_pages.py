@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import SkipTest
 
 import pytest
@@ -101,3 +102,19 @@ def test_the_code_blocks_of_a_page_work_in_order(page, tmp_path, monkeypatch):
             # Modules that the page wrote: another page may write one of the same name.
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
                 del sys.modules[name]
+
+
+def test_the_job_of_the_slurm_recipe_is_the_one_that_the_page_shows():
+    """The recipe is not run, for want of a cluster; what it would submit is."""
+    page = DOCS / "howto" / "campaign.md"
+    text = page.read_text(encoding="utf-8")
+    recipe = next(block for block in text.split("```python\n")[1:] if "def slurm_cluster" in block)
+    shown = text.split("```text\n")[1].partition("```")[0].splitlines()
+    names: dict[str, Any] = {}
+    exec(compile(recipe.partition("```")[0], str(page), "exec"), names)  # noqa: S102 - a block of our own page
+    with names["slurm_cluster"]() as cluster:
+        job = cluster.job_script().splitlines()
+    assert [line for line in shown if line not in job] == []
+    (command,) = [line for line in job if "distributed.cli.dask_worker" in line]
+    assert "--nthreads 1 " in command
+    assert "--nworkers 16 " in command

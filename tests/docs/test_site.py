@@ -20,9 +20,11 @@ from nbclient import NotebookClient
 import cosim
 from cosim.api.tables import unit_of
 from cosim.experiments.control_metrics import ControlMetrics
+from cosim.experiments.forecast_skill import ForecastSkill
 from cosim.experiments.lead_errors import LeadError
-from cosim.experiments.metrics import JSON_NAMES
+from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.run_metrics import RunMetrics
+from cosim.experiments.score import Score
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -122,7 +124,7 @@ def rows(page: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
-    """A record with every kind of device."""
+    """A record with every kind of device and with forecasts."""
     study = cosim.load("ieee123_flexible", steps=1).without_baseline()
     data = study.inner.scenario.model_dump(mode="json", by_alias=True)
     data["devices"] = [
@@ -130,6 +132,7 @@ def record(tmp_path_factory):
         {"kind": "capacitor_bank", "name": "c", "capacitor": "c83"},
     ]
     data["control"]["planner"] = {"type": "lindistflow"}
+    data["record"]["forecasts"] = True
     return cosim.load(data, folder=study.inner.folder).run(tmp_path_factory.mktemp("record") / "run").record
 
 
@@ -173,12 +176,18 @@ def test_columns_with_one_value_per_step_are_numbers_or_texts(record):
 
 
 def test_the_table_of_metrics_is_that_of_the_program():
-    named = {
-        JSON_NAMES.get(part.name, part.name)
-        for kind in (RunMetrics, ControlMetrics, LeadError)
-        for part in fields(kind)
-    }
+    kinds = (RunMetrics, ControlMetrics, LeadError, ForecastSkill, Score)
+    named = {part.name for kind in kinds for part in fields(kind)}
+    named |= {metric.name for metric in BuiltInMetrics.metrics}
     assert {row[0].strip("`") for row in rows("reference/metrics.md")} == named
+
+
+def test_every_figure_of_a_run_and_its_controller_is_a_metric_unless_it_is_no_number():
+    no_numbers = {"highest_loading_line", "decisions", "lead_errors", "fallback_cause"}
+    figures = {part.name for kind in (RunMetrics, ControlMetrics) for part in fields(kind)}
+    names = [metric.name for metric in BuiltInMetrics.metrics]
+    assert figures - no_numbers <= set(names)
+    assert len(names) == len(set(names))
 
 
 @cache

@@ -18,6 +18,7 @@ HEAVY = (
     "casadi",
     "opendssdirect",
     "networkx",
+    "sklearn",
     "pydantic",
 )
 PROGRAM = "import importlib, json, sys; importlib.import_module(sys.argv[1]); print(json.dumps(sorted(sys.modules)))"

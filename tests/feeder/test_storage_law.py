@@ -49,7 +49,7 @@ def test_the_law_follows_the_engine_through_a_day_with_clipping_at_both_ends():
             kw = random_kw(rng, len(ratings))
             feeder.measure(step)
             feeder.apply(setpoints([0.0] * len(ratings)))
-            feeder._write_setpoints(setpoints(kw))
+            feeder._devices.write(setpoints(kw))
             stored = feeder.commit().stored_kwh
             for i, rating in enumerate(ratings):
                 expected[i] = rating.next_stored_kwh(expected[i], kw[i], 0.25)

@@ -59,7 +59,7 @@ def test_flows_are_those_of_opendss(feeder_name: str) -> None:
         twin.set_forecast(measured, demand_of(feeder, np.array([0.6])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128), twin.at_rest(1), held=True)
         loads = feeder.measure(0)
-        feeder._write_loads(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
+        feeder._demand.write(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
         feeder.engine.solve(controls=False)
         assert np.abs(flow.voltage_pu[:, 0] - feeder.meters.voltage_pu()).max() < 1e-6
         power, losses = feeder.meters.head()
@@ -123,8 +123,8 @@ def test_controls_react_as_in_opendss() -> None:
         for period in range(24):
             feeder._next_step = period
             feeder.measure(period)
-            feeder._write_loads(demand[period].real, demand[period].imag)
-            feeder._write_setpoints(Setpoints(kw[period], np.zeros(2)))
+            feeder._demand.write(demand[period].real, demand[period].imag)
+            feeder._devices.write(Setpoints(kw[period], np.zeros(2)))
             feeder.engine.solve(controls=True)
             assert np.abs(feeder.taps.ratios() - flow.tap[period]).max() < 1e-9, f"period {period}"
             assert np.abs(feeder.meters.voltage_pu() - flow.voltage_pu[:, period]).max() < 1e-6
@@ -317,7 +317,7 @@ def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
         twin.set_forecast(measured, demand_of(feeder, np.array([0.4])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128))
         assert not np.array_equal(flow.tap[0], measured.tap)
-        feeder._write_loads(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
+        feeder._demand.write(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
         feeder.engine.solve(controls=True)
         element, quantities = feeder.engine.dss.CktElement, twin._quantities
         for quantity in (Quantity.LINE, Quantity.TRANSFORMER):

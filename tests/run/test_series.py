@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cosim.errors import SeriesError
 from cosim.run.input_config import FormatConfig
-from cosim.run.series import Bounds, Points, Rules, Span, at_steps, points_of
+from cosim.run.series import Points, Rules, Span, at_steps, points_of
+from cosim.run.series_bounds import Bounds
 from cosim.run.series_file import SeriesFile, read_series_file
 
 START = datetime(2024, 6, 21, tzinfo=UTC)

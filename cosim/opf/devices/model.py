@@ -58,7 +58,8 @@ class DeviceModel:
     @property
     def moving(self) -> bool:
         """Whether bounds of a device with energy change with time."""
-        return any(kind.moving_bounds for kind, _, _ in self._kinds)
+        of_kind = any(kind.moving_bounds for kind, _, _ in self._kinds)
+        return of_kind or any(device.bounds_move for device in self.energy)
 
     def constant_bounds(self) -> tuple[EnergyBounds | None, SourceBounds | None]:
         """Bounds before anything is measured: sizes and constants of a program."""

@@ -147,7 +147,7 @@ def markdown(listing: Listing) -> str:
     numbers = set(listing.numbers)
     rule = ["---:" if i in numbers else "---" for i in range(len(listing.heads))]
     lines = [listing.heads, rule, *listing.rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(_cell(str(cell)) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _cell(text: str) -> str:

@@ -1,0 +1,206 @@
+"""A campaign from a user's side: run it, read its table, write its page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.markup import escape as plain
+
+from cosim.api.progress import bar
+from cosim.experiments.campaign.config import find_campaign
+from cosim.experiments.campaign.engine import Engine, Tally
+from cosim.experiments.campaign.plan import CampaignPlan, plan_campaign, plan_in_code
+from cosim.experiments.campaign.pool import PoolOptions, cores
+from cosim.experiments.campaign.row import RunRow
+from cosim.experiments.campaign.store import Store
+from cosim.experiments.campaign.table import MANIFEST, read_runs
+from cosim.experiments.campaign.verdicts import VerdictRow, verdict_rows
+
+PAGE = "index.html"
+
+
+class Campaign:
+    """A campaign on disk.
+
+    Args:
+        folder: of the campaign.
+
+    Raises:
+        RecordError: the folder holds no campaign, or none of its runs is finished.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.runs = read_runs(self.folder)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The file, its columns, its runs, and the versions of packages."""
+        found: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """Rows of the runs that came to their end."""
+        return self.runs[self.runs["status"] == "complete"]
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """Rows of the others, with their cause."""
+        return self.runs[self.runs["status"] == "failed"]
+
+    @cached_property
+    def verdicts(self) -> tuple[VerdictRow, ...]:
+        """What the campaign states about its runs."""
+        return verdict_rows(self.runs, len(self.manifest["runs"]))
+
+    def report(self) -> Path:
+        """Write the page again and tell where: one HTML file that needs no network."""
+        from cosim.report.campaign.report import write_campaign_report
+
+        write_campaign_report(self.folder, self.verdicts)
+        return self.folder / PAGE
+
+    def __repr__(self) -> str:
+        name = self.manifest["campaign"]["name"]
+        return (
+            f"<Campaign {name}: {len(self.runs)} of {len(self.manifest['runs'])} runs, "
+            f"{len(self.failed)} failed, in {self.folder}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p><code>{escape(repr(self)[1:-1])}</code></p>" + self.runs.to_html(na_rep="")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a campaign would take.
+
+    Attributes:
+        runs, distinct: all runs, and those whose content differs.
+        finished: of the distinct ones.
+        pilot: the run that was computed to find out, which counts; None where all are finished.
+        workers: runs computed at the same time.
+        seconds: that the rest takes if its runs take as long as the pilot; 0 where nothing is left.
+        bytes, free_bytes: disk for the rest, and disk that is free.
+    """
+
+    runs: int
+    distinct: int
+    finished: int
+    pilot: RunRow | None
+    workers: int
+    seconds: float
+    bytes: int
+    free_bytes: int
+
+
+def campaign(
+    file: str | Path | Mapping[str, Any],
+    folder: Path | str,
+    *,
+    workers: int | None = None,
+    memory: str | None = None,
+    scheduler: str | None = None,
+    retry_failed: bool = False,
+    trust: bool = False,
+    progress: bool = False,
+) -> Campaign:
+    """Run a campaign; runs that are finished in the folder are not run again.
+
+    In a script, call it under ``if __name__ == "__main__":``, because processes of the pool import the
+    script.
+
+    Args:
+        file: path of a campaign file, name of a shipped one, or the same content as a dictionary.
+        folder: of the campaign.
+        workers: processes; default one per core.
+        memory: of each process, e.g. ``4GiB``; default an equal share.
+        scheduler: address of a dask scheduler, instead of processes of this machine.
+        retry_failed: run only what has failed, again.
+        trust: modules beside the scenario and native code of the master may be executed.
+        progress: show a bar.
+
+    Raises:
+        ScenarioError: the file is wrong, before anything is computed.
+        CosimError: another campaign holds the folder, or the scheduler is gone.
+    """
+    plan = planned(file, trust=trust)
+    options = PoolOptions(workers, memory, scheduler)
+    return run_plan(plan, Path(folder), options, retry_failed=retry_failed, progress=progress)
+
+
+def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> CampaignPlan:
+    """All runs of a campaign.
+
+    Raises:
+        ScenarioError: everything that is wrong with it.
+    """
+    if isinstance(file, Mapping):
+        return plan_in_code(dict(file), Path.cwd(), trusted=trust)
+    return plan_campaign(find_campaign(str(file)), trusted=trust)
+
+
+def run_plan(
+    plan: CampaignPlan, folder: Path, options: PoolOptions, *, retry_failed: bool, progress: bool
+) -> Campaign:
+    """Run a planned campaign and write its page; see :func:`campaign`."""
+    name = plan.file.name
+    with bar("runs", shown=progress) as shown:
+        task = shown.add_task(name, total=None)
+
+        def heard(tally: Tally) -> None:
+            text = f"{name}: {tally.failed} failed" if tally.failed else name
+            shown.update(task, total=tally.total, completed=tally.done, description=text)
+
+        def told(text: str) -> None:
+            if progress:
+                shown.console.print(plain(text))
+
+        engine_of(plan, folder, options, heard, told).run(plan, retry_failed=retry_failed)
+    found = Campaign(folder)
+    found.report()
+    return found
+
+
+def forecast(plan: CampaignPlan, folder: Path, options: PoolOptions) -> Forecast:
+    """Compute one run of a campaign and tell what the others take. The run counts."""
+    engine = engine_of(plan, folder, options, lambda _tally: None, lambda _text: None)
+    pilot, size, places = engine.pilot(plan)
+    finished, distinct = len(Store(folder).rows(plan.distinct())), len(plan.distinct())
+    left = distinct - finished
+    workers = options.workers or (places if options.scheduler else cores())
+    seconds = 0.0 if pilot is None or pilot.seconds is None else pilot.seconds * -(-left // max(1, workers))
+    return Forecast(
+        runs=len(plan.runs),
+        distinct=distinct,
+        finished=finished,
+        pilot=pilot,
+        workers=workers,
+        seconds=seconds,
+        bytes=size * left,
+        free_bytes=shutil.disk_usage(folder).free,
+    )
+
+
+def engine_of(
+    plan: CampaignPlan,
+    folder: Path,
+    options: PoolOptions,
+    heard: Callable[[Tally], None],
+    told: Callable[[str], None],
+) -> Engine:
+    """The engine of a campaign; records that are kept get a report each."""
+    if "records" not in plan.file.keep:
+        return Engine(folder, options, None, heard, told)
+    from cosim.report.html import write_report
+
+    return Engine(folder, options, write_report, heard, told)

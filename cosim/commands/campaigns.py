@@ -1,0 +1,101 @@
+"""``cosim campaign``: many runs from one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from cosim.api.campaign import Campaign, forecast, planned, run_plan
+from cosim.commands.codes import REJECTED
+from cosim.commands.console import FAILED, FINE, err, out
+from cosim.errors import CosimError
+from cosim.experiments.campaign.plan import CampaignPlan
+from cosim.experiments.campaign.pool import PoolOptions
+from cosim.experiments.campaign.store import Store
+from cosim.experiments.campaign.verdicts import ACCEPTED
+from cosim.run.signals import polite_signals
+
+MOST_SHOWN = 20
+MEBIBYTE = 2**20
+
+
+def campaign(
+    file: str,
+    folder: Path | None,
+    *,
+    workers: int | None,
+    memory: str | None,
+    scheduler: str | None,
+    dry_run: bool,
+    retry_failed: bool,
+    trust: bool,
+) -> int:
+    """Run a campaign, or tell what it would take.
+
+    Returns:
+        The exit code.
+    """
+    plan = planned(file, trust=trust)
+    place = folder or Path("runs") / plan.file.name
+    options = PoolOptions(workers, memory, scheduler)
+    with polite_signals():
+        if dry_run:
+            return _dry_run(plan, place, options)
+        try:
+            done = run_plan(plan, place, options, retry_failed=retry_failed, progress=True)
+        except (CosimError, KeyboardInterrupt):
+            finished = len(Store(place).rows(plan.distinct()))
+            err.print(f"{finished} of {len(plan.distinct())} runs are finished; the same command goes on")
+            raise
+    return _told(done)
+
+
+def _told(done: Campaign) -> int:
+    """Print how a campaign ended."""
+    for _, row in done.failed.head(MOST_SHOWN).iterrows():
+        seed = "" if row["seed"] != row["seed"] else f", seed {row['seed']:.0f}"
+        err.print(f"[red]failed[/red] {escape(str(row['variant']))}{seed}: {escape(str(row['cause']))}")
+    for verdict in done.verdicts:
+        colour = {"pass": "green", "fail": "red"}.get(verdict.state, "yellow")
+        out.print(f"[{colour}]{verdict.state}[/{colour}] {escape(verdict.rule)}: {escape(verdict.found)}")
+    place = escape(str(done.folder))
+    out.print(f"Table: {place}/runs. Page: {place}/index.html")
+    if len(done.failed):
+        return FAILED
+    rejected = any(verdict.rule == ACCEPTED and verdict.state == "fail" for verdict in done.verdicts)
+    return REJECTED if rejected else FINE
+
+
+def _dry_run(plan: CampaignPlan, folder: Path, options: PoolOptions) -> int:
+    """Print the runs, and what they take."""
+    table = Table(title=f"Runs of {plan.file.name}", title_justify="left", box=SIMPLE)
+    for heading in ("run", "variant", "seed"):
+        table.add_column(heading)
+    for run in plan.runs:
+        table.add_row(run.key, escape(run.variant), "" if run.seed is None else str(run.seed))
+    out.print(table)
+    found = forecast(plan, folder, options)
+    left = found.distinct - found.finished
+    out.print(f"{found.runs} runs, {found.distinct} of different content, {found.finished} finished")
+    if found.pilot is None:
+        out.print("Nothing is left to compute")
+        return FINE
+    pilot = found.pilot
+    out.print(
+        f"One of them was computed to find out, and counts: {pilot.status} after {pilot.seconds or 0:.1f} s"
+        + (f" ({escape(pilot.cause)})" if pilot.cause else "")
+    )
+    out.print(
+        f"The other {left}, {found.workers} at a time, would take about {_duration(found.seconds)} and "
+        f"{found.bytes / MEBIBYTE:.1f} MiB of disk; {found.free_bytes / MEBIBYTE:.0f} MiB are free"
+    )
+    return FAILED if pilot.status == "failed" else FINE
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

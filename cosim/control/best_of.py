@@ -1,0 +1,126 @@
+"""A plan, or rest where that is cheaper by the exact flow of the twin.
+
+A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
+counts on a regulator that then stays within its band.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.device import DeviceState
+from cosim.model.forecast import Forecast
+from cosim.model.roles import Planner
+from cosim.model.site import Site
+from cosim.model.state import Measurement, NoPlan, Plan, Setpoints
+from cosim.model.timegrid import Horizon
+from cosim.model.twin import Twin, TwinFlow
+from cosim.opf.options import PlannerOptions
+
+REST = "rest is cheaper than the plan that was found"
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What the devices do over a horizon.
+
+    Attributes:
+        device_kva: delivered, shape (period, device).
+        stored_kwh: shape (period + 1, device).
+    """
+
+    device_kva: ComplexArray
+    stored_kwh: FloatArray
+
+
+class PlanOrRest:
+    """See the module.
+
+    Args:
+        site: facts of the plant.
+        planner: makes the plans.
+        options: of the planner; they say what counts as cost.
+        twin: judges plan and rest.
+    """
+
+    def __init__(self, site: Site, planner: Planner, options: PlannerOptions, twin: Twin) -> None:
+        self._site, self._planner, self._options, self._twin = site, planner, options, twin
+
+    def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
+        """The plan of the planner, or rest."""
+        outcome = self._planner.plan(measurement, forecast)
+        if isinstance(outcome, NoPlan) or outcome.position.size:
+            return outcome
+        idle = Setpoints.idle(self._site)
+        p_kw = np.repeat(idle.p_kw[None, :], len(forecast.horizon), axis=0)
+        resting = self._course(measurement, forecast, p_kw, np.zeros_like(p_kw))
+        planned = self._course(measurement, forecast, outcome.p_kw, outcome.q_kvar)
+        self._twin.set_forecast(
+            measurement,
+            forecast.demand_kw + 1j * forecast.demand_kvar,
+            forecast.source_ratio_from(measurement.source_ratio),
+        )
+        flow = self._twin.flow(resting.device_kva)
+        cost = self._cost(resting, flow, measurement, forecast)
+        if cost >= self._cost(planned, self._twin.flow(planned.device_kva), measurement, forecast):
+            return outcome
+        return _rest_instead(outcome, p_kw, resting, flow, cost)
+
+    def _course(
+        self, measurement: Measurement, forecast: Forecast, p_kw: FloatArray, q_kvar: FloatArray
+    ) -> _Course:
+        """Delivered power and stored energy under set-points, by the laws of the devices."""
+        horizon = forecast.horizon
+        delivered = np.zeros_like(p_kw)
+        stored = np.repeat(measurement.stored_kwh[None, :], len(horizon) + 1, axis=0)
+        for at, device in enumerate(self._site.devices):
+            for period, (hours, now_s) in enumerate(_periods(horizon, measurement.time_s)):
+                energy, wanted = float(stored[period, at]), float(p_kw[period, at])
+                state = DeviceState(hours, energy, float(forecast.available_kw[period, at]), now_s)
+                delivered[period, at] = device.delivered_kw(wanted, state)
+                stored[period + 1, at] = device.next_stored_kwh(energy, wanted, hours, now_s)
+        return _Course(delivered + 1j * q_kvar, stored)
+
+    def _cost(self, course: _Course, flow: TwinFlow, measurement: Measurement, forecast: Forecast) -> float:
+        """Cost of a course, with what is beyond a voltage limit paid for at every node."""
+        if not flow.converged.all():
+            return float("inf")
+        objective, limits, hours = self._options.objective, self._options.limits, forecast.horizon.hours
+        import_kw = flow.import_kva.real
+        paid = float((hours * forecast.price_per_kwh) @ import_kw)
+        peak = objective.peak_per_kw * max(float(import_kw.max()), measurement.peak_import_kw)
+        ends = np.array([device.has_energy for device in self._site.devices], dtype=np.bool_)
+        more_kwh = float((course.stored_kwh[-1, ends] - course.stored_kwh[0, ends]).sum())
+        left = self._options.terminal.per_kwh * more_kwh
+        within = np.clip(flow.voltage_pu, limits.voltage_min_pu, limits.voltage_max_pu)
+        excess = float(np.abs(flow.voltage_pu - within).sum(axis=0) @ hours)
+        return objective.energy_cost * paid + peak - left + limits.voltage_penalty_per_pu_h * excess
+
+
+def _periods(horizon: Horizon, time_s: float) -> list[tuple[float, float]]:
+    """Hours and start of each period."""
+    return [*zip(horizon.hours.tolist(), (time_s + horizon.starts_s).tolist(), strict=True)]
+
+
+def _rest_instead(plan: Plan, p_kw: FloatArray, course: _Course, flow: TwinFlow, cost: float) -> Plan:
+    proof = replace(
+        plan.certificate,
+        objective=cost,
+        simultaneous_kw=0.0,
+        simultaneous_h=0.0,
+        claim=f"{REST}; {plan.certificate.claim}",
+    )
+    return replace(
+        plan,
+        p_kw=p_kw,
+        q_kvar=np.zeros_like(p_kw),
+        stored_kwh=course.stored_kwh,
+        import_kw=flow.import_kva.real.copy(),
+        import_kvar=flow.import_kva.imag.copy(),
+        losses_kw=flow.losses_kw,
+        voltage_pu=np.ascontiguousarray(flow.voltage_pu.T),
+        certificate=proof,
+    )

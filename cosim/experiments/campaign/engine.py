@@ -1,0 +1,176 @@
+"""Computes the runs of a campaign that are not finished, and writes the table of all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from cosim.errors import CosimError
+from cosim.experiments.campaign.plan import CampaignPlan
+from cosim.experiments.campaign.pool import TRIES, PoolOptions, Told, open_pool, places
+from cosim.experiments.campaign.row import RunRow
+from cosim.experiments.campaign.store import Store
+from cosim.experiments.campaign.table import write_tables
+from cosim.experiments.campaign.work import Finish, Task, lost, run_in_worker
+
+MOST_SUBMITTED = 500
+"""Runs that a scheduler holds at a time; it keeps each of their studies in memory."""
+SCHEDULER_GONE = "the dask scheduler is gone; finished runs are kept, the same command goes on"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How far a campaign is, in runs of different content."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+
+
+Heard = Callable[[Tally], None]
+"""Called at the beginning and after each run."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Computes campaigns in one folder.
+
+    Attributes:
+        folder: of the campaign; runs that an earlier one finished in it count.
+        pool: where to compute.
+        finish: completes each record that is kept.
+        heard: told of every finished run.
+        told: hears the address of the dashboard.
+    """
+
+    folder: Path
+    pool: PoolOptions
+    finish: Finish | None
+    heard: Heard
+    told: Told
+
+    def run(self, plan: CampaignPlan, *, retry_failed: bool = False) -> dict[str, RunRow]:
+        """Compute what is not finished and write the table, also where the campaign is interrupted.
+
+        Args:
+            plan: of the campaign.
+            retry_failed: compute only what has failed, again.
+
+        Returns:
+            Rows by key.
+
+        Raises:
+            CosimError: another campaign holds the folder, or the scheduler is gone.
+            KeyboardInterrupt: the user has enough; finished runs are kept.
+        """
+        store = Store(self.folder)
+        with store.held() as scratch:
+            earlier = store.rows(plan.distinct())
+            tasks = self.tasks(plan, earlier, retry_failed=retry_failed)
+            failed = sum(row.status == "failed" for row in earlier.values())
+            retried = sum(task.attempt > 1 for task in tasks)
+            tally = Tally(len(plan.distinct()), len(earlier) - retried, failed - retried)
+            self.heard(tally)
+            try:
+                if tasks:
+                    with open_pool(self.pool, scratch, self.told) as client:
+                        for row in computed(client, store, tasks):
+                            bad = row.status == "failed"
+                            tally = replace(tally, done=tally.done + 1, failed=tally.failed + bad)
+                            self.heard(tally)
+            finally:
+                rows = store.rows(plan.distinct())
+                write_tables(plan, rows, self.folder)
+        return rows
+
+    def pilot(self, plan: CampaignPlan) -> tuple[RunRow | None, int, int]:
+        """Compute one run that is not finished; it counts.
+
+        Returns:
+            Its row, None where all runs are finished; bytes of disk it takes; runs computed at a time.
+        """
+        store = Store(self.folder)
+        with store.held() as scratch:
+            tasks = self.tasks(plan, store.rows(plan.distinct()), retry_failed=False)
+            if not tasks:
+                return None, 0, 0
+            with open_pool(self.pool, scratch, self.told) as client:
+                row = next(iter(computed(client, store, tasks[:1])))
+                return row, store.bytes_of(row.key), places(client)
+
+    def tasks(self, plan: CampaignPlan, earlier: dict[str, RunRow], *, retry_failed: bool) -> list[Task]:
+        """What is to be computed, in the order of the plan."""
+        wanted = []
+        for key, run in sorted(plan.distinct().items(), key=lambda item: plan.runs.index(item[1])):
+            row = earlier.get(key)
+            if (row is not None and row.status == "failed") if retry_failed else row is None:
+                attempt = 1 if row is None else row.attempt + 1
+                wanted.append(
+                    Task(
+                        key,
+                        run.study.to_json(),
+                        plan.file.over,
+                        self.folder.resolve(),
+                        plan.file.seconds,
+                        attempt,
+                        keep_steps="steps" in plan.file.keep,
+                        keep_record="records" in plan.file.keep,
+                        finish=self.finish,
+                    )
+                )
+        return wanted
+
+
+def computed(client: Any, store: Store, tasks: list[Task]) -> Iterator[RunRow]:
+    """Rows of tasks as they are committed.
+
+    Raises:
+        CosimError: the scheduler is gone.
+    """
+    from distributed import as_completed
+
+    left, names = iter(tasks), {_name(task): task for task in tasks}
+    waiting = as_completed(_submitted(client, list(islice(left, MOST_SUBMITTED))), loop=client.loop)
+    for future in waiting:
+        task = names[future.key]
+        if future.status in ("cancelled", "lost"):
+            raise CosimError(SCHEDULER_GONE)
+        row = store.row(task.key)
+        if row is None or row.attempt < task.attempt:
+            row = lost(task, _cause(future))
+            store.commit(row)
+        future.release()
+        yield row
+        for more in _submitted(client, list(islice(left, 1))):
+            waiting.add(more)
+
+
+def _submitted(client: Any, tasks: list[Task]) -> list[Any]:
+    found: list[Any] = client.map(run_in_worker, tasks, key=[_name(task) for task in tasks], pure=False)
+    return found
+
+
+def _name(task: Task) -> str:
+    """The same for the same work.
+
+    A scheduler that still computes it, for a client that died, does not begin it again.
+    """
+    place = hashlib.sha256(str(task.folder).encode()).hexdigest()[:8]
+    return f"cosim-{place}-{task.key}-{task.attempt}"
+
+
+def _cause(future: Any) -> str:
+    """Why a run is not committed."""
+    from distributed import KilledWorker
+
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, KilledWorker):
+        return (
+            f"ended {TRIES} processes: it needs more memory than --memory allows, or a library of its own "
+            "crashes"
+        )
+    return f"not committed: {type(error).__name__}: {error}"

@@ -1,0 +1,226 @@
+"""From a campaign file to its runs: combinations, filters, seeds, keys, baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cosim.errors import CosimError, ScenarioError
+from cosim.experiments.campaign.config import (
+    MOST_RUNS,
+    CampaignFile,
+    campaign_file_of,
+    load_campaign_file,
+)
+from cosim.experiments.campaign.keys import Keys
+from cosim.experiments.campaign.points import (
+    ORIGIN,
+    Label,
+    Labels,
+    Point,
+    columns_of,
+    combinations,
+    keys_of,
+)
+from cosim.experiments.campaign.row import RESERVED
+from cosim.run.settings import changed_study
+from cosim.run.shipped import find_scenario
+from cosim.run.study import MADE_IN_CODE, Study, open_study
+
+MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a campaign.
+
+    Attributes:
+        key: of its content; runs of two variants may have the same one, and are computed once.
+        labels: of its variant.
+        seed: None where the campaign has no seeds.
+        study: without a baseline of its own.
+    """
+
+    key: str
+    labels: Labels
+    seed: int | None
+    study: Study
+
+    @property
+    def variant(self) -> str:
+        """Name of its variant."""
+        return variant_name(self.labels)
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """All runs of a campaign.
+
+    Attributes:
+        file: what was asked for.
+        runs: in the order of the axes, seeds fastest.
+    """
+
+    file: CampaignFile
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that tell variants apart."""
+        return tuple(name for axis in self.file.axes for name in columns_of(axis))
+
+    def distinct(self) -> dict[str, PlannedRun]:
+        """One run of each key."""
+        return {run.key: run for run in reversed(self.runs)}
+
+    def counterparts(self) -> dict[str, str]:
+        """The baseline of each variant that has one, by names of variants.
+
+        It is the variant that differs only by what the campaign's ``baseline`` sets.
+        """
+        wanted = self.file.baseline
+        if not wanted:
+            return {}
+        labels = {run.variant: run.labels for run in self.runs}
+        found = {name: variant_name(mine | wanted) for name, mine in labels.items()}
+        return {name: other for name, other in found.items() if other in labels and other != name}
+
+
+def variant_name(labels: Labels) -> str:
+    """Texts as they are, numbers with their key: ``tangent, time.step_s 900``."""
+    parts = [value if isinstance(value, str) else f"{key} {_short(value)}" for key, value in labels.items()]
+    return ", ".join(parts) or "as the scenario says"
+
+
+def _short(value: Label) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value).lower()
+
+
+def plan_campaign(path: Path, *, trusted: bool = False) -> CampaignPlan:
+    """All runs of a campaign file.
+
+    Args:
+        path: of the file.
+        trusted: modules beside the scenario, and native code of the master, may be executed.
+
+    Raises:
+        ScenarioError: the file is wrong, or some of its runs would be; all mistakes at once.
+    """
+    return _planned(load_campaign_file(path), path, trusted=trusted)
+
+
+def plan_in_code(data: object, folder: Path, *, trusted: bool = False) -> CampaignPlan:
+    """All runs of a campaign that no file holds; see :func:`plan_campaign`."""
+    path = folder / MADE_IN_CODE
+    return _planned(campaign_file_of(data, MADE_IN_CODE), path, trusted=trusted)
+
+
+def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
+    problems = list(_problems(file))
+    if problems:
+        raise ScenarioError(str(path), problems)
+    base = _base(file, path, trusted=trusted)
+    chosen, unused = _kept_points(file)
+    problems += [f"drop.{number}: no combination is like that" for number in unused]
+    count = len(chosen) * (1 if file.seeds is None else len(file.seeds.values))
+    if count > MOST_RUNS:
+        problems.append(f"axes: {count} runs are more than {MOST_RUNS}")
+    if not chosen:
+        problems.append("drop: nothing is left")
+    if problems:
+        raise ScenarioError(str(path), problems)
+    keys, runs = Keys(file.over), []
+    for point, seed in _with_seeds(file, chosen):
+        try:
+            study = _study(base, file, point)
+            runs.append(PlannedRun(keys.key(study), point.labels, seed, study))
+        except ScenarioError as error:
+            problems += [f"{variant_name(point.labels)}: {problem}" for problem in error.problems]
+        except CosimError as error:
+            problems.append(f"{variant_name(point.labels)}: {error}")
+    if problems:
+        shown, more = problems[:MOST_PROBLEMS], len(problems) - MOST_PROBLEMS
+        raise ScenarioError(str(path), shown + ([f"and {more} more; mend these first"] if more > 0 else []))
+    return CampaignPlan(file, tuple(runs))
+
+
+def _base(file: CampaignFile, path: Path, *, trusted: bool) -> Study:
+    """The scenario that runs start from; a path is relative to the campaign file."""
+    beside = path.parent / file.scenario
+    found = beside if beside.is_file() else find_scenario(file.scenario)
+    return replace(open_study(found, steps=file.steps), trusted=trusted)
+
+
+def _study(base: Study, file: CampaignFile, point: Point) -> Study:
+    settings = one_feeder({**file.settings, **point.settings})
+    return changed_study(base, settings | {"baseline": False})
+
+
+def one_feeder(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings in which a feeder's name replaces a master, and the other way round."""
+    for key, other in (("feeder.model", "feeder.master"), ("feeder.master", "feeder.model")):
+        if settings.get(key) is not None and other not in settings:
+            return {**settings, other: None}
+    return settings
+
+
+def _with_seeds(file: CampaignFile, points: Sequence[Point]) -> Iterator[tuple[Point, int | None]]:
+    for point in points:
+        if file.seeds is None:
+            yield point, None
+            continue
+        for seed in file.seeds.values:
+            settings = point.settings | dict.fromkeys(file.seeds.keys, seed)
+            yield replace(point, settings=settings), seed
+
+
+# --- filters --------------------------------------------------------------------------------------
+
+
+def _kept_points(file: CampaignFile) -> tuple[list[Point], list[int]]:
+    """Combinations that are not dropped, and numbers of the filters that dropped none."""
+    unused = set(range(len(file.drop)))
+    kept = []
+    for point in combinations(file.axes) if file.axes else [ORIGIN]:
+        hit = {number for number, like in enumerate(file.drop) if _is_like(point.labels, like)}
+        unused -= hit
+        if not hit:
+            kept.append(point)
+    return kept, sorted(unused)
+
+
+def _is_like(labels: Labels, like: dict[str, Any]) -> bool:
+    accepted = {name: value if isinstance(value, list) else [value] for name, value in like.items()}
+    return all(labels[name] in values for name, values in accepted.items())
+
+
+def _problems(file: CampaignFile) -> Iterator[str]:
+    """What does not fit together in a campaign file."""
+    columns = [name for axis in file.axes for name in columns_of(axis)]
+    keys = [key for axis in file.axes for key in sorted(keys_of(axis))]
+    keys += [] if file.seeds is None else list(file.seeds.keys)
+    for name in sorted({name for name in columns if columns.count(name) > 1}):
+        yield f"axes: two axes have a column {name}"
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield f"axes: {key} is set twice, by axes or by seeds"
+    for name in columns:
+        if name in RESERVED:
+            yield f"axes: a column of the table is called {name} already; take another name"
+    for place, conditions in (("drop", file.drop), ("baseline", (file.baseline,))):
+        for name in sorted({name for condition in conditions for name in condition}):
+            if name not in columns:
+                yield f"{place}: there is no column {name}; there are {', '.join(columns) or 'none'}"
+    yield from _baseline_problems(file, columns)
+
+
+def _baseline_problems(file: CampaignFile, columns: list[str]) -> Iterator[str]:
+    values: dict[str, list[Label]] = {name: [] for name in columns}
+    for point in combinations(file.axes):
+        for name, value in point.labels.items():
+            values[name].append(value)
+    for name, value in file.baseline.items():
+        if name in values and value not in values[name]:
+            known = ", ".join(dict.fromkeys(str(one) for one in values[name]))
+            yield f"baseline: {name} is never {value}; it is {known}"

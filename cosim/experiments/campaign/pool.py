@@ -1,0 +1,127 @@
+"""The processes of a campaign: a dask cluster of its own, or one that exists."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cosim.errors import CosimError
+from cosim.experiments.executor import ONE_THREAD
+
+Told = Callable[[str], None]
+"""Hears a sentence about the pool."""
+TRIES = 3
+"""Processes that a run may take with it before it has failed."""
+CLOSING_S = 2.0
+"""Solvers cannot be asked to stop; processes that still compute after this are killed."""
+WORKER = "Dask Worker process"
+"""How dask names them."""
+THREADS = {**ONE_THREAD, "NUMBA_NUM_THREADS": "1"}
+"""HiGHS and Clarabel use one thread for linear and cone programs of their own accord."""
+SETTINGS: dict[str, Any] = {
+    # A run waits at the scheduler, not behind another one that may take its process with it.
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.allowed-failures": TRIES - 1,
+    # A solver may hold Python's lock for minutes.
+    "distributed.scheduler.worker-ttl": None,
+    # Runs hand nothing over, so there is nothing to spill, and a pause would never end.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.comm.timeouts.connect": "10s",
+    "distributed.worker.preload": ["cosim.experiments.campaign.worker_setup"],
+}
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """Where runs are computed.
+
+    Attributes:
+        workers: processes; None: one for each core that this process may use.
+        memory: of each, e.g. ``4GiB``; a process that needs more is ended. None: an equal share.
+        scheduler: address of a cluster that exists; the others do not apply to it.
+    """
+
+    workers: int | None = None
+    memory: str | None = None
+    scheduler: str | None = None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def open_pool(options: PoolOptions, scratch: Path, told: Told) -> Iterator[Any]:
+    """A dask client; a cluster of our own is ended afterwards, runs that are not finished with it.
+
+    Args:
+        options: where to compute.
+        scratch: for unfinished runs of a cluster of our own.
+        told: hears the address of the dashboard.
+
+    Raises:
+        CosimError: the scheduler does not answer.
+    """
+    import dask
+    from distributed import Client
+
+    # What dask says of lost processes is told here, in fewer words.
+    for name in ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with dask.config.set(SETTINGS):
+        if options.scheduler is not None:
+            try:
+                client = Client(options.scheduler, timeout="10s", set_as_default=False)
+            except (OSError, ValueError, TimeoutError) as error:
+                raise CosimError(f"no dask scheduler answers at {options.scheduler}: {error}") from error
+            with client:
+                told(f"{_places(client)} at {options.scheduler}, dashboard {client.dashboard_link}")
+                yield client
+            return
+        with _own_cluster(options, scratch) as cluster, Client(cluster, set_as_default=False) as client:
+            told(f"{_places(client)}, dashboard {cluster.dashboard_link}")
+            yield client
+
+
+@contextmanager
+def _own_cluster(options: PoolOptions, scratch: Path) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=options.workers or cores(),
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=options.memory or "auto",
+        dashboard_address="127.0.0.1:0",
+        local_directory=str(scratch),
+        env=THREADS,
+        silence_logs=logging.CRITICAL,
+    )
+    try:
+        yield cluster
+    finally:
+        with suppress(TimeoutError):
+            cluster.close(timeout=CLOSING_S)
+        for process in multiprocessing.active_children():
+            if process.name.startswith(WORKER):
+                process.kill()
+
+
+def places(client: Any) -> int:
+    """Runs that a cluster computes at the same time."""
+    return sum(client.nthreads().values())
+
+
+def _places(client: Any) -> str:
+    count = places(client)
+    return f"{count} process{'es' if count != 1 else ''}"

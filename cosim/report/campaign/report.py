@@ -1,0 +1,91 @@
+"""The page of a campaign: one file that needs no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cosim.experiments.campaign.table import MANIFEST, read_runs
+from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.report.campaign.figures import pareto_panel
+from cosim.report.campaign.tables import (
+    differences_listing,
+    failed_listing,
+    kept_listing,
+    variants_listing,
+    verdicts_listing,
+)
+from cosim.report.page import Banner, Card, Note, Section, State, render
+
+
+def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
+    """Write ``index.html``.
+
+    Args:
+        folder: of the campaign.
+        verdicts: shown first.
+
+    Raises:
+        RecordError: the folder holds no campaign, or no finished run.
+    """
+    table = read_runs(folder)
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    asked, counterparts = manifest["campaign"], dict(manifest["baseline_of"])
+    sections = [Section("Statements", (verdicts_listing(verdicts),))]
+    if (table["status"] == "complete").any():
+        against = differences_listing(table, counterparts) if counterparts else NO_BASELINE
+        baselines = frozenset(counterparts.values())
+        sections.append(Section("Comparison", (variants_listing(table), against)))
+        sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
+    listings = (failed_listing(table, folder), kept_listing(table, folder))
+    runs: list[Card] = [listing for listing in listings if listing is not None]
+    sections.append(Section("Runs", (*runs, Note("Versions", _versions(table)))))
+    content = {"banner": _banner(verdicts), "sections": sections}
+    page = render("sections.html.j2", asked["title"] or asked["name"], _facts(manifest, table), content)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+NO_BASELINE = Note(
+    "Differences from the baseline", "The campaign names no baseline, so variants are not compared."
+)
+
+
+WORDS: dict[State, str] = {"fail": "Fail", "note": "Note", "unjudged": "Not judged", "pass": "Pass"}
+"""States of statements from the worst to the best, and their words."""
+
+
+def _banner(verdicts: Sequence[VerdictRow]) -> Banner:
+    """The worst statement, or what was found where all hold."""
+    for state, word in WORDS.items():
+        rows = [row for row in verdicts if row.state == state]
+        if rows and state != "pass":
+            first, *others = [f"{row.rule}: {row.found}" for row in rows]
+            return Banner(state, word, first, tuple(others))
+    return Banner("pass", WORDS["pass"], "; ".join(row.found for row in verdicts))
+
+
+def _facts(manifest: dict[str, Any], table: pd.DataFrame) -> str:
+    asked = manifest["campaign"]
+    seeds = table["seed"].nunique()
+    repeated = f" with {seeds} seeds" if seeds else ""
+    axes = ", ".join(manifest["columns"]) or "nothing"
+    return (
+        f"{len(manifest['runs'])} runs of scenario {asked['scenario']}: "
+        f"{table['variant'].nunique()} variants{repeated}; varied: {axes}; driver {asked['over']}"
+    )
+
+
+def _versions(table: pd.DataFrame) -> str:
+    """Versions of the packages, and whether all runs have the same."""
+    found = list(dict.fromkeys(table["versions"]))
+    told = "; ".join(f"{name} {version}" for name, version in json.loads(found[-1]).items())
+    if len(found) == 1:
+        return told
+    return (
+        f"The runs were made with {len(found)} sets of package versions, so their last digits may differ; "
+        f"the last set: {told}"
+    )

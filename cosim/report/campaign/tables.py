@@ -1,0 +1,168 @@
+"""Tables of a campaign as texts with units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
+from cosim.experiments.campaign.store import Store
+from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.report.key_figures import ABSENT
+from cosim.report.page import SIGNS, Cell, Link, Listing
+
+FIGURES = {
+    "adjusted_cost_currency": "energy cost (currency)",
+    "violation_node_h": "voltage outside limits (node-h)",
+    "worst_excess_pu": "farthest outside (pu)",
+    "overloaded_h": "line overloaded (h)",
+    "losses_kwh": "losses (kWh)",
+    "peak_import_kw": "peak import (kW)",
+    "fallback_decisions": "decisions not from the plan due",
+    "decision_p95_s": "decision, 95th percentile (s)",
+    "seconds": "run (s)",
+    "peak_memory_mib": "peak memory (MiB)",
+}
+"""Columns of the table of runs that variants are compared by; energy cost counts stored energy."""
+COMPARED = tuple(FIGURES)[:6]
+INTERVAL = "Mean over the seeds, in brackets its 95 % interval (percentile bootstrap over the seeds)"
+
+
+def number(value: float) -> str:
+    """Four digits, a dash for none."""
+    if math.isnan(value):
+        return ABSENT
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def interval(mean: Mean) -> str:
+    """A mean with its interval, where it has one."""
+    if math.isnan(mean.low):
+        return number(mean.value)
+    return f"{number(mean.value)} [{number(mean.low)}, {number(mean.high)}]"
+
+
+def variants_listing(table: pd.DataFrame) -> Listing:
+    """Means of every variant.
+
+    Args:
+        table: see :func:`cosim.experiments.campaign.table.read_runs`.
+    """
+    found = {name: means(table, name) for name in FIGURES}
+    counts = table.groupby("variant", sort=False)["status"].agg(
+        runs="count", complete=lambda status: int((status == "complete").sum())
+    )
+    rows = []
+    for variant, count in counts.iterrows():
+        there = [by_variant.get(str(variant)) for by_variant in found.values()]
+        cells = [ABSENT if mean is None else interval(mean) for mean in there]
+        rows.append([str(variant), f"{count['complete']} of {count['runs']}", *cells])
+    return Listing(
+        "Variants",
+        f"{INTERVAL}; failed runs are left out. Energy cost counts stored energy at the mean price.",
+        ("variant", "complete", *FIGURES.values()),
+        rows,
+        numbers=range(1, len(FIGURES) + 2),
+        sortable=True,
+    )
+
+
+def differences_listing(table: pd.DataFrame, counterparts: Mapping[str, str]) -> Listing:
+    """Every variant minus its baseline, seed by seed."""
+    found = {name: differences(table, name, counterparts) for name in COMPARED}
+    rows = [
+        [
+            variant,
+            other,
+            *_difference_cells([by_variant[variant] for by_variant in found.values()]),
+        ]
+        for variant, other in counterparts.items()
+        if variant in found[COMPARED[0]]
+    ]
+    heads = [head for name in COMPARED for head in (FIGURES[name], "p")]
+    return Listing(
+        "Differences from the baseline",
+        "Variant minus baseline, taken seed by seed: mean, 95 % interval (percentile bootstrap over the "
+        "seeds), seeds below and above in brackets, and p of the two-sided sign test. With fewer than six "
+        "seeds no p can be below 0.05.",
+        ("variant", "baseline", *heads),
+        rows,
+        numbers=range(2, len(heads) + 2),
+        sortable=True,
+    )
+
+
+def _difference_cells(found: Sequence[PairedDifference]) -> list[str]:
+    return [
+        text
+        for one in found
+        for text in (f"{interval(one.mean)} ({one.lower}↓ {one.higher}↑)", number(one.p_value))
+    ]
+
+
+def verdicts_listing(verdicts: Sequence[VerdictRow]) -> Listing:
+    """What the campaign states about its runs."""
+    return Listing(
+        "",
+        "What is stated about all runs.",
+        ("statement", "", "found"),
+        [[row.rule, f"{SIGNS[row.state]} {row.state}", row.found] for row in verdicts],
+    )
+
+
+def failed_listing(table: pd.DataFrame, folder: Path) -> Listing | None:
+    """Runs that failed, with their cause; None where all came to their end."""
+    failed = table[table["status"] == "failed"]
+    if failed.empty:
+        return None
+    return Listing(
+        "Failed runs",
+        "They are not run again by themselves: cosim campaign with --retry-failed does that. "
+        f"finished/KEY.json holds the traceback. {len(failed)} in all.",
+        ("variant", "seed", "cause", "run"),
+        _rows(failed, lambda row: [str(row["cause"]), _run_cell(folder, str(row["key"]))]),
+        numbers=(1,),
+        sortable=True,
+    )
+
+
+def kept_listing(table: pd.DataFrame, folder: Path) -> Listing | None:
+    """Complete runs whose record is kept, with a link to their report."""
+    complete = table[table["status"] == "complete"]
+    kept = complete[[_report(folder, str(key)).is_file() for key in complete["key"]]]
+    if kept.empty:
+        return None
+    return Listing(
+        "Reports of runs",
+        f"{len(kept)} runs are kept with their record.",
+        ("variant", "seed", "limits", "energy cost (currency)", "run"),
+        _rows(
+            kept,
+            lambda row: [
+                str(row["verdict"]),
+                number(float(row["adjusted_cost_currency"])),
+                _run_cell(folder, str(row["key"])),
+            ],
+        ),
+        numbers=(1, 3),
+        sortable=True,
+    )
+
+
+def _rows(table: pd.DataFrame, rest: Callable[[pd.Series], list[Cell]]) -> list[list[Cell]]:
+    return [
+        [str(row["variant"]), "" if pd.isna(row["seed"]) else f"{row['seed']:.0f}", *rest(row)]
+        for _, row in table.iterrows()
+    ]
+
+
+def _run_cell(folder: Path, key: str) -> Cell:
+    page = _report(folder, key)
+    return Link(key, page.relative_to(folder).as_posix()) if page.is_file() else key
+
+
+def _report(folder: Path, key: str) -> Path:
+    return Store(folder).record(key) / "report.html"
