@@ -8,7 +8,7 @@ theorem), where such methods usually take those of an approximate flow.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -17,6 +17,9 @@ from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.options import PlannerOptions
 from cosim.plugins import Options, needs, options
+
+if TYPE_CHECKING:
+    from cosim.opf.linear_models.relinearised import RelinearisedPlanner
 
 Rhythm = Literal["once", "each_plan", "converged"]
 
@@ -37,7 +40,7 @@ class SensitivityOptions(Options):
 @options(SensitivityOptions)
 def sensitivity_factors(
     site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: SensitivityOptions
-) -> object:
+) -> RelinearisedPlanner:
     """Linear in the device powers by exact sensitivities, for every feeder the twin covers."""
     from cosim.opf.linear_models.relinearised import RelinearisedPlanner
     from cosim.opf.linear_models.steps import MoveLimits, OneStep

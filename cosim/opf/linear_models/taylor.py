@@ -6,6 +6,8 @@ linear programming with an exact penalty function after Fletcher and Sainz de la
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cosim.model.site import Site
@@ -13,6 +15,9 @@ from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.options import PlannerOptions
 from cosim.plugins import Options, needs, options
+
+if TYPE_CHECKING:
+    from cosim.opf.linear_models.relinearised import RelinearisedPlanner
 
 
 class TaylorOptions(Options):
@@ -28,7 +33,7 @@ class TaylorOptions(Options):
 @options(TaylorOptions)
 def taylor(
     site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: TaylorOptions
-) -> object:
+) -> RelinearisedPlanner:
     """Successive linear programs on the exact power flow, for every feeder the twin covers."""
     from cosim.opf.linear_models.relinearised import RelinearisedPlanner
     from cosim.opf.linear_models.steps import TrustRegion
