@@ -98,7 +98,7 @@ def test_the_schema_is_json(call):
     assert json.loads(ended.said)["title"] == "Scenario"
 
 
-@pytest.mark.parametrize("command", ["run", "check", "report", "inspect", "doctor", "schema"])
+@pytest.mark.parametrize("command", ["run", "campaign", "check", "report", "inspect", "doctor", "schema"])
 def test_every_command_explains_itself(command):
     ended = cosim(command, "--help")
     assert ended.code == 0

@@ -93,6 +93,7 @@ def test_a_row_is_bit_for_bit_that_of_a_single_run(done, tmp_path, number):
 def test_nothing_is_computed_again_also_not_by_another_campaign(done, tmp_path):
     file, folder, _ = done
     before = written(folder)
+    (folder / "finished" / ".half.json.0").touch()
     again = cosim.campaign(file, folder)
     assert written(folder) == before
     assert len(again.runs) == 6

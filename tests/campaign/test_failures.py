@@ -35,11 +35,16 @@ class Misbehaving(IdleController):
                 raise RuntimeError("out of ideas")
             if self.how == "hang":
                 time.sleep(600)
+            if self.how == "grow":
+                grown = []
+                while True:
+                    grown.append(bytearray(50_000_000))
+                    time.sleep(0.02)
             if self.how == "crash":
                 os.kill(os.getpid(), signal.SIGSEGV)
         return super().step(measurement)
 '''
-HOW = ("behave", "raise", "hang", "crash")
+HOW = ("behave", "raise", "hang", "crash", "grow")
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +68,19 @@ def begun(tmp_path_factory):
         ],
     }
     (folder / "c.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
-    return folder, cosim.campaign(folder / "c.yaml", folder / "out", workers=2, trust=True)
+    return folder, cosim.campaign(folder / "c.yaml", folder / "out", workers=2, memory="1GiB", trust=True)
 
 
 def test_failed_runs_are_kept_with_their_cause(begun):
     _, campaign = begun
     runs = campaign.runs.set_index("how")
     assert runs["status"].to_dict() == {
-        "behave": "complete", "raise": "failed", "hang": "failed", "crash": "failed",
+        "behave": "complete", "raise": "failed", "hang": "failed", "crash": "failed", "grow": "failed",
     }  # fmt: skip
     assert "out of ideas" in runs.loc["raise", "cause"]
     assert runs.loc["hang", "cause"] == "time limit of 20 s"
-    assert runs.loc["crash", "cause"].startswith("ended 3 processes: ")
+    for how in ("crash", "grow"):
+        assert runs.loc[how, "cause"].startswith("ended 3 processes: it needs more memory than")
     assert campaign.verdicts[0].state == "fail"
     page = (campaign.folder / "index.html").read_text(encoding="utf-8")
     assert "out of ideas" in page
@@ -93,6 +99,6 @@ def test_failed_runs_are_run_again_only_when_asked(begun):
     touched = {
         path.stem for path in first.folder.glob("finished/*") if path.stat().st_mtime_ns != kept[path.name]
     }
-    assert len(touched) == 3
+    assert len(touched) == 4
     assert whole not in touched
     assert len(set(again.runs["adjusted_cost_currency"])) == 1

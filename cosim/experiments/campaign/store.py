@@ -111,12 +111,20 @@ class Store:
             except OSError as error:
                 raise RecordError(f"another campaign is running in {self.folder}") from error
             scratch = self.folder / SCRATCH
-            shutil.rmtree(scratch, ignore_errors=True)
+            self._clear()
             scratch.mkdir()
             try:
                 yield scratch
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
+
+    def _clear(self) -> None:
+        """Take away what a killed process left half written."""
+        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)
+        for side in (self.folder / FINISHED).glob(".*"):
+            side.unlink(missing_ok=True)
+        for side in (self.folder / RECORDS).glob(".*"):
+            shutil.rmtree(side, ignore_errors=True)
 
 
 @contextmanager
