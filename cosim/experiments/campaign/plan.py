@@ -155,8 +155,8 @@ def _base(file: CampaignFile, path: Path, *, trusted: bool) -> Study:
 
 def _study(base: Study, file: CampaignFile, point: Point) -> Study:
     settings = one_feeder({**file.settings, **point.settings})
-    # Variants are compared with each other; limits on a run beside its own baseline mean nothing here.
-    return changed_study(base, settings | {"baseline": False, "accept": []})
+    # Variants are compared with each other, and limits are those that the campaign itself gives.
+    return changed_study(base, {"accept": [], **settings, "baseline": False})
 
 
 def one_feeder(settings: dict[str, Any]) -> dict[str, Any]:
