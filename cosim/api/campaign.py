@@ -133,9 +133,11 @@ def campaign(
         ScenarioError: the file is wrong, before anything is computed.
         CosimError: another campaign holds the folder, or the scheduler is gone.
     """
+    # Before anything is opened: the simulator may change the working directory of this process.
+    place = Path(folder).resolve()
     plan = planned(file, trust=trust)
     options = PoolOptions(workers, memory, scheduler)
-    return run_plan(plan, Path(folder), options, retry_failed=retry_failed, progress=progress)
+    return run_plan(plan, place, options, retry_failed=retry_failed, progress=progress)
 
 
 def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> CampaignPlan:
