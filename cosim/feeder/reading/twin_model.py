@@ -67,23 +67,7 @@ def read_twin_model(
     source = replace(data.source, current=data.source.current / measurement.source_ratio)
     data = replace(data, source=source)
     exact = TwinModel(data, read_controls(engine, data.node_names, *moved))
-    apart_pu = _apart(exact.open(), measurement)
-    if not max(apart_pu) <= acceptance.tolerance_pu:
-        drawn = np.append(measurement.demand_kw + 1j * measurement.demand_kvar, data.standing_kva[0])
-        names = [*(f"load.{name}" for name in site.loads), *data.standing]
-        raise FeederError(
-            f"the twin differs from the feeder by {apart_pu[0]:.2g} pu in voltage and {apart_pu[1]:.2g} of "
-            f"the import, allowed are {acceptance.tolerance_pu:g}: "
-            f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use "
-            "planner lindistflow"
-        )
-    exact = replace(exact, apart_pu=max(apart_pu))
-    if max(apart_pu) > TOLERANCE_PU:
-        log.warning(
-            "the twin differs from the feeder by %.2g pu in voltage and %.2g of the import, which "
-            "control.twin.tolerance_pu allows",
-            *apart_pu,
-        )
+    exact = replace(exact, apart_pu=_accepted(engine, exact, site, measurement, acceptance))
     if error == ModelError():
         return exact
     return TwinModel(
@@ -93,6 +77,33 @@ def read_twin_model(
         frozen=error.frozen_controls,
         apart_pu=exact.apart_pu,
     )
+
+
+def _accepted(
+    engine: Engine, exact: TwinModel, site: Site, measurement: Measurement, acceptance: Acceptance
+) -> float:
+    """How far a twin is from the feeder; more than usual is said aloud.
+
+    Raises:
+        FeederError: it is farther than it may be; what is behind that is named.
+    """
+    apart_pu, data = _apart(exact.open(), measurement), exact.data
+    if not max(apart_pu) <= acceptance.tolerance_pu:
+        drawn = np.append(measurement.demand_kw + 1j * measurement.demand_kvar, data.standing_kva[0])
+        names = [*(f"load.{name}" for name in site.loads), *data.standing]
+        raise FeederError(
+            f"the twin differs from the feeder by {apart_pu[0]:.2g} pu in voltage and {apart_pu[1]:.2g} of "
+            f"the import, allowed are {acceptance.tolerance_pu:g}: "
+            f"{why_apart(engine, data, names, drawn)}. Or allow more (control.twin.tolerance_pu), or use "
+            "planner lindistflow"
+        )
+    if max(apart_pu) > TOLERANCE_PU:
+        log.warning(
+            "the twin differs from the feeder by %.2g pu in voltage and %.2g of the import, which "
+            "control.twin.tolerance_pu allows",
+            *apart_pu,
+        )
+    return max(apart_pu)
 
 
 def _apart(twin: FeederTwin, measurement: Measurement) -> tuple[float, float]:
