@@ -83,13 +83,18 @@ def read_twin_data(
         slot_s=1.0,
         devices=device_rows.done(live),
         laws=LoadModels.of(list(laws)),
-        watch=Watch(
-            tuple(w.name for w in watched),
-            np.array([w.a for w in watched], dtype=np.int64),
-            np.array([w.b if w.b >= 0 else ground for w in watched], dtype=np.int64),
-            np.array([w.base_kv * 1e3 for w in watched]),
-        ),
+        watch=_watch(watched, ground),
         ampacity=_read_ampacity(engine, ground, moved),
+    )
+
+
+def _watch(watched: Sequence[Watched], ground: int) -> Watch:
+    """The voltages that have limits, with the number of nodes for ground."""
+    return Watch(
+        tuple(w.name for w in watched),
+        np.array([w.a for w in watched], dtype=np.int64),
+        np.array([w.b if w.b >= 0 else ground for w in watched], dtype=np.int64),
+        np.array([w.base_kv * 1e3 for w in watched]),
     )
 
 
