@@ -8,6 +8,8 @@ GLOBAL_ERROR_CODE = 42
 MAX_MESSAGE_BYTES = 64_000_000
 DISTURBED = "was disturbed while it started"
 """What the error of a broker says that may start if it is tried again."""
+TAKEN = "another program may use it"
+"""What the error of a broker says that may start on another port."""
 
 
 @dataclass(frozen=True)

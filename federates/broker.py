@@ -12,7 +12,7 @@ from typing import Any
 import helics as h
 
 from cosim.errors import FederationError
-from federates.address import DISTURBED, GLOBAL_ERROR_CODE, Address
+from federates.address import DISTURBED, GLOBAL_ERROR_CODE, TAKEN, Address
 from federates.admission import Admission
 from federates.events import say
 
@@ -106,10 +106,10 @@ def _create(address: Address, federates: int) -> Any:
         )
     except h.HelicsException as error:
         raise FederationError(
-            f"the broker cannot start on port {address.port}: {error}; another program may use it"
+            f"the broker cannot start on port {address.port}: {error}; {TAKEN}"
         ) from error
     if not h.helicsBrokerIsConnected(broker):
-        raise FederationError(f"the broker cannot start on port {address.port}; another program may use it")
+        raise FederationError(f"the broker cannot start on port {address.port}; {TAKEN}")
     return broker
 
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any
 
 from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
@@ -25,9 +22,9 @@ from cosim.run.disk import write_text
 from cosim.run.execute import Progress
 from cosim.run.patience import Told, silent
 from cosim.run.scenario import FederateConfig
-from cosim.run.signals import POLITE, Interrupted
+from cosim.run.signals import polite_signals
 from cosim.run.study import Study
-from federates.address import DISTURBED, Address
+from federates.address import DISTURBED, TAKEN, Address
 from federates.events import KEY, PIPE, Listener
 from federates.federation import Child, Federation
 from federates.watch import GRACE_S, POLL_S, watch_federation
@@ -53,17 +50,16 @@ def run_helics(
     """
     if opened is not None:
         opened.__exit__()
-    address = Address(CORE, _port(study), uuid.uuid4().hex)
-    federation = Federation(study, address.key)
+    federation = Federation(study, uuid.uuid4().hex)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
     write_text(folder / STUDY_FILE, study.to_json())
-    with _Interrupts() as interrupts:
+    with polite_signals(once=True) as requests:
         try:
-            _start_broker(federation, address, folder)
+            address = _start_broker(federation, folder)
             for federate in study.scenario.federates:
                 _start_federate(federation, federate, address, folder)
-            watch_federation(federation, progress, interrupts.check, told)
+            watch_federation(federation, progress, requests.check, told)
         except BaseException as error:
             _end(federation, str(error) or type(error).__name__)
             raise
@@ -108,52 +104,24 @@ def _is_free(port: int) -> bool:
     return True
 
 
-class _Interrupts:
-    """Ctrl-C and a polite kill, which take the same way out and cannot get lost.
-
-    An exception that a signal raises inside a destructor is printed by the interpreter and forgotten,
-    so the request is noted too, and looked at while watching. Further requests change nothing: the way out
-    has begun, and takes seconds.
-    """
-
-    def __init__(self) -> None:
-        self._asked = ""
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in POLITE:
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-
-    def _note(self, number: int, _frame: object) -> None:
-        first, self._asked = not self._asked, self._asked or signal.Signals(number).name
-        if first:
-            raise Interrupted(f"interrupted ({self._asked})")
-
-    def check(self) -> None:
-        """Raise if a request got lost."""
-        if self._asked:
-            raise Interrupted(f"interrupted ({self._asked})")
-
-
 # --- starting -------------------------------------------------------------------------------------
 
 
-def _start_broker(federation: Federation, address: Address, folder: Path) -> None:
-    """Start the broker, again where a stranger disturbs its start."""
-    waits_for = [federate.name for federate in federation.study.scenario.federates]
-    command = _own("broker", address, "--federates", *waits_for)
+def _start_broker(federation: Federation, folder: Path) -> Address:
+    """Start the broker, again where a stranger disturbs its start or takes the port that was free."""
+    study = federation.study
+    waits_for = [federate.name for federate in study.scenario.federates]
     for attempt in range(1, BROKER_ATTEMPTS + 1):
-        _start(federation, "broker", "broker", command, folder)
+        address = Address(CORE, _port(study), federation.key)
+        _start(federation, "broker", "broker", _own("broker", address, "--federates", *waits_for), folder)
         if _is_ready(federation, last_attempt=attempt == BROKER_ATTEMPTS):
-            return
-        federation.children.pop("broker").process.wait()
+            return address
+        broker = federation.children.pop("broker").process
+        broker.wait()
+        if broker.stdin is not None:
+            broker.stdin.close()
         federation.listeners.pop("broker").stop()
+    raise AssertionError("the last attempt either succeeds or raises")
 
 
 def _is_ready(federation: Federation, *, last_attempt: bool) -> bool:
@@ -166,7 +134,8 @@ def _is_ready(federation: Federation, *, last_attempt: bool) -> bool:
             return True
         if broker.process.poll() is not None:
             federation.read_events(timeout_s=0.2)
-            if DISTURBED in broker.error and not last_attempt:
+            passing = DISTURBED in broker.error or (TAKEN in broker.error and federation.study.port is None)
+            if passing and not last_attempt:
                 return False
             raise FederationError(
                 broker.error or "the broker ended before it was ready; see logs/broker.log"

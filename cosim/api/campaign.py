@@ -152,14 +152,30 @@ def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> Cam
 
 
 def run_plan(
-    plan: CampaignPlan, folder: Path, options: PoolOptions, *, retry_failed: bool, progress: bool
+    plan: CampaignPlan,
+    folder: Path,
+    options: PoolOptions,
+    *,
+    retry_failed: bool,
+    progress: bool,
+    between: Callable[[], None] = lambda: None,
 ) -> Campaign:
-    """Run a planned campaign and write its page; see :func:`campaign`."""
+    """Run a planned campaign and write its page; see :func:`campaign`.
+
+    Args:
+        plan: of the campaign.
+        folder: of the campaign.
+        options: where to compute.
+        retry_failed: run only what has failed, again.
+        progress: show a bar.
+        between: called after each run; what it raises ends the campaign.
+    """
     name = plan.file.name
     with bar("runs", shown=progress) as shown:
         task = shown.add_task(name, total=None)
 
         def heard(tally: Tally) -> None:
+            between()
             text = f"{name}: {tally.failed} failed" if tally.failed else name
             shown.update(task, total=tally.total, completed=tally.done, description=text)
 

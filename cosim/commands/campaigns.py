@@ -41,11 +41,13 @@ def campaign(
     plan = planned(file, trust=trust)
     place = folder or Path("runs") / plan.file.name
     options = PoolOptions(workers, memory, scheduler)
-    with polite_signals():
+    with polite_signals() as requests:
         if dry_run:
             return _dry_run(plan, place, options)
         try:
-            done = run_plan(plan, place, options, retry_failed=retry_failed, progress=True)
+            done = run_plan(
+                plan, place, options, retry_failed=retry_failed, progress=True, between=requests.check
+            )
         except (CosimError, KeyboardInterrupt):
             finished = len(Store(place).rows(plan.distinct()))
             err.print(f"{finished} of {len(plan.distinct())} runs are finished; the same command goes on")

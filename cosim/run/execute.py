@@ -209,8 +209,13 @@ def _run(
     write_manifest(folder, study, provenance, status="running")
     started = time.perf_counter()
     try:
-        with polite_signals(), logged_to(folder / "logs" / "run.log"):
-            runner(study, folder, progress, opened, told)
+        with polite_signals() as requests, logged_to(folder / "logs" / "run.log"):
+
+            def finished(steps: int) -> None:
+                requests.check()
+                progress(steps)
+
+            runner(study, folder, finished, opened, told)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
         wall_s = time.perf_counter() - started

@@ -26,11 +26,59 @@ class Interrupted(KeyboardInterrupt):
     """A signal asked the run to end; its text names the signal."""
 
 
+class Requests:
+    """Polite requests to end, noted so that none can get lost.
+
+    A handler raises wherever the program stands. Inside a destructor the interpreter prints the exception
+    and goes on; a library may take it for a failure of its own and go on too. So the request is noted, and
+    whoever works in steps looks at it between them.
+    """
+
+    def __init__(self) -> None:
+        self._asked = ""
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal.
+
+        Raises:
+            Interrupted: names the signal.
+        """
+        if _in_callback(frame):
+            threading.Timer(LATER_S, os.kill, (os.getpid(), number)).start()
+            return
+        name = signal.Signals(number).name
+        who = "by the user " if number == signal.SIGINT else ""
+        self._asked = self._asked or f"interrupted {who}({name})"
+        raise Interrupted(self._asked)
+
+    def check(self) -> None:
+        """Look whether somebody has asked.
+
+        Raises:
+            Interrupted: names the signal.
+        """
+        if self._asked:
+            raise Interrupted(self._asked)
+
+
+class _FirstRequest(Requests):
+    """Only the first request raises: the way out has begun, and takes seconds."""
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        if not self._asked:
+            super().note(number, frame)
+
+
 @contextmanager
-def polite_signals() -> Iterator[None]:
-    """Turn every polite signal into :class:`Interrupted`; only the main thread can."""
-    with _handlers(_interrupt):
-        yield
+def polite_signals(*, once: bool = False) -> Iterator[Requests]:
+    """Turn polite signals into :class:`Interrupted`; only the main thread can.
+
+    Args:
+        once: the first signal only; further ones change nothing.
+    """
+    requests = _FirstRequest() if once else Requests()
+    with _handlers(requests.note):
+        yield requests
 
 
 @contextmanager
@@ -62,15 +110,6 @@ def _handlers(handler: Any) -> Iterator[None]:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _in_callback(frame):
-        threading.Timer(LATER_S, os.kill, (os.getpid(), number)).start()
-        return
-    name = signal.Signals(number).name
-    who = "by the user " if number == signal.SIGINT else ""
-    raise Interrupted(f"interrupted {who}({name})")
 
 
 def _in_callback(frame: FrameType | None) -> bool:

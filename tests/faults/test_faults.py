@@ -14,7 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cosim.run.execute import execute
 from cosim.run.record import read_record
+from cosim.run.signals import polite_signals
+from cosim.run.study import open_study
+from federates import launch
 from tests.command import cosim
 from tests.conftest import ROOT
 
@@ -42,15 +46,22 @@ def start(scenario: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_step(out: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
+def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
+    """Wait until a run has a step on record.
+
+    It takes seconds, or minutes on a machine with other work. A run that has ended is not waited for.
+    """
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         steps = out / "steps"
         # A recorder that ends merges the single steps into one part.
         if (steps / f"step-{step:07d}.parquet").exists() or list(steps.glob("part-*.parquet")):
             return
+        if process.poll() is not None:
+            pytest.fail(f"ended before step {step}: {process.communicate()[0]}")
         time.sleep(0.02)
-    pytest.fail(f"step {step} was not reached in 60 s")
+    process.kill()
+    pytest.fail(f"step {step} was not reached: {process.communicate()[0]}")
 
 
 def federates_of(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
@@ -88,7 +99,7 @@ def assert_aborted(out: Path, *, at_least: int) -> None:
 def test_a_killed_process_ends_the_run(scenario_file, tmp_path, victim):
     out = tmp_path / "run"
     process = start(slow(scenario_file), out)
-    wait_for_step(out, 3)
+    wait_for_step(process, out, 3)
     members = federates_of(process)
     assert set(members) == {"broker", "feeder", "controller", "recorder"}
     assert not any("--key" in member.cmdline() for member in members.values()), "every user could read it"
@@ -157,10 +168,23 @@ def test_a_port_in_use_is_said_before_anything_starts(scenario_file, tmp_path):
     assert not (tmp_path / "run" / "steps").exists()
 
 
+def test_a_port_that_somebody_takes_meanwhile_is_replaced_by_another(scenario_file, tmp_path, monkeypatch):
+    free = launch.free_port
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        chosen = iter([taken.getsockname()[1], free()])
+        monkeypatch.setattr(launch, "free_port", lambda: next(chosen))
+        study = open_study(scenario_file(), steps=1).without_baseline()
+        execute(study, tmp_path / "run", over="helics", overwrite=False, progress=lambda _steps: None)
+    assert read_record(tmp_path / "run").manifest["status"] == "complete"
+    assert list(chosen) == []
+
+
 def test_ctrl_c_keeps_the_record_and_leaves_no_process(scenario_file, tmp_path):
     out = tmp_path / "run"
     process = start(slow(scenario_file), out)
-    wait_for_step(out, 3)
+    wait_for_step(process, out, 3)
     members = federates_of(process)
     process.send_signal(signal.SIGINT)
     code, _ = finish(process)
@@ -172,7 +196,7 @@ def test_ctrl_c_keeps_the_record_and_leaves_no_process(scenario_file, tmp_path):
 def test_a_killed_launcher_takes_its_federates_along(scenario_file, tmp_path):
     out = tmp_path / "run"
     process = start(slow(scenario_file), out)
-    wait_for_step(out, 3)
+    wait_for_step(process, out, 3)
     members = federates_of(process)
     process.kill()
     process.communicate(timeout=10)
@@ -187,14 +211,23 @@ def test_a_killed_launcher_takes_its_federates_along(scenario_file, tmp_path):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_that_a_destructor_swallowed_is_not_lost():
     """The interpreter prints what is raised inside a destructor, and goes on."""
-    from federates.launch import _Interrupts
 
     class Swallows:
         def __del__(self):
             signal.raise_signal(signal.SIGINT)
 
-    with _Interrupts() as interrupts:
+    with polite_signals() as requests:
+        requests.check()
         dies = Swallows()
         del dies
-        with pytest.raises(KeyboardInterrupt):
-            interrupts.check()
+        with pytest.raises(KeyboardInterrupt, match="SIGINT"):
+            requests.check()
+
+
+def test_only_the_first_request_raises_where_the_way_out_takes_long():
+    with polite_signals(once=True) as requests:
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+            requests.check()

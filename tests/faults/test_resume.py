@@ -155,7 +155,7 @@ def test_states_are_written_after_every_step_that_allows_it(cut):
 @pytest.mark.parametrize("victim", ["controller", "feeder", "all"])
 def test_a_run_over_helics_that_was_killed_goes_on(path, whole, tmp_path, victim):
     process = start(path, tmp_path / "run")
-    wait_for_step(tmp_path / "run", 3)
+    wait_for_step(process, tmp_path / "run", 3)
     members = federates_of(process)
     if victim == "all":
         process.send_signal(signal.SIGKILL)

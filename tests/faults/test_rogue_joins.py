@@ -60,7 +60,7 @@ def test_who_joins_without_the_key_is_refused_and_the_run_goes_on(
     join(early[1])
     late = [rogue_of(run.pid, key), rogue_of(run.pid, key)]
     for rogue, step in zip(late, (0, 3), strict=True):
-        wait_for_step(out, step)
+        wait_for_step(run, out, step)
         join(rogue)
     assert_unharmed(run, out, undisturbed)
     assert "broker key does not match" in heard_by(early[0])
@@ -74,7 +74,7 @@ def test_who_comes_late_with_the_right_key_is_refused_and_the_run_goes_on(
     out = tmp_path / "run"
     run = start(scenario_file(**SCENARIO), out)
     rogue = rogue_of(run.pid, "right")
-    wait_for_step(out, 3)
+    wait_for_step(run, out, 3)
     join(rogue)
     assert_unharmed(run, out, undisturbed)
     assert LATE in heard_by(rogue)
