@@ -14,7 +14,8 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -215,14 +216,25 @@ def _wrong(plugin: Any, name: str, found: object, expected: str) -> WrongDeclara
 # --- by name --------------------------------------------------------------------------------------
 
 
+def _points(group: Group) -> EntryPoints:
+    return _points_on(tuple(sys.path), group)
+
+
+@lru_cache(maxsize=64)
+def _points_on(path: tuple[str, ...], group: Group) -> EntryPoints:
+    """Entry points of packages on a path, searched once: a search opens a file of every package."""
+    del path
+    return entry_points(group=group)
+
+
 def names(group: Group) -> tuple[str, ...]:
     """Installed plug-ins of a group."""
-    return tuple(sorted({point.name for point in entry_points(group=group)}))
+    return tuple(sorted({point.name for point in _points(group)}))
 
 
 def installed(group: Group) -> tuple[EntryPoint, ...]:
     """Installed plug-ins of a group with where they come from, sorted by name."""
-    return tuple(sorted(set(entry_points(group=group)), key=lambda point: point.name))
+    return tuple(sorted(set(_points(group)), key=lambda point: point.name))
 
 
 def load_all(group: Group) -> list[Any]:
@@ -232,7 +244,7 @@ def load_all(group: Group) -> list[Any]:
         ImportError: one cannot be imported.
     """
     first: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in _points(group):
         first.setdefault(point.name, point)
     return [first[name].load() for name in sorted(first)]
 
@@ -256,7 +268,7 @@ def load(group: Group, name: str, beside: Path | None = None, *, trusted: bool =
     """
     if ":" in name:
         return _imported(group, name, beside, trusted=trusted)
-    for point in entry_points(group=group):
+    for point in _points(group):
         if point.name == name:
             return point.load()
     installed = names(group)
