@@ -60,6 +60,12 @@ def optimality_gap(
         bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
     ] = False,
     redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="cases side by side; default one, so that seconds compare")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="dask scheduler to compute the cases on")
+    ] = None,
 ) -> None:
     """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
 
@@ -68,7 +74,7 @@ def optimality_gap(
     """
     from cosim.commands import studies
 
-    studies.optimality_gap(file, folder, small=small, redraw=redraw)
+    studies.optimality_gap(file, folder, small=small, redraw=redraw, workers=workers, scheduler=scheduler)
 
 
 # --- cosim feeder ---------------------------------------------------------------------------------

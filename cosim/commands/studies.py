@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cosim.api.progress import bar
 from cosim.commands.console import FAILED, err, out
+from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.complementarity import Outcome, complementarity_outcomes
 from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
 from cosim.experiments.reference import Line, reference_lines, worst
@@ -99,8 +100,18 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def optimality_gap(file: Path | None, folder: Path, *, small: bool, redraw: bool) -> None:
+def optimality_gap(
+    file: Path | None,
+    folder: Path,
+    *,
+    small: bool,
+    redraw: bool,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
     """Run the campaign on optimality gaps, or only draw what is there."""
+    together = workers is not None or scheduler is not None
+    pool = PoolOptions(workers, scheduler=scheduler) if together else None
     path = file or shipped("configs") / "studies" / "optimality_gap.yaml"
     campaign = load_campaign(path)
     cases = cases_of(campaign, path.parent, small=small)
@@ -116,6 +127,7 @@ def optimality_gap(file: Path | None, folder: Path, *, small: bool, redraw: bool
                 lambda done, _total, key: progress.update(
                     task, completed=done, description=escape(key or campaign.name)
                 ),
+                pool,
             )
     write_gap_report(rows, folder, campaign.title)
     stopped = [row for row in rows if row.claim is None]

@@ -2,7 +2,8 @@
 
 An experiment says what a case is and what running it gives. A case runs with one thread, so that its memory
 is its own, its seconds compare, and its end is not ours. Every finished case leaves its row at once; an
-interrupted campaign goes on where it stopped.
+interrupted campaign goes on where it stopped. Cases are computed one after another, or on the processes
+that runs of a campaign are computed on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -22,10 +23,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 import cattrs
 
 from cosim.errors import RecordError
+from cosim.experiments.campaign.pool import ONE_THREAD, PoolOptions, open_pool, places
 from cosim.run.manifest import software_versions
 
 ROWS, VERSIONS = "rows.jsonl", "versions.json"
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 OUT_OF_MEMORY = (
     "MemoryError",
     "memory allocation",
@@ -105,7 +106,12 @@ class Experiment(Generic[C, R]):
     hopeless: Callable[[C, Mapping[str, R]], str] = _never
 
     def campaign(
-        self, cases: Sequence[C], folder: Path, budget: Budget, progress: Progress
+        self,
+        cases: Sequence[C],
+        folder: Path,
+        budget: Budget,
+        progress: Progress,
+        pool: PoolOptions | None = None,
     ) -> dict[str, R]:
         """Run the cases that are not finished yet.
 
@@ -114,28 +120,79 @@ class Experiment(Generic[C, R]):
             folder: gets ``rows.jsonl`` and ``versions.json``; rows of an earlier run are kept.
             budget: of each case.
             progress: told before each case, and at the end.
+            pool: where to compute; None: one case after another, so that seconds compare. Cases that are
+                computed side by side may be tried although those before them would show them hopeless.
 
         Returns:
             Rows of the cases by key, also those of earlier runs.
+
+        Raises:
+            CosimError: the scheduler of the pool does not answer.
         """
         folder.mkdir(parents=True, exist_ok=True)
         versions = json.dumps(software_versions(), indent=2)
         (folder / VERSIONS).write_text(versions + "\n", encoding="utf-8")
         _end_last_line(folder / ROWS)
         earlier = self.rows(folder) if (folder / ROWS).is_file() else {}
-        done: dict[str, R] = {}
-        for count, case in enumerate(cases):
-            progress(count, len(cases), case.key)
-            if case.key in earlier and self.counts(earlier[case.key], case, budget):
-                done[case.key] = earlier[case.key]
-                continue
-            why_not = self.hopeless(case, done)
-            row = self.failed(case, why_not) if why_not else self.in_own_process(case, budget)
-            done[case.key] = row
+        done = {
+            case.key: earlier[case.key]
+            for case in cases
+            if case.key in earlier and self.counts(earlier[case.key], case, budget)
+        }
+        left = [case for case in cases if case.key not in done]
+
+        def begun(case: C) -> None:
+            progress(len(done), len(cases), case.key)
+
+        rows = self._in_turn(left, done, budget, begun)
+        if pool is not None:
+            rows = self._side_by_side(left, done, budget, begun, pool)
+        for key, row in rows:
+            done[key] = row
             with (folder / ROWS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(cattrs.unstructure(row)) + "\n")
         progress(len(cases), len(cases), "")
-        return done
+        return {case.key: done[case.key] for case in cases}
+
+    def _in_turn(
+        self, cases: Sequence[C], done: Mapping[str, R], budget: Budget, begun: Callable[[C], None]
+    ) -> Iterator[tuple[str, R]]:
+        """Rows by key; ``done`` has those before."""
+        for case in cases:
+            begun(case)
+            why_not = self.hopeless(case, done)
+            yield case.key, self.failed(case, why_not) if why_not else self.in_own_process(case, budget)
+
+    def _side_by_side(
+        self,
+        cases: Sequence[C],
+        done: Mapping[str, R],
+        budget: Budget,
+        begun: Callable[[C], None],
+        pool: PoolOptions,
+    ) -> Iterator[tuple[str, R]]:
+        """Rows by key as they come; a case is looked at when there is a place for it."""
+        from distributed import as_completed
+
+        left, keys = iter(cases), dict[str, str]()
+        with tempfile.TemporaryDirectory() as scratch, open_pool(pool, Path(scratch), _unheard) as client:
+            waiting, free = as_completed(loop=client.loop), places(client)
+            while True:
+                while free and (case := next(left, None)) is not None:
+                    begun(case)
+                    why_not = self.hopeless(case, done)
+                    if why_not:
+                        yield case.key, self.failed(case, why_not)
+                        continue
+                    future = client.submit(_in_worker, self.door, case, budget, pure=False)
+                    keys[future.key] = case.key
+                    waiting.add(future)
+                    free -= 1
+                if waiting.is_empty():
+                    return
+                future = next(waiting)
+                free += 1
+                yield keys[future.key], future.result()
 
     def rows(self, folder: Path) -> dict[str, R]:
         """Rows of a folder by key; the last of each counts, a line cut short by a crash does not.
@@ -180,6 +237,20 @@ class Experiment(Generic[C, R]):
         return self.failed(case, f"failed: {lines[-1] if lines else f'exit code {ended.returncode}'}")
 
 
+def _in_worker(door: str, case: Any, budget: Budget) -> Any:
+    """The row of a case, from a process that a worker of a pool starts for it."""
+    return _experiment(door).in_own_process(case, budget)
+
+
+def _experiment(door: str) -> Experiment[Any, Any]:
+    module, _, name = door.partition(":")
+    return cast("Experiment[Any, Any]", getattr(importlib.import_module(module), name))
+
+
+def _unheard(_sentence: str) -> None:
+    pass
+
+
 def _end_last_line(path: Path) -> None:
     """A line that a crash cut short must not swallow the next one."""
     if path.is_file() and not path.read_bytes().endswith(b"\n"):
@@ -193,8 +264,7 @@ def main() -> None:
     Not on standard output: solvers and the simulator write there too.
     """
     request = json.load(sys.stdin)
-    module, _, name = request["door"].partition(":")
-    experiment = cast("Experiment[Any, Any]", getattr(importlib.import_module(module), name))
+    experiment = _experiment(request["door"])
     if request["memory_gib"] is not None:
         # After the import: libraries that cannot load within the limit crash without a word.
         limit = int(request["memory_gib"] * 2**30)

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, ValidationError, model_validator
 from cosim import plugins
 from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
+from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.executor import Budget, Progress
 from cosim.experiments.gap_case import OPTIMALITY_GAP, GapCase, GapRow, Penetration
 from cosim.run.scenario import PlannerConfig
@@ -179,12 +180,23 @@ def read_rows(folder: Path) -> list[GapRow]:
 
 
 def run_campaign(
-    campaign: CampaignConfig, cases: list[GapCase], folder: Path, progress: Progress
+    campaign: CampaignConfig,
+    cases: list[GapCase],
+    folder: Path,
+    progress: Progress,
+    pool: PoolOptions | None = None,
 ) -> list[GapRow]:
     """Run the cases that are not finished yet, each in a process of its own.
+
+    Args:
+        campaign: with the budget of each case.
+        cases: of it.
+        folder: of the rows.
+        progress: told before each case, and at the end.
+        pool: see :meth:`Experiment.campaign`.
 
     Returns:
         All rows, also of earlier runs.
     """
     budget = Budget(campaign.seconds, campaign.memory_gib)
-    return list(OPTIMALITY_GAP.campaign(cases, folder, budget, progress).values())
+    return list(OPTIMALITY_GAP.campaign(cases, folder, budget, progress, pool).values())

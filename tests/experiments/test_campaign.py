@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cosim.errors import ScenarioError
+from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.executor import ROWS
 from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
 from cosim.experiments.gap_case import run_case
@@ -66,8 +67,10 @@ def test_a_campaign_is_kept_and_resumed(begun, tmp_path):
     kept = (out / ROWS).read_text()
     # A line that a crash cut short is done again, the finished ones are not.
     (out / ROWS).write_text(kept + '{"key": "synth')
-    both = run_campaign(campaign, cases, out, quiet)
+    both = run_campaign(campaign, cases, out, quiet, PoolOptions(workers=2))
+    assert [row.key for row in both] == [case.key for case in cases]
     assert len(both) == len(cases) == 4
+    assert both[2].realised_cost == run_case(cases[2]).realised_cost
     assert (out / ROWS).read_text().startswith(kept)
     assert len(read_rows(out)) == 4
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import CosimError
-from cosim.experiments.executor import ONE_THREAD
 
 Told = Callable[[str], None]
 """Hears a sentence about the pool."""
@@ -20,6 +19,7 @@ TRIES = 3
 """Processes that a run may take with it before it has failed."""
 CLOSING_S = 2.0
 """Solvers cannot be asked to stop; processes that still compute after this are killed."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 WORKER = "Dask Worker process"
 """How dask names them."""
 THREADS = {**ONE_THREAD, "NUMBA_NUM_THREADS": "1"}
