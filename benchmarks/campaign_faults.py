@@ -78,7 +78,9 @@ def strike(process: subprocess.Popen[bytes], victim: str, choice: np.random.Gene
     children = descendants(process.pid)
     workers = [pid for pid, words in children.items() if any(WORKER in word for word in words)]
     if victim == "worker":
-        os.kill(int(choice.choice(workers)), signal.SIGKILL)
+        # There may be none while the pool replaces one.
+        for pid in choice.permutation(workers)[:1]:
+            os.kill(int(pid), signal.SIGKILL)
     elif victim == "scheduler":
         end(process)
     else:
