@@ -30,6 +30,7 @@ from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.expected import Expected
 from cosim.run.policy import make_planner
 from cosim.run.scenario import ObjectiveConfig
+from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 
@@ -75,6 +76,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "regression, svr": {"type": "regression", "options": {"regressor": "svr"}},
     "regression, ridge": {"type": "regression", "options": {"regressor": "ridge"}},
 }
+HOURLY: dict[str, Any] = {
+    "time.step_s": 3600,
+    "time.steps": 24,
+    "control.resolution_s": 3600,
+    "control.tail": None,
+    "inputs.resample": "mean",
+}
 SEED = 20
 SMALL_COST = {
     "reactive_cost_per_kvarh": 0.002,
@@ -117,7 +125,7 @@ class Row:
 
 def study_of(case: Case, changes: dict[str, Any]) -> Study:
     """The shipped scenario over one day in hours, all planners with the same objective."""
-    study = open_study(find_scenario(case.feeder))
+    study = changed_study(open_study(find_scenario(case.feeder)), HOURLY)
     scenario = study.scenario
     control = scenario.control
     objective = ObjectiveConfig(losses_at_price=changes.get("losses_at_price", 0.0))
@@ -287,12 +295,15 @@ def main() -> None:
     """Run all rows and write the two files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dispatches", type=int, default=20)
+    parser.add_argument("--only", nargs="*", help="feeders of the table; default all")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     rows: list[Row] = []
     refused: list[str] = []
     for case in CASES:
+        if options.only and case.label not in options.only:
+            continue
         flows = exact_flows(case, options.dispatches)
         first = row_of(case, case.reference, {"type": case.reference}, flows, None)
         rows.append(first)
