@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cosim.cli_groups import JsonOption, feeder_app, study_app
+from cosim.cli_campaign import campaign
+from cosim.cli_groups import JsonOption, TrustOption, feeder_app, study_app
 from cosim.commands.codes import FAILED, FINE, INVALID
 from cosim.errors import (
     CosimError,
@@ -52,13 +53,6 @@ ScenarioArgument = Annotated[
 RunFolder = Annotated[Path, typer.Argument(help="folder of a run", metavar="RUN")]
 MasterOption = Annotated[
     Path | None, typer.Option("--master", help="simulate this OpenDSS master instead of the scenario's")
-]
-TrustOption = Annotated[
-    bool,
-    typer.Option(
-        "--trust",
-        help="execute modules beside the scenario and native code of the master: read them before",
-    ),
 ]
 OracleOption = Annotated[
     bool, typer.Option("--oracle", help="also run under the oracle, for the score of the run")
@@ -178,49 +172,7 @@ def open_report(folder: RunFolder) -> None:
     runs.open_report(folder)
 
 
-@app.command()
-def campaign(
-    file: Annotated[
-        str, typer.Argument(help="a campaign file, or the name of a shipped one", metavar="CAMPAIGN")
-    ],
-    folder: Annotated[
-        Path | None, typer.Option("--out", help="folder of the campaign; default runs/NAME")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="processes; default one per core")] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="of each process, e.g. 4GiB; default an equal share")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="dask scheduler to use instead of own processes")
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="list the runs, compute one, tell time and disk of the others")
-    ] = False,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="run only what has failed, again")
-    ] = False,
-    trust: TrustOption = False,
-) -> None:
-    """Run many scenarios from one file: axes, seeds, a pool of processes, one table, one page.
-
-    Finished runs are kept, whatever ends the campaign; the same command goes on. Exit code 1 where a run
-    failed.
-
-    Example: cosim campaign acceptance_ci --out runs/ci
-    """
-    from cosim.commands import campaigns
-
-    code = campaigns.campaign(
-        file,
-        folder,
-        workers=workers,
-        memory=memory,
-        scheduler=scheduler,
-        dry_run=dry_run,
-        retry_failed=retry_failed,
-        trust=trust,
-    )
-    raise typer.Exit(code)
+app.command()(campaign)
 
 
 @app.command()

@@ -7,6 +7,13 @@ from typing import Annotated
 import typer
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="also write the figures")]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="execute modules beside the scenario and native code of the master: read them before",
+    ),
+]
 
 study_app = typer.Typer(
     name="study", no_args_is_help=True, rich_markup_mode=None, help="Campaigns that answer one question."

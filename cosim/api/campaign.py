@@ -17,6 +17,7 @@ from rich.markup import escape as plain
 from cosim.api.progress import bar
 from cosim.experiments.campaign.config import find_campaign
 from cosim.experiments.campaign.engine import Engine, Tally
+from cosim.experiments.campaign.limits import LimitOutcome, limit_outcomes, limits_of
 from cosim.experiments.campaign.plan import CampaignPlan, plan_campaign, plan_in_code
 from cosim.experiments.campaign.pool import PoolOptions, cores
 from cosim.experiments.campaign.row import RunRow
@@ -58,9 +59,19 @@ class Campaign:
         return self.runs[self.runs["status"] == "failed"]
 
     @cached_property
+    def outcomes(self) -> tuple[LimitOutcome, ...]:
+        """What became of the campaign's limits, variant by variant."""
+        return limit_outcomes(limits_of(self.manifest), self.runs, self.manifest["columns"])
+
+    @cached_property
     def verdicts(self) -> tuple[VerdictRow, ...]:
         """What the campaign states about its runs."""
-        return verdict_rows(self.runs, len(self.manifest["runs"]))
+        return verdict_rows(self.runs, len(self.manifest["runs"]), self.outcomes)
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a limit that was asked for is not kept."""
+        return any(verdict.accepts and verdict.state == "fail" for verdict in self.verdicts)
 
     def report(self) -> Path:
         """Write the page again and tell where: one HTML file that needs no network."""

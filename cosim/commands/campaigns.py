@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import pandas as pd
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
@@ -15,8 +17,8 @@ from cosim.errors import CosimError
 from cosim.experiments.campaign.plan import CampaignPlan
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.campaign.store import Store
-from cosim.experiments.campaign.verdicts import ACCEPTED
-from cosim.run.signals import polite_signals
+from cosim.report.junit import write_junit_campaign, write_junit_error
+from cosim.run.signals import polite_signals, reason_of
 
 MOST_SHOWN = 20
 MEBIBYTE = 2**20
@@ -31,6 +33,7 @@ def campaign(
     scheduler: str | None,
     dry_run: bool,
     retry_failed: bool,
+    junit: Path | None,
     trust: bool,
 ) -> int:
     """Run a campaign, or tell what it would take.
@@ -41,6 +44,7 @@ def campaign(
     plan = planned(file, trust=trust)
     place = folder or Path("runs") / plan.file.name
     options = PoolOptions(workers, memory, scheduler)
+    began = time.perf_counter()
     with polite_signals() as requests:
         if dry_run:
             return _dry_run(plan, place, options)
@@ -48,18 +52,33 @@ def campaign(
             done = run_plan(
                 plan, place, options, retry_failed=retry_failed, progress=True, between=requests.check
             )
-        except (CosimError, KeyboardInterrupt):
+        except (CosimError, KeyboardInterrupt) as error:
+            if junit is not None:
+                write_junit_error(junit, plan.file.name, reason_of(error))
             finished = len(Store(place).rows(plan.distinct()))
             err.print(f"{finished} of {len(plan.distinct())} runs are finished; the same command goes on")
             raise
+    if junit is not None:
+        _write_junit(done, junit, time.perf_counter() - began)
     return _told(done)
+
+
+def _write_junit(done: Campaign, junit: Path, wall_s: float) -> None:
+    failures = {_name_of(row): str(row["cause"]) for _, row in done.failed.iterrows()}
+    name = str(done.manifest["campaign"]["name"])
+    write_junit_campaign(junit, name, done.verdicts, done.outcomes, failures, wall_s)
+
+
+def _name_of(row: pd.Series) -> str:
+    """A run by its variant and seed."""
+    seed = "" if pd.isna(row["seed"]) else f", seed {row['seed']:.0f}"
+    return f"{row['variant']}{seed}"
 
 
 def _told(done: Campaign) -> int:
     """Print how a campaign ended."""
     for _, row in done.failed.head(MOST_SHOWN).iterrows():
-        seed = "" if row["seed"] != row["seed"] else f", seed {row['seed']:.0f}"
-        err.print(f"[red]failed[/red] {escape(str(row['variant']))}{seed}: {escape(str(row['cause']))}")
+        err.print(f"[red]failed[/red] {escape(_name_of(row))}: {escape(str(row['cause']))}")
     for verdict in done.verdicts:
         colour = {"pass": "green", "fail": "red"}.get(verdict.state, "yellow")
         out.print(f"[{colour}]{verdict.state}[/{colour}] {escape(verdict.rule)}: {escape(verdict.found)}")
@@ -67,8 +86,7 @@ def _told(done: Campaign) -> int:
     out.print(f"Table: {place}/runs. Page: {place}/index.html")
     if len(done.failed):
         return FAILED
-    rejected = any(verdict.rule == ACCEPTED and verdict.state == "fail" for verdict in done.verdicts)
-    return REJECTED if rejected else FINE
+    return REJECTED if done.rejected else FINE
 
 
 def _dry_run(plan: CampaignPlan, folder: Path, options: PoolOptions) -> int:

@@ -1,4 +1,4 @@
-"""The outcome of a run as JUnit XML, which continuous-integration systems show.
+"""The outcome of a run or a campaign as JUnit XML, which continuous-integration systems show.
 
 A suite is a run; one case says whether it is sound, and each limit under ``accept`` of the scenario is a
 case of its own. Elements and attributes are those of the schema of the Jenkins xUnit plug-in
@@ -7,10 +7,13 @@ case of its own. Elements and attributes are those of the schema of the Jenkins 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from cosim.experiments.acceptance import AcceptOutcome
+from cosim.experiments.campaign.limits import LimitOutcome
+from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.experiments.metrics import Report
 from cosim.report.verdict_text import headline
 
@@ -50,6 +53,53 @@ def write_junit_error(path: Path, name: str, reason: str) -> None:
     suite.set("errors", "1")
     case = ET.SubElement(suite, "testcase", classname=name, name=RUN_CASE, time="0")
     ET.SubElement(case, "error", message=_text(reason), type="failed")
+    _write(path, suite)
+
+
+def write_junit_campaign(
+    path: Path,
+    name: str,
+    verdicts: Sequence[VerdictRow],
+    outcomes: Sequence[LimitOutcome],
+    failures: Mapping[str, str],
+    wall_s: float,
+) -> None:
+    """Write the outcome of a campaign: a case for each statement, failed run, and limit of a variant.
+
+    Args:
+        path: of the file.
+        name: of the campaign.
+        verdicts: what it states; those about its own limits are told variant by variant instead.
+        outcomes: of its limits.
+        failures: why each failed run failed, by its variant and seed.
+        wall_s: seconds that it took.
+    """
+    limits = {outcome.limit for outcome in outcomes}
+    stated = [verdict for verdict in verdicts if verdict.rule not in limits]
+    broken = [verdict for verdict in stated if verdict.state == "fail"]
+    rejected = [outcome for outcome in outcomes if not outcome.passed]
+    suite = _suite(name, len(stated) + len(failures) + len(outcomes), wall_s)
+    suite.set("errors", str(len(failures)))
+    suite.set("failures", str(len(broken) + len(rejected)))
+    for verdict in stated:
+        case = ET.SubElement(suite, "testcase", classname=name, name=_text(verdict.rule), time="0")
+        if verdict.state == "fail":
+            ET.SubElement(case, "failure", message=_text(verdict.found), type="campaign")
+        ET.SubElement(case, "system-out").text = _text(verdict.found)
+    for run, cause in failures.items():
+        case = ET.SubElement(suite, "testcase", classname=name, name=_text(run), time="0")
+        ET.SubElement(case, "error", message=_text(cause), type="failed")
+    for outcome in outcomes:
+        case_name = f"{outcome.variant}: {outcome.limit}"
+        case = ET.SubElement(suite, "testcase", classname=name, name=_text(case_name), time="0")
+        said = (
+            f"campaign {name}, variant {outcome.variant}, metric {outcome.figure}, "
+            f"value {_text(outcome.value)}, bound {_text(outcome.bound)}, seeds {outcome.kept} of "
+            f"{outcome.seeds}, asked for {100.0 * outcome.needed:g} %"
+        )
+        if not outcome.passed:
+            ET.SubElement(case, "failure", message=_text(outcome.sentence), type="accept").text = said
+        ET.SubElement(case, "system-out").text = said
     _write(path, suite)
 
 

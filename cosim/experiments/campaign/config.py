@@ -11,6 +11,7 @@ from cosim import plugins
 from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.kind import Config, Name
 from cosim.errors import ScenarioError
+from cosim.experiments.campaign.limits import CampaignLimit
 from cosim.run.bounded import MOST_SCENARIO_BYTES, yaml_of
 from cosim.run.scenario_file import message_of
 from cosim.run.shipped import shipped
@@ -123,6 +124,9 @@ class CampaignFile(Config):
     seeds: SeedsConfig | None = None
     baseline: dict[str, Any] = Field(
         {}, description="what makes a variant the baseline of the others, e.g. {planner: idle}"
+    )
+    accept: tuple[CampaignLimit, ...] = Field(
+        (), description="limits that a share of the seeds of every variant must keep; exit code 3 if not"
     )
     keep: tuple[Literal["steps", "records"], ...] = Field(
         (), description="steps: one row per step; records: the whole record of each run, with its report"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
+
+from cosim.experiments.campaign.limits import LimitOutcome
 
 ACCEPTED = "every complete run keeps the limits under accept"
 
@@ -18,19 +21,24 @@ class VerdictRow:
         rule: the statement.
         state: note where it is broken and the reader only has to know; unjudged where nothing can be said.
         found: what was found, in a sentence.
+        accepts: whether the campaign asked for it under ``accept``.
     """
 
     rule: str
     state: Literal["pass", "note", "fail", "unjudged"]
     found: str
+    accepts: bool = False
 
 
-def verdict_rows(table: pd.DataFrame, planned: int) -> tuple[VerdictRow, ...]:
-    """What holds of every campaign.
+def verdict_rows(
+    table: pd.DataFrame, planned: int, outcomes: Sequence[LimitOutcome] = ()
+) -> tuple[VerdictRow, ...]:
+    """What holds of every campaign, and what it asked for.
 
     Args:
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         planned: number of runs.
+        outcomes: of the campaign's own limits.
     """
     failed = int((table["status"] == "failed").sum())
     missing = planned - len(table)
@@ -52,7 +60,7 @@ def verdict_rows(table: pd.DataFrame, planned: int) -> tuple[VerdictRow, ...]:
             )
         )
         rows += _acceptance(complete)
-    return tuple(rows)
+    return (*rows, *_own_limits(outcomes))
 
 
 def _acceptance(complete: pd.DataFrame) -> list[VerdictRow]:
@@ -63,4 +71,17 @@ def _acceptance(complete: pd.DataFrame) -> list[VerdictRow]:
     rejected = judged[~judged["accepted"].astype(bool)]
     named = "; ".join(sorted(set(rejected["rejected_for"].astype(str))))
     found = f"{len(rejected)} of {len(judged)} runs do not" + (f": {named}" if named else "")
-    return [VerdictRow(ACCEPTED, "pass" if rejected.empty else "fail", found)]
+    return [VerdictRow(ACCEPTED, "pass" if rejected.empty else "fail", found, accepts=True)]
+
+
+def _own_limits(outcomes: Sequence[LimitOutcome]) -> list[VerdictRow]:
+    """One statement per limit; variants that break it are named."""
+    rows = []
+    for limit in dict.fromkeys(outcome.limit for outcome in outcomes):
+        mine = [outcome for outcome in outcomes if outcome.limit == limit]
+        broken = [outcome for outcome in mine if not outcome.passed]
+        found = f"{len(mine) - len(broken)} of {len(mine)} variants keep it"
+        named = "; ".join(outcome.sentence for outcome in broken)
+        found += f". {named}" if named else ""
+        rows.append(VerdictRow(limit, "fail" if broken else "pass", found, accepts=True))
+    return rows
