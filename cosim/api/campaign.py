@@ -66,7 +66,8 @@ class Campaign:
     @cached_property
     def verdicts(self) -> tuple[VerdictRow, ...]:
         """What the campaign states about its runs."""
-        return verdict_rows(self.runs, len(self.manifest["runs"]), self.outcomes)
+        planned, bounds = len(self.manifest["runs"]), self.manifest.get("bound_of", {})
+        return verdict_rows(self.runs, planned, self.outcomes, bounds)
 
     @property
     def rejected(self) -> bool:

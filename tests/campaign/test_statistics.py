@@ -8,6 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cosim.experiments.campaign.attribution import (
+    COST,
+    VIOLATION,
+    Ingredient,
+    cheaper_than_bound,
+    regrets,
+    worths,
+)
 from cosim.experiments.campaign.statistics import differences, mean_of, means, on_front
 from cosim.experiments.campaign.verdicts import verdict_rows
 
@@ -75,3 +83,32 @@ def test_statements_about_all_runs():
     runs.loc[0, "status"] = "failed"
     first = verdict_rows(runs, 4)[0]
     assert (first.state, first.found) == ("fail", "3 of 4 complete, 1 failed, 0 not computed")
+
+
+def test_regret_score_and_the_worth_of_an_ingredient():
+    runs = table(
+        idle=[20.0, 30.0], oracle=[10.0, 10.0], whole=[11.0, 14.0], without=[13.0, 13.0]
+    ).rename(columns={"cost": COST}).assign(**{VIOLATION: 0.0})  # fmt: skip
+    bound, baseline = dict.fromkeys(("idle", "whole"), "oracle"), {"whole": "idle"}
+    found = regrets(runs, bound, baseline)
+    # 1 and 4 above the oracle, of 10 and 20 to gain: 90 and 80.
+    assert found["whole"].regret.value == pytest.approx(2.5)
+    assert found["whole"].score.value == pytest.approx(85.0)
+    assert found["idle"].score.count == 0
+    (worth, missing) = worths(
+        runs, [Ingredient("x", "without", "whole"), Ingredient("y", "nobody", "whole")], COST
+    )
+    assert (worth.value, missing) == (pytest.approx(0.5), None)
+
+
+def test_a_run_that_is_cheaper_than_its_bound_is_told():
+    runs = table(oracle=[10.0, 10.0, 10.0], whole=[10.0 - 5e-6, 9.0, 9.5]).rename(columns={"cost": COST})
+    runs = runs.assign(**{VIOLATION: [0.0] * 5 + [0.25]}, accepted=None, rejected_for=None)
+    cheaper = cheaper_than_bound(runs, {"whole": "oracle"})
+    assert cheaper[["seed", "part"]].to_numpy().tolist() == [[1.0, 0.1], [2.0, 0.05]]
+    verdict = verdict_rows(runs, 6, bound_of={"whole": "oracle"})[-1]
+    assert verdict.state == "fail"
+    assert verdict.found == (
+        "1 of 3 runs are, 1 more with voltages outside their limits; most: whole, seed 1, by 0.1 of the bound"
+    )
+    assert verdict_rows(runs[runs["seed"] != 1], 4, bound_of={"whole": "oracle"})[-1].state == "pass"

@@ -11,6 +11,7 @@ from cosim import plugins
 from cosim.bounded import Unreadable, bounded_text
 from cosim.devices.kind import Config, Name
 from cosim.errors import ScenarioError
+from cosim.experiments.campaign.attribution import AttributionConfig
 from cosim.experiments.campaign.limits import CampaignLimit
 from cosim.run.bounded import MOST_SCENARIO_BYTES, yaml_of
 from cosim.run.scenario_file import message_of
@@ -124,6 +125,13 @@ class CampaignFile(Config):
     seeds: SeedsConfig | None = None
     baseline: dict[str, Any] = Field(
         {}, description="what makes a variant the baseline of the others, e.g. {planner: idle}"
+    )
+    bound: dict[str, Any] = Field(
+        {},
+        description="what makes a variant the bound of the others, e.g. {planner: oracle}: regret, score",
+    )
+    attribution: AttributionConfig | None = Field(
+        None, description="what each ingredient of a controller is worth"
     )
     accept: tuple[CampaignLimit, ...] = Field(
         (), description="limits that a share of the seeds of every variant must keep; exit code 3 if not"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cosim.errors import CosimError, ScenarioError
+from cosim.experiments.campaign.attribution import Ingredient
 from cosim.experiments.campaign.config import (
     MOST_RUNS,
     CampaignFile,
@@ -80,7 +81,34 @@ class CampaignPlan:
 
         It is the variant that differs only by what the campaign's ``baseline`` sets.
         """
-        wanted = self.file.baseline
+        return self._alike_but(self.file.baseline)
+
+    def bounds(self) -> dict[str, str]:
+        """The bound of each variant, likewise; where there is only one, it is that of all."""
+        wanted = self.file.bound
+        found = self._alike_but(wanted)
+        such = {run.variant for run in self.runs if wanted and wanted.items() <= run.labels.items()}
+        if len(such) == 1:
+            (only,) = such
+            found |= {run.variant: only for run in self.runs if run.variant not in (only, *found)}
+        return found
+
+    def ingredients(self) -> tuple[Ingredient, ...]:
+        """What the campaign's ``attribution`` compares."""
+        asked = self.file.attribution
+        if asked is None:
+            return ()
+        labels = {run.variant: run.labels for run in self.runs}
+        whole = {name: mine for name, mine in labels.items() if asked.reference.items() <= mine.items()}
+        pairs = (
+            Ingredient(ingredient, variant_name(mine | lacking), name)
+            for ingredient, lacking in asked.without.items()
+            for name, mine in whole.items()
+        )
+        return tuple(pair for pair in pairs if pair.without in labels)
+
+    def _alike_but(self, wanted: dict[str, Any]) -> dict[str, str]:
+        """For each variant the one that differs only by some labels, if there is one."""
         if not wanted:
             return {}
         labels = {run.variant: run.labels for run in self.runs}
@@ -209,19 +237,32 @@ def _problems(file: CampaignFile) -> Iterator[str]:
     for name in columns:
         if name in RESERVED:
             yield f"axes: a column of the table is called {name} already; take another name"
-    for place, conditions in (("drop", file.drop), ("baseline", (file.baseline,))):
+    named = _named_variants(file)
+    for place, conditions in (("drop", file.drop), *((place, (labels,)) for place, labels in named)):
         for name in sorted({name for condition in conditions for name in condition}):
             if name not in columns:
                 yield f"{place}: there is no column {name}; there are {', '.join(columns) or 'none'}"
-    yield from _baseline_problems(file, columns)
+    yield from _value_problems(file, columns, named)
 
 
-def _baseline_problems(file: CampaignFile, columns: list[str]) -> Iterator[str]:
+def _named_variants(file: CampaignFile) -> list[tuple[str, dict[str, Any]]]:
+    """Places of the file that name a variant by some of its labels, with these."""
+    named = [("baseline", file.baseline), ("bound", file.bound)]
+    if file.attribution is not None:
+        named.append(("attribution.reference", file.attribution.reference))
+        named += [(f"attribution.without.{name}", one) for name, one in file.attribution.without.items()]
+    return named
+
+
+def _value_problems(
+    file: CampaignFile, columns: list[str], named: Sequence[tuple[str, dict[str, Any]]]
+) -> Iterator[str]:
     values: dict[str, list[Label]] = {name: [] for name in columns}
     for point in combinations(file.axes):
         for name, value in point.labels.items():
             values[name].append(value)
-    for name, value in file.baseline.items():
-        if name in values and value not in values[name]:
-            known = ", ".join(dict.fromkeys(str(one) for one in values[name]))
-            yield f"baseline: {name} is never {value}; it is {known}"
+    for place, labels in named:
+        for name, value in labels.items():
+            if name in values and value not in values[name]:
+                known = ", ".join(dict.fromkeys(str(one) for one in values[name]))
+                yield f"{place}: {name} is never {value}; it is {known}"

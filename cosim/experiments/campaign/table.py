@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def _manifest(plan: CampaignPlan, rows: Mapping[str, RunRow]) -> dict[str, Any]:
         "campaign": plan.file.model_dump(mode="json", by_alias=True),
         "columns": list(plan.columns),
         "baseline_of": plan.counterparts(),
+        "bound_of": plan.bounds(),
+        "ingredients": [asdict(one) for one in plan.ingredients()],
         "runs": [run.key for run in plan.runs],
         "finished": len(rows),
         "failed": sorted(key for key, row in rows.items() if row.status == "failed"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
 
+from cosim.experiments.campaign.attribution import VIOLATION, cheaper_than_bound
 from cosim.experiments.campaign.limits import LimitOutcome
 
 ACCEPTED = "every complete run keeps the limits under accept"
@@ -31,7 +32,10 @@ class VerdictRow:
 
 
 def verdict_rows(
-    table: pd.DataFrame, planned: int, outcomes: Sequence[LimitOutcome] = ()
+    table: pd.DataFrame,
+    planned: int,
+    outcomes: Sequence[LimitOutcome] = (),
+    bound_of: Mapping[str, str] | None = None,
 ) -> tuple[VerdictRow, ...]:
     """What holds of every campaign, and what it asked for.
 
@@ -39,6 +43,7 @@ def verdict_rows(
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         planned: number of runs.
         outcomes: of the campaign's own limits.
+        bound_of: the bound of each variant that has one.
     """
     failed = int((table["status"] == "failed").sum())
     missing = planned - len(table)
@@ -60,6 +65,7 @@ def verdict_rows(
             )
         )
         rows += _acceptance(complete)
+        rows += _bound(complete, bound_of or {})
     return (*rows, *_own_limits(outcomes))
 
 
@@ -72,6 +78,30 @@ def _acceptance(complete: pd.DataFrame) -> list[VerdictRow]:
     named = "; ".join(sorted(set(rejected["rejected_for"].astype(str))))
     found = f"{len(rejected)} of {len(judged)} runs do not" + (f": {named}" if named else "")
     return [VerdictRow(ACCEPTED, "pass" if rejected.empty else "fail", found, accepts=True)]
+
+
+def _bound(complete: pd.DataFrame, bound_of: Mapping[str, str]) -> list[VerdictRow]:
+    """Whether bounds are bounds. A run that leaves the limits may be cheaper: its bound keeps them."""
+    if not bound_of:
+        return []
+    cheaper = cheaper_than_bound(complete, bound_of)
+    within = cheaper[cheaper[VIOLATION] <= 0.0]
+    found = (
+        f"{len(within)} of {int(complete['variant'].isin(list(bound_of)).sum())} runs are, "
+        f"{len(cheaper) - len(within)} more with voltages outside their limits"
+    )
+    if not within.empty:
+        worst = within.sort_values("part").iloc[-1]
+        found += (
+            f"; most: {worst['variant']}, seed {worst['seed']:.0f}, by {worst['part']:.2g} of the bound"
+        )
+    return [
+        VerdictRow(
+            "no run within the voltage limits is cheaper than its bound by more than 1e-6",
+            "pass" if within.empty else "fail",
+            found,
+        )
+    ]
 
 
 def _own_limits(outcomes: Sequence[LimitOutcome]) -> list[VerdictRow]:

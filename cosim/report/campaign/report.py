@@ -9,21 +9,25 @@ from typing import Any
 
 import pandas as pd
 
+from cosim.experiments.campaign.attribution import Ingredient
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.report.campaign.figures import pareto_panel
+from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
     differences_listing,
     failed_listing,
     kept_listing,
+    regrets_listing,
     variants_listing,
     verdicts_listing,
+    worths_listing,
 )
 from cosim.report.page import Banner, Card, Note, Section, State, render
 
 
 def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
-    """Write ``index.html``.
+    """Write ``index.html``, and its tables as ``summary.md``.
 
     Args:
         folder: of the campaign.
@@ -40,13 +44,29 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
         against = differences_listing(table, counterparts) if counterparts else NO_BASELINE
         baselines = frozenset(counterparts.values())
         sections.append(Section("Comparison", (variants_listing(table), against)))
+        sections += _credit(table, manifest)
         sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
+    tables = tuple(sections)
     listings = (failed_listing(table, folder), kept_listing(table, folder))
     runs: list[Card] = [listing for listing in listings if listing is not None]
     sections.append(Section("Runs", (*runs, Note("Versions", _versions(table)))))
     content = {"banner": _banner(verdicts), "sections": sections}
-    page = render("sections.html.j2", asked["title"] or asked["name"], _facts(manifest, table), content)
+    title, facts = asked["title"] or asked["name"], _facts(manifest, table)
+    page = render("sections.html.j2", title, facts, content)
     (folder / "index.html").write_text(page, encoding="utf-8")
+    (folder / "summary.md").write_text(summary(title, facts, tables), encoding="utf-8")
+
+
+def _credit(table: pd.DataFrame, manifest: dict[str, Any]) -> list[Section]:
+    """Regret to the bound and the worth of ingredients, where the campaign asks for them."""
+    cards: list[Card] = []
+    bound_of = dict(manifest.get("bound_of", {}))
+    if bound_of:
+        cards.append(regrets_listing(table, bound_of, dict(manifest["baseline_of"])))
+    ingredients = [Ingredient(**one) for one in manifest.get("ingredients", ())]
+    if ingredients:
+        cards.append(worths_listing(table, ingredients))
+    return [Section("Regret and worth", tuple(cards))] if cards else []
 
 
 NO_BASELINE = Note(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cosim.experiments.campaign.attribution import Ingredient, regrets, worths
 from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
 from cosim.experiments.campaign.store import Store
 from cosim.experiments.campaign.verdicts import VerdictRow
@@ -91,6 +92,56 @@ def differences_listing(table: pd.DataFrame, counterparts: Mapping[str, str]) ->
         ("variant", "baseline", *heads),
         rows,
         numbers=range(2, len(heads) + 2),
+        sortable=True,
+    )
+
+
+def regrets_listing(
+    table: pd.DataFrame, bound_of: Mapping[str, str], baseline_of: Mapping[str, str]
+) -> Listing:
+    """Regret and score of every variant that has a bound, the best first."""
+    found = regrets(table, bound_of, baseline_of)
+    ordered = sorted(found.items(), key=lambda item: item[1].regret.value)
+    return Listing(
+        "Regret",
+        f"Energy cost above that of the bound, seed by seed. Score: 100 for the bound, 0 for the baseline. "
+        f"{INTERVAL}.",
+        ("variant", "bound", "regret (currency)", "score", FIGURES["violation_node_h"], "seeds"),
+        [
+            [
+                variant,
+                bound_of[variant],
+                *(interval(mean) for mean in (one.regret, one.score, one.violation)),
+                str(one.regret.count),
+            ]
+            for variant, one in ordered
+        ],
+        numbers=range(2, 6),
+        sortable=True,
+    )
+
+
+def worths_listing(table: pd.DataFrame, ingredients: Sequence[Ingredient]) -> Listing:
+    """What figures rise by without each ingredient."""
+    found = [worths(table, ingredients, name) for name in COMPARED]
+    rows = []
+    for number_of, one in enumerate(ingredients):
+        cells = [by_place[number_of] for by_place in found]
+        rows.append(
+            [
+                one.name,
+                one.without,
+                one.reference,
+                *(ABSENT if mean is None else interval(mean) for mean in cells),
+            ]
+        )
+    return Listing(
+        "What each ingredient is worth",
+        f"The variant without the ingredient minus the one with it, seed by seed. {INTERVAL}. An interval "
+        "that holds zero shows no effect.",
+        ("ingredient", "without", "with", *(FIGURES[name] for name in COMPARED)),
+        rows,
+        numbers=range(3, 3 + len(COMPARED)),
         sortable=True,
     )
 
