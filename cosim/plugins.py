@@ -64,6 +64,8 @@ class Declaration:
         seeded: it gets ``control.seed`` of the scenario as keyword ``seed``.
         commands: of a controller, whether it commands devices; if not, the feeder stays as its master
             says.
+        engine_led: of such a controller, whether the plant's own controls act on the devices of the
+            scenario instead; its options are :class:`cosim.model.engine_controls.SetsUpEngineControls`.
         plans: of a controller, whether it is made of a forecaster, a planner and a rhythm.
         own_horizon: of a controller that plans, whether it chooses the horizon of each plan itself. It gets
             a :class:`cosim.control.planning.Planning` instead of the three.
@@ -78,6 +80,7 @@ class Declaration:
     options: OptionsModel | None = None
     seeded: bool = False
     commands: bool = True
+    engine_led: bool = False
     plans: bool = False
     own_horizon: bool = False
     own_planner: bool = False
@@ -141,6 +144,11 @@ def commands_nothing(plugin: T) -> T:
     return _declare("commands", False)(plugin)
 
 
+def leaves_to_engine(plugin: T) -> T:
+    """Declare that the plant's own controls act on devices, set up by the options of this controller."""
+    return _declare("engine_led", True)(plugin)
+
+
 def in_process(plugin: T) -> T:
     """Declare that a driver keeps everything in one process, so that it can take objects of it."""
     return _declare("in_process", True)(plugin)
@@ -157,7 +165,9 @@ def _declare(name: str, value: object) -> Callable[[T], T]:
 # --- what was declared ----------------------------------------------------------------------------
 
 
-FLAGS = ("seeded", "commands", "plans", "own_horizon", "own_planner", "bound", "in_process")
+FLAGS = (
+    "seeded", "commands", "engine_led", "plans", "own_horizon", "own_planner", "bound", "in_process",
+)  # fmt: skip
 NAMES = ("planner_option", "forecaster")
 
 

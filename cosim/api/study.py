@@ -290,7 +290,7 @@ def run_many(
 
 def has_baseline(study: inner.Study) -> bool:
     """Whether a run is compared with one without control."""
-    return study.scenario.baseline and study.commanded
+    return study.scenario.baseline and study.operated
 
 
 def run_baseline(study: inner.Study, folder: Path, *, progress: bool) -> str:

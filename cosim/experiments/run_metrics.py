@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray
 from cosim.model.voltage_band import outside_band_pu
 from cosim.run.record import Record
+
+STANDBY_KW = 1e-3
+"""A terminal this near to the standby power of its battery neither charges nor discharges."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def run_metrics(record: Record) -> RunMetrics:
         nodes_in_violation=int(np.count_nonzero(under_h + over_h)),
         tap_operations=int(tap_steps.sum()),
         tap_changes=int(np.count_nonzero(tap_steps)),
-        storage_throughput_kwh=float(np.abs(record.vector("accepted_storage_kw")).sum()) * step_h,
+        storage_throughput_kwh=float(np.abs(_moved_kw(record)).sum()) * step_h,
         stored_change_kwh=float(change_kwh),
         stored_change_value=change_value,
         pv_available_kwh=float(available_kw.sum()) * step_h,
@@ -110,6 +114,18 @@ def run_metrics(record: Record) -> RunMetrics:
         highest_loading_line=str(steps["loading_line"].iloc[worst]),
         overloaded_h=float(np.count_nonzero(loading > 1.0)) * step_h,
     )
+
+
+def _moved_kw(record: Record) -> FloatArray:
+    """Power that batteries charge or discharge with, shape (step, battery); standby is none.
+
+    Without set-points, where controls of the engine act on them, it is what their terminals show.
+    """
+    if not record.manifest.get("engine_led", False):
+        return record.vector("accepted_storage_kw")
+    delivered = record.vector("storage_kw")
+    idling = np.array([one.idling_kw for one in record.site.devices if isinstance(one, StorageRating)])
+    return np.where(np.abs(delivered + idling) > STANDBY_KW, delivered, 0.0)
 
 
 def column(record: Record, name: str) -> FloatArray:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from cosim.devices.pv import PvRating
 from cosim.devices.registry import device_kinds
 from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
@@ -20,6 +21,7 @@ from cosim.feeder.loads import LoadTable, read_loads
 from cosim.feeder.script.reader import read_script
 from cosim.feeder.soundness import must_be_sound, must_have_voltage
 from cosim.model.device import Device
+from cosim.model.engine_controls import EngineControls
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class FeederModel:
         vreg: replaces the set voltage of every regulator control.
         discover: take the Storage and PVSystem elements it defines into the study.
         commanded: set-points will be written. Without it everything stays as the master says.
+        engine_controls: of devices that the scenario adds, where nobody commands them; None: they rest.
         storage_soc_max: upper end of the window of the batteries it defines, as a share of the full
             cell; OpenDSS has no property for it.
         trusted: the master may name native code, which the engine executes.
@@ -52,6 +55,7 @@ class FeederModel:
         vreg: float | None = None,
         discover: bool = True,
         commanded: bool = True,
+        engine_controls: EngineControls | None = None,
         storage_soc_max: float = 1.0,
         trusted: bool = False,
     ) -> None:
@@ -67,7 +71,7 @@ class FeederModel:
         engine.command("set mode=snapshot controlmode=static maxiterations=100 maxcontroliter=100")
         if vreg is not None and engine.dss.RegControls.Count():
             engine.command(f"batchedit regcontrol..* vreg={float(vreg)!r}")
-        self.commanded = commanded
+        self.commanded, self.engine_controls = commanded, engine_controls
         self._elements = {kind.name: element_of(kind) for kind in device_kinds()}
         self.class_of = {name: element.class_name for name, element in self._elements.items()}
         self.taken_names = {
@@ -112,6 +116,11 @@ class FeederModel:
         if silenced:
             why = "set-points rule" if self.commanded else "they act on no device of the master"
             log.warning("%s switched off: %s", ", ".join(silenced), why)
+
+    def leaves_alone(self, device: Device) -> bool:
+        """Whether no set-point is written to a device: controls of the engine may act on it."""
+        given = self.engine_controls is not None and isinstance(device, StorageRating | PvRating)
+        return not self.commanded and (given or self.is_found(device))
 
     @property
     def source_pu(self) -> float:

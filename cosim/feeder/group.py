@@ -26,7 +26,7 @@ class Group:
 
     Attributes:
         element: the kind's side in OpenDSS.
-        as_is: those of the master that nobody commands, by their place in the group.
+        as_is: those that set-points are not written to, by their place in the group.
         commanded: whether set-points are written to each device.
         batch, at: all elements of the class in the circuit, and where ours are; after :meth:`open`.
     """
@@ -37,9 +37,7 @@ class Group:
         self._model, self._kind = model, kind
         self.element = element_of(kind)
         self.place, self.devices = place, tuple(devices)
-        self.as_is = [
-            i for i, device in enumerate(devices) if model.is_found(device) and not model.commanded
-        ]
+        self.as_is = [i for i, device in enumerate(devices) if model.leaves_alone(device)]
         self.commanded = np.full(len(devices), model.commanded)
         self.batch: Batch
         self.at: IntArray

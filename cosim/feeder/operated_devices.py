@@ -13,6 +13,7 @@ from cosim.feeder.delivery import Delivery
 from cosim.feeder.devices import connected_device
 from cosim.feeder.elements.element import name_in_circuit
 from cosim.feeder.engine import Batch
+from cosim.feeder.engine_controls import add_engine_controls
 from cosim.feeder.extract import Connected
 from cosim.feeder.group import Group
 from cosim.feeder.network_devices import AS_THE_MASTER_SAYS
@@ -23,6 +24,7 @@ from cosim.model.timegrid import TimeGrid
 
 STORED_TOLERANCE_KWH = 1e-4
 """Stored energy that differs by more from the law of its kind is an event."""
+LEFT_TO_ENGINE = "not commanded: left to controls of the engine"
 
 
 class OperatedDevices:
@@ -45,6 +47,9 @@ class OperatedDevices:
         self._groups = [Group(model, kind, place, items) for kind, place, items in by_kind(self.devices)]
         for group in self._groups:
             group.add()
+        if model.engine_controls is not None:
+            added = [device for device in self.devices if not model.is_found(device)]
+            add_engine_controls(model.engine, model.engine_controls, added)
         count = len(self.devices)
         self.available_kw = np.zeros(count)
         self._stored_kwh = np.array([device.first_stored_kwh for device in self.devices])
@@ -110,7 +115,8 @@ class OperatedDevices:
         reasons = [item.reason for item in accepted]
         for group in self._groups:
             for i in group.as_is:
-                reasons[group.place.start + i] = AS_THE_MASTER_SAYS
+                found = self._model.is_found(group.devices[i])
+                reasons[group.place.start + i] = AS_THE_MASTER_SAYS if found else LEFT_TO_ENGINE
         kw = np.array([item.kw for item in accepted], dtype=np.float64)
         self.write(Setpoints(kw, np.array([item.kvar for item in accepted], dtype=np.float64)))
         return tuple(reasons)

@@ -114,7 +114,7 @@ def _check_accept(study: Study) -> Problems:
     if not scenario.accept:
         return []
     try:
-        compared = scenario.baseline and study.commanded
+        compared = scenario.baseline and study.operated
     except CosimError:  # which is told elsewhere
         compared = scenario.baseline
     return [

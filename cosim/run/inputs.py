@@ -18,8 +18,10 @@ from cosim.feeder.compiled import FeederModel
 from cosim.feeder.shapes import load_profiles, sun_profiles
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
+from cosim.model.engine_controls import EngineControls, SetsUpEngineControls
 from cosim.model.exogenous import Exogenous
 from cosim.model.timegrid import TimeGrid
+from cosim.run.choice import controller_of
 from cosim.run.input_config import (
     ColumnConfig,
     FormatConfig,
@@ -72,9 +74,19 @@ def compile_feeder(study: Study) -> FeederModel:
         vreg=feeder.regulator_vreg,
         discover=feeder.discover,
         commanded=study.commanded,
+        engine_controls=_engine_controls(study),
         storage_soc_max=feeder.storage_soc_max,
         trusted=study.trusted,
     )
+
+
+def _engine_controls(study: Study) -> EngineControls | None:
+    """What the plant's own controls shall do with the devices of the scenario; None: nothing."""
+    controller = controller_of(study)
+    if not controller.declared.engine_led:
+        return None
+    options: SetsUpEngineControls = controller.keywords()["options"]
+    return options.engine_controls()
 
 
 def build_inputs(

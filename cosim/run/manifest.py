@@ -138,7 +138,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "trusted": study.trusted,
             "controller": scenario.control.type,
             "planner": planner,
-            "commanded": declared.commands,
+            "commanded": declared.commands or declared.engine_led,
+            "engine_led": declared.engine_led,
             "bound": declared.bound,
             "study": {
                 "scenario": str(study.path.resolve()),

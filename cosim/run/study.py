@@ -136,6 +136,15 @@ class Study:
         return self.declared.commands
 
     @property
+    def operated(self) -> bool:
+        """Whether devices do more than their master says: by commands, or by controls that are added.
+
+        Raises:
+            UnknownPlugin, WrongDeclaration: the controller cannot be asked.
+        """
+        return self.declared.commands or self.declared.engine_led
+
+    @property
     def plans(self) -> bool:
         """Whether the controller is made of a forecaster and a planner.
 
