@@ -17,7 +17,7 @@ import yaml
 
 from tests.conftest import ROOT
 
-RUNS = 8
+RUNS = 6
 LIMIT_S = 180
 CAMPAIGN = {
     "schema": 1,

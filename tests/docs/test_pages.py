@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 RUN = ("python", "sh", "yaml")
 READ_ONLY = ("text", "toml", "console", "")
 """Languages of blocks that are only read."""
-SHELL_S = 120
+SHELL_S = 280
 BASE = {
     "schema": 1,
     "name": "page",

@@ -75,7 +75,7 @@ def federates_of(process: subprocess.Popen[str]) -> dict[str, psutil.Process]:
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and output of a run that ends by itself."""
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     return process.returncode, output
 
 
@@ -199,7 +199,7 @@ def test_a_killed_launcher_takes_its_federates_along(scenario_file, tmp_path):
     wait_for_step(process, out, 3)
     members = federates_of(process)
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     _, alive = psutil.wait_procs(list(members.values()), timeout=60)
     assert not alive
     # Nobody was left to write the manifest: it still says running, and the steps are there.
