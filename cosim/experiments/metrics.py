@@ -195,6 +195,7 @@ JSON_NAMES = {
     "energy_cost": "energy_cost_currency",
     "adjusted_cost": "adjusted_cost_currency",
     "stored_change_value": "stored_change_value_currency",
+    "demand_windows_charge": "demand_windows_charge_currency",
     "highest_loading": "highest_loading_ratio",
     "worst_primal_residual": "worst_primal_residual_pu",
 }

@@ -14,6 +14,7 @@ from cosim.devices.storage import StorageRating
 from cosim.model.arrays import FloatArray
 from cosim.model.voltage_band import outside_band_pu
 from cosim.run.record import Record
+from cosim.run.tariff import DemandWindow
 
 STANDBY_KW = 1e-3
 """A terminal this near to the standby power of its battery neither charges nor discharges."""
@@ -72,6 +73,7 @@ class RunMetrics:
     highest_loading: float
     highest_loading_line: str
     overloaded_h: float
+    demand_windows_charge: float = 0.0
 
 
 def run_metrics(record: Record) -> RunMetrics:
@@ -113,7 +115,22 @@ def run_metrics(record: Record) -> RunMetrics:
         highest_loading=float(loading[worst]),
         highest_loading_line=str(steps["loading_line"].iloc[worst]),
         overloaded_h=float(np.count_nonzero(loading > 1.0)) * step_h,
+        demand_windows_charge=_demand_windows_charge(record, import_kw),
     )
+
+
+def _demand_windows_charge(record: Record, import_kw: FloatArray) -> float:
+    """Highest imports within the scenario's demand windows, by calendar month, times their charges."""
+    windows = record.manifest.get("metrics", {}).get("demand_windows", ())
+    if not windows:
+        return 0.0
+    grid = record.site.grid
+    times = [grid.timestamp(int(step)) for step in record.steps["step"]]
+    charges = 0.0
+    for told in windows:
+        window = DemandWindow.model_validate(told)
+        charges += window.per_kw * sum(window.peaks_kw(times, import_kw).values())
+    return charges
 
 
 def _moved_kw(record: Record) -> FloatArray:

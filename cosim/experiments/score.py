@@ -52,7 +52,8 @@ def cost_of(run: RunMetrics, facts: Mapping[str, Any]) -> float:
         run: its figures.
         facts: section ``metrics`` of the scenario.
     """
-    return run.adjusted_cost + float(facts.get("demand_charge_per_kw", 0.0)) * max(run.peak_import_kw, 0.0)
+    flat = float(facts.get("demand_charge_per_kw", 0.0)) * max(run.peak_import_kw, 0.0)
+    return run.adjusted_cost + flat + run.demand_windows_charge
 
 
 def score_of(

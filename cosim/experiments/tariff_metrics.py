@@ -21,9 +21,9 @@ def export_revenue(measured: Measured) -> float:
 
 
 def demand_charge(measured: Measured) -> float:
-    """Highest import of the run times the demand charge of the scenario, currency."""
+    """Highest import of the run, and within each demand window and month, times their charges, currency."""
     rate = float(measured.facts.get("demand_charge_per_kw", 0.0))
-    return rate * max(measured.run.peak_import_kw, 0.0)
+    return rate * max(measured.run.peak_import_kw, 0.0) + measured.run.demand_windows_charge
 
 
 def reverse_power_h(measured: Measured) -> float:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, GetJsonSchemaHandler, NonNegativeFloat, PositiveFloat, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
+from cosim.run.lean import Lean
+from cosim.run.tariff import DemandConfig
 
 Sign = Literal["<=", ">=", "<", ">"]
 FORM = "METRIC <= NUMBER or METRIC <= NUMBER * baseline; also >=, < and >"
@@ -55,8 +57,10 @@ class AcceptLimit(Config):
         return f"{self.metric} {self.sign} {self.number:g}{' * baseline' if self.times_baseline else ''}"
 
 
-class MetricsConfig(Config):
+class MetricsConfig(DemandConfig, Lean):
     """What some metrics need to know beside the run."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"demand_windows"})
 
     demand_charge_per_kw: NonNegativeFloat = Field(
         0.0, description="price of the highest import of the run"

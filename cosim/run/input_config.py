@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
 from cosim.run.lean import Lean
+from cosim.run.tariff import Tariff
 
 Resample = Literal["refuse", "hold", "mean", "linear"]
 """What may be done where the rows of a series are not the steps of a run."""
@@ -168,6 +169,24 @@ class ColumnConfig(ReadingConfig):
         return self
 
 
+class PriceConfig(ColumnConfig):
+    """Price of energy: a tariff, one column of a file, or one number for all steps."""
+
+    later: ClassVar[frozenset[str]] = ReadingConfig.later | {"tariff"}
+
+    tariff: Path | Tariff | None = Field(
+        None, description="prices by season, weekday and hour: here, or in a file beside the scenario"
+    )
+
+    @model_validator(mode="after")
+    def _file_or_constant(self) -> PriceConfig:
+        if sum(part is not None for part in (self.file, self.constant, self.tariff)) != 1:
+            raise ValueError("give either 'file' and 'column', or 'constant', or 'tariff'")
+        if self.file is not None and self.column is None:
+            raise ValueError("name the 'column' of the file")
+        return self
+
+
 IrradianceUnit = Literal["kw_per_m2", "w_per_m2"]
 
 
@@ -253,7 +272,7 @@ class HistoryConfig(Lean):
     pvs: Annotated[tuple[PvSeries, ...], BeforeValidator(_also_alone)] = Field(
         (), description="default inputs.pvs", json_schema_extra=_ALSO_ALONE
     )
-    price: ColumnConfig | None = Field(None, description="currency per kWh; default inputs.price")
+    price: PriceConfig | None = Field(None, description="currency per kWh; default inputs.price")
 
 
 class VintageConfig(Lean):
@@ -297,7 +316,7 @@ class InputsConfig(Lean):
         description="series of some PV systems' own; the others follow irradiance",
         json_schema_extra=_ALSO_ALONE,
     )
-    price: ColumnConfig = Field(ColumnConfig(constant=0.1), description="currency per kWh")
+    price: PriceConfig = Field(PriceConfig(constant=0.1), description="currency per kWh")
     source_pu: ColumnConfig | None = Field(
         None,
         description="voltage of the source in per unit; several move alike; default as the master says",

@@ -28,6 +28,7 @@ from cosim.run.input_config import (
     GapConfig,
     InputsConfig,
     LoadSeries,
+    PriceConfig,
     PvSeries,
     ReadingConfig,
 )
@@ -45,6 +46,7 @@ from cosim.run.series import Rules, SeriesReader, Span
 from cosim.run.series_bounds import Bounds
 from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
+from cosim.run.tariff import read_tariff
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +158,7 @@ class _Builder:
         inputs = self._config
         scale = PER_KW_PER_M2[inputs.irradiance.unit]
         irradiance = self._column(("irradiance",), inputs.irradiance, IRRADIANCE, scale)
-        price = self._column(("price",), inputs.price)
+        price = self._price(inputs.price)
         profiles = self._demand()
         source = (
             None if inputs.source_pu is None else self._column(("source_pu",), inputs.source_pu, SOURCE)
@@ -183,6 +185,18 @@ class _Builder:
             return self._reader.values(files, str(config.column), self._rules(config, scale, bounds))
 
         return self._tried(key, read)
+
+    def _price(self, config: PriceConfig) -> FloatArray | None:
+        """Prices of a tariff, or as any other column."""
+        tariff = config.tariff
+        if tariff is None:
+            return self._column(("price",), config)
+
+        def read() -> FloatArray:
+            told = read_tariff(self._study.folder / tariff) if isinstance(tariff, Path) else tariff
+            return config.scale * told.price_per_kwh(self._grid)
+
+        return self._tried(("price", "tariff"), read)
 
     def _constant(self, value: float, bounds: Bounds | None) -> FloatArray:
         if not np.isfinite(value):
