@@ -8,6 +8,7 @@ import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
+from cosim.twin.commanded_positions import Commands
 from cosim.twin.controls import Controls, ControlState
 from cosim.twin.factor import Switching
 from cosim.twin.node_voltages import NodeVoltages, Slopes
@@ -82,6 +83,9 @@ class ControlEquilibrium:
         measured: state of the controls now.
         demand_kva: forecast demand at rated voltage, shape (period, load).
         source_ratio: forecast voltage of the source, shape (period,).
+
+    Device powers may be those of several candidates: then they have one row per candidate and period,
+    candidate by candidate, and each candidate starts from the measured state.
     """
 
     def __init__(self, solver: FlowSolver, controls: Controls) -> None:
@@ -96,23 +100,28 @@ class ControlEquilibrium:
         self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, tolerance: float
     ) -> NodeVoltages:
         """Flows with the controls held in some states."""
+        candidates = self._candidates(device_kva)
         return self._solver.solve(
-            self.demand_kva,
+            np.tile(self.demand_kva, (candidates, 1)) if candidates > 1 else self.demand_kva,
             device_kva,
             self.switching(states),
-            source_ratio=self.source_ratio,
+            source_ratio=np.tile(self.source_ratio, candidates),
             tolerance=tolerance,
             start=start,
         )
 
-    def solve_period(
-        self, device_kva: ComplexArray, period: int, state: ControlState, start: NodeVoltages
+    def _candidates(self, device_kva: ComplexArray) -> int:
+        return max(len(device_kva) // max(len(self.demand_kva), 1), 1)
+
+    def solve_row(
+        self, device_kva: ComplexArray, row: int, state: ControlState, start: NodeVoltages
     ) -> NodeVoltages:
-        """Flow of one period in some state."""
+        """Flow of one row of device powers in some state."""
+        period = row % len(self.demand_kva)
         one = slice(period, period + 1)
         return self._solver.solve(
             self.demand_kva[one],
-            device_kva[one],
+            device_kva[row : row + 1],
             self.switching((state,)),
             source_ratio=self.source_ratio[one],
             tolerance=SETTLING_TOLERANCE_PU,
@@ -142,7 +151,12 @@ class ControlEquilibrium:
         return volts.complex(self._sensed)
 
     def settle(
-        self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, hunting_periods: Hunting
+        self,
+        device_kva: ComplexArray,
+        states: States,
+        start: NodeVoltages | None,
+        hunting_periods: Hunting,
+        commands: Commands,
     ) -> tuple[States, NodeVoltages, Hunting]:
         """Where the controls go, period after period, each from where the one before rests.
 
@@ -154,24 +168,29 @@ class ControlEquilibrium:
             states: near which the rest is expected.
             start: voltages to start from.
             hunting_periods: periods that are held in their states.
+            commands: positions that are commanded, row by row.
 
         Returns:
             States, the flow in the expected ones to start from, and the periods that are held.
         """
         volts = self.solve(device_kva, states, start, SETTLING_TOLERANCE_PU)
-        if not volts.converged.all():
-            return states, volts, hunting_periods
-        before, settled, overran = self.measured, list[ControlState](), set[int]()
-        for period, state in enumerate(states):
-            if period in hunting_periods:
-                before = state
-            else:
-                here = _PeriodFlow(self, period, device_kva, volts, state)
-                rest = self._controls.settle(before, here.sense, CONTROL_ITERATIONS)
-                before = rest.state
-                if rest.overrun:
-                    overran.add(period)
-            settled.append(before)
+        periods, settled, overran = len(self.demand_kva), list(states), set[int]()
+        for first in range(0, len(states), periods):
+            if not volts.converged[first : first + periods].all():
+                continue
+            before = self.measured
+            for row in range(first, first + periods):
+                if row in hunting_periods:
+                    before = states[row]
+                else:
+                    here = _PeriodFlow(self, row, device_kva, volts, states[row])
+                    rest = self._controls.settle(
+                        commands.applied(before, row), here.sense, CONTROL_ITERATIONS
+                    )
+                    before = rest.state
+                    if rest.overrun:
+                        overran.add(row)
+                settled[row] = before
         return tuple(settled), volts, hunting_periods | overran
 
 
@@ -180,7 +199,7 @@ class _PeriodFlow:
 
     Args:
         settling: whose feeder.
-        period: which.
+        row: period, or period of a candidate.
         device_kva: of the whole flow.
         volts: the whole flow.
         state: of the period in it.
@@ -189,12 +208,12 @@ class _PeriodFlow:
     def __init__(
         self,
         settling: ControlEquilibrium,
-        period: int,
+        row: int,
         device_kva: ComplexArray,
         volts: NodeVoltages,
         state: ControlState,
     ) -> None:
-        self._equilibrium, self._period, self._device_kva = settling, period, device_kva
+        self._equilibrium, self._row, self._device_kva = settling, row, device_kva
         self._all, self._known = volts, state
         self._last: NodeVoltages | None = None
         # Controls that hunt come back to the same states again and again.
@@ -203,9 +222,9 @@ class _PeriodFlow:
     def sense(self, state: ControlState) -> ComplexArray:
         """Voltages that the controls look at in a state, volt."""
         if state == self._known:
-            return self._equilibrium.sensed(self._all)[:, self._period]
+            return self._equilibrium.sensed(self._all)[:, self._row]
         if state not in self._seen:
-            start = self._last or self._all.moved(np.array([self._period]))
-            self._last = self._equilibrium.solve_period(self._device_kva, self._period, state, start)
+            start = self._last or self._all.moved(np.array([self._row]))
+            self._last = self._equilibrium.solve_row(self._device_kva, self._row, state, start)
             self._seen[state] = self._equilibrium.sensed(self._last)[:, 0]
         return self._seen[state]
