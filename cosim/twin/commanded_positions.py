@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isnan
 
 import numpy as np
 
@@ -40,10 +41,10 @@ class Commands:
         row %= len(self.ratio)
         taps, closed = list(state.taps), list(state.closed)
         for place, ratio in zip(self.tap_places, self.ratio[row].tolist(), strict=True):
-            if ratio == ratio:
+            if not isnan(ratio):
                 taps[place] = ratio
         for place, value in zip(self.bank_places, self.closed[row].tolist(), strict=True):
-            if value == value:
+            if not isnan(value):
                 closed[place] = value > CLOSED
         return replace(state, taps=tuple(taps), closed=tuple(closed))
 

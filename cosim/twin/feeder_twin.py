@@ -22,14 +22,14 @@ from cosim.model.state import Measurement
 from cosim.model.twin import FirstOrder, LossCurvature, Prices, Quantity, Slope, TwinFlow
 from cosim.twin.acceptance import TOLERANCE_PU
 from cosim.twin.adjoint_seeds import AdjointSeeds
-from cosim.twin.commanded_positions import Commands, PositionMap
+from cosim.twin.commanded_positions import PositionMap
 from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunting, InnerFlow
 from cosim.twin.controls import Controls
 from cosim.twin.cost_sensitivity import CostSensitivity
 from cosim.twin.data import TwinData
 from cosim.twin.first_order import expand
 from cosim.twin.loss_curvature import curvature_of
-from cosim.twin.node_voltages import Slopes
+from cosim.twin.node_voltages import NodeVoltages, Slopes
 from cosim.twin.power_flow import FlowSolver
 from cosim.twin.quantities import Quantities
 
@@ -205,11 +205,12 @@ class FeederTwin:
         commands = self._positions.commands(wanted, periods if position is None else len(rows))
         measured = (settling.measured,) * len(rows)
         known = measured if self._frozen else tuple(earlier.states[row] for row in rows)
-        states, volts = commands.expected(known, periods), earlier.volts.moved(rows)
+        states = commands.expected(known, periods)
+        begun: NodeVoltages | None = earlier.volts.moved(rows)
         hunting: Hunting = frozenset()
         if not self._frozen:
-            states, volts, hunting = settling.settle(power, states, volts, hunting, commands)
-        volts = settling.solve(power, states, volts, FLOW_TOLERANCE_PU)
+            states, begun, hunting = settling.settle(power, states, begun, hunting, commands)
+        volts = settling.solve(power, states, begun, FLOW_TOLERANCE_PU)
         return self._describe(power, InnerFlow(volts, states, hunting))
 
     def set_positions(self, position: FloatArray | None) -> None:

@@ -108,11 +108,11 @@ class DeviceModel:
         """What devices inject under planned powers: one with energy at rest draws its idling loss.
 
         Args:
-            power_kva: planned, shape (period, device).
+            power_kva: planned, shape (period, device), or many plans with further axes before these.
         """
         power, count = power_kva.copy(), len(self.energy)
-        kw = power.real[:, :count]
-        power[:, :count] -= np.where(np.abs(kw) < AT_REST * self._kw, kw + self._idling_kw, 0.0)
+        kw = power.real[..., :count]
+        power[..., :count] -= np.where(np.abs(kw) < AT_REST * self._kw, kw + self._idling_kw, 0.0)
         return power
 
     def within_window(
