@@ -24,7 +24,8 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from cosim.experiments.open_loop import Day, open_day
-from cosim.model.state import Plan
+from cosim.model.arrays import FloatArray
+from cosim.model.state import NoPlan
 from cosim.opf.flow_cost import FlowCost
 from cosim.opf.tangent.active_limits import ActiveLimits, bounds_of
 from cosim.opf.tangent.device_dispatch import DeviceDispatch
@@ -140,28 +141,43 @@ def row_of(case: Case, day: Day, question: Question, master: Path | None) -> Row
     wall, cpu = time.perf_counter(), time.process_time()
     plan = made.plan(day.measurement, day.forecast)
     cpu_s, wall_s = time.process_time() - cpu, time.perf_counter() - wall
-    periods, hours = len(study.horizon), study.horizon.hours
-    known = isinstance(plan, Plan)
-    details = plan.details if known else None
-    thin = slice(None, None, 1 if details is None else 1 + len(details.cpu_s) // 60)
-    return Row(
+    row = Row(
         case.name,
         planner,
         budget_s,
         seed,
-        len(day.site.nodes),
-        len(day.site.of_kind("storage")),
-        periods,
-        plan.certificate.objective if known else None,
-        objective_at_rest(study, day),
-        float(np.abs(day.forecast.price_per_kwh * hours * plan.import_kw).sum()) if known else 0.0,
-        plan.certificate.slack_pu if known else 0.0,
-        0 if details is None else int(details.evaluations[-1]),
-        cpu_s,
-        wall_s,
-        () if details is None else tuple(details.cpu_s[thin].round(3).tolist()),
-        () if details is None else tuple(details.best_cost[thin].round(6).tolist()),
-        plan.certificate.claim if known else plan.reason,
+        nodes=len(day.site.nodes),
+        batteries=len(day.site.of_kind("storage")),
+        periods=len(study.horizon),
+        objective=None,
+        rest=objective_at_rest(study, day),
+        turnover=0.0,
+        violation_pu=0.0,
+        evaluations=0,
+        cpu_s=cpu_s,
+        wall_s=wall_s,
+        history_s=(),
+        history_cost=(),
+        claim="",
+    )
+    if isinstance(plan, NoPlan):
+        return replace(row, claim=plan.reason)
+    turnover = np.abs(day.forecast.price_per_kwh * study.horizon.hours * plan.import_kw).sum()
+    row = replace(
+        row,
+        objective=plan.certificate.objective,
+        turnover=float(turnover),
+        violation_pu=plan.certificate.slack_pu,
+        claim=plan.certificate.claim,
+    )
+    if plan.details is None:
+        return row
+    thin = slice(None, None, 1 + len(plan.details.cpu_s) // 60)
+    return replace(
+        row,
+        evaluations=int(plan.details.evaluations[-1]),
+        history_s=tuple(plan.details.cpu_s[thin].round(3).tolist()),
+        history_cost=tuple(plan.details.best_cost[thin].round(6).tolist()),
     )
 
 
@@ -203,16 +219,27 @@ def read_rows(path: Path) -> list[Row]:
 
 HEAD = """# Metaheuristics against tangent
 
-`python -m benchmarks.metaheuristics`, rows in [rows.jsonl](metaheuristics/rows.jsonl). One first plan with perfect
-forecast and no earlier plan. Each row of the table sums up the seeds of one planner with one budget.
+`python -m benchmarks.metaheuristics`, rows in [rows.jsonl](metaheuristics/rows.jsonl). One first plan with
+perfect forecast and no earlier plan. Each row of the table sums up the seeds of one planner with one budget.
 
-- *Gap*: objective above that of `tangent`, as a part of what the imports of tangent's plan cost or earn. Both
-  objectives are certified by the exact flow of the same twin, penalties of limits included. Tangent finds a
+- *Gap*: objective above that of `tangent`, as a part of what the imports of tangent's plan cost or earn.
+  Both objectives are certified by the exact flow of the same twin, penalties of limits included. Tangent finds a
   local optimum, so a gap can be negative.
 - *Battery-periods*: batteries times periods, the number of decisions about stored energy. Curtailment and
   reactive power come on top of it.
 - *Budget*: CPU seconds of the search. Other processes ran at the same time, which lowers the number of
   candidates in a given time. What a CPU-second budget finds is not reproducible to the last digit.
+"""
+
+
+COLUMNS = (
+    "| case | battery-periods | budget, s | planner | seeds | candidates, median | gap best, % "
+    "| gap median, % | gap worst, % | violation, worst, pu |"
+)
+USEFUL = f"""## Where they stop being useful
+
+Share of tangent's saving against devices at rest that the median plan of the best planner of a case
+reaches. Useful: at least {100 * USEFUL_SHARE:g} %.
 """
 
 
@@ -232,24 +259,22 @@ def page(rows: list[Row]) -> str:
     ]
     lines += [
         "",
-        "| case | battery-periods | budget, s | planner | seeds | candidates, median | gap best, % "
-        "| gap median, % | gap worst, % | violation, worst, pu |",
+        COLUMNS,
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     order = {case.name: i for i, case in enumerate(CASES)}
-    for (case, budget, planner), group in sorted(
-        groups.items(), key=lambda item: (order[item[0][0]], item[0])
-    ):
+    for key in sorted(groups, key=lambda key: (order[key[0]], key)):
+        (case, budget, planner), group = key, groups[key]
         gaps = gaps_percent(group, reference[case])
         lines.append(
             f"| {case} | {group[0].batteries * group[0].periods} | {budget:g} | {planner} | {len(group)} "
-            f"| {np.median([row.evaluations for row in group]):.0f} | {gaps.min():.4f} | {np.median(gaps):.4f} "
-            f"| {gaps.max():.4f} | {max(row.violation_pu for row in group):.1g} |"
+            f"| {np.median([row.evaluations for row in group]):.0f} | {gaps.min():.4f} "
+            f"| {np.median(gaps):.4f} | {gaps.max():.4f} | {max(row.violation_pu for row in group):.1g} |"
         )
     return "\n".join([*lines, "", *_useful(groups, reference)]) + "\n"
 
 
-def gaps_percent(group: list[Row], reference: Row) -> np.ndarray:
+def gaps_percent(group: list[Row], reference: Row) -> FloatArray:
     """Objectives above that of tangent, percent of tangent's turnover."""
     objectives = np.array([row.objective for row in group], dtype=np.float64)
     return np.asarray(100.0 * (objectives - float(reference.objective or 0.0)) / reference.turnover)
@@ -258,18 +283,14 @@ def gaps_percent(group: list[Row], reference: Row) -> np.ndarray:
 def _useful(groups: dict[tuple[str, float, str], list[Row]], reference: dict[str, Row]) -> list[str]:
     """Saving of the best planner of each case, by budget."""
     lines = [
-        "## Where they stop being useful",
-        "",
-        "Share of tangent's saving against devices at rest that the median plan of the best planner of a case "
-        f"reaches. Useful: at least {100 * USEFUL_SHARE:g} %.",
-        "",
+        USEFUL,
         "| budget, s | battery-periods | case | best planner | share of the saving, % | useful |",
         "|---|---|---|---|---|---|",
     ]
     best: dict[tuple[float, str], tuple[float, str]] = {}
     for (case, budget, planner), group in groups.items():
-        share = (float(np.median([saved(row, reference[case]) for row in group])), planner)
-        best[budget, case] = max(share, best.get((budget, case), share))
+        median = float(np.median([saved(row, reference[case]) for row in group]))
+        best[budget, case] = max((median, planner), best.get((budget, case), (median, planner)))
 
     def size(key: tuple[float, str]) -> tuple[float, int]:
         return key[0], reference[key[1]].batteries * reference[key[1]].periods
@@ -285,9 +306,8 @@ def _useful(groups: dict[tuple[str, float, str], list[Row]], reference: dict[str
 
 def saved(row: Row, reference: Row) -> float:
     """Saving against devices at rest, as a share of tangent's."""
-    return (reference.rest - float(row.objective or 0.0)) / (
-        reference.rest - float(reference.objective or 0.0)
-    )
+    most = reference.rest - float(reference.objective or 0.0)
+    return (reference.rest - float(row.objective or 0.0)) / most
 
 
 def figure(rows: list[Row], path: Path) -> None:
