@@ -220,11 +220,11 @@ def read_rows(path: Path) -> list[Row]:
 HEAD = """# Metaheuristics against tangent
 
 `python -m benchmarks.metaheuristics`, rows in [rows.jsonl](metaheuristics/rows.jsonl). One first plan with
-perfect forecast and no earlier plan. Each row of the table sums up the seeds of one planner with one budget.
+perfect forecast and no earlier plan. Each row sums up the seeds of one planner with one budget.
 
 - *Gap*: objective above that of `tangent`, as a part of what the imports of tangent's plan cost or earn.
-  Both objectives are certified by the exact flow of the same twin, penalties of limits included. Tangent finds a
-  local optimum, so a gap can be negative.
+  Both objectives are those of the exact flow of the same twin, penalties of limits included. Tangent
+  finds a local optimum, so a gap can be negative.
 - *Battery-periods*: batteries times periods, the number of decisions about stored energy. Curtailment and
   reactive power come on top of it.
 - *Budget*: CPU seconds of the search. Other processes ran at the same time, which lowers the number of

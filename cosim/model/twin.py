@@ -159,6 +159,7 @@ class Twin(Protocol):
         """Flows under device powers of shape (period, device).
 
         Regulators and capacitors react from the measured state on, unless they are held as in ``start``.
+        Positions of :meth:`set_positions` are in force in either case.
         """
         ...
 

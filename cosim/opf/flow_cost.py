@@ -51,6 +51,16 @@ class FlowCost:
             cost = cost + objective.voltage_deviation_per_pu2_h * (apart @ self._hours)
         return np.asarray(cost + self._bounded(imported))
 
+    def of_each_period(self, flow: Flow) -> FloatArray:
+        """Costs of energy, losses and voltage deviation of each period, same shape as the import."""
+        objective = self._objective
+        cost = flow.import_kva.real * self._energy_rate
+        cost = cost + objective.losses_per_kwh * self._hours * flow.losses_kw
+        if objective.voltage_deviation_per_pu2_h:
+            apart = ((flow.voltage_pu**2 - self._middle_pu**2) ** 2).sum(axis=0)
+            cost = cost + objective.voltage_deviation_per_pu2_h * self._hours * apart
+        return np.asarray(cost)
+
     def peak_kw(self, flow: Flow) -> FloatArray:
         """Highest import of each flow and of the run so far."""
         return np.asarray(np.maximum(flow.import_kva.real.max(axis=-1), self._peak_so_far_kw))

@@ -180,8 +180,7 @@ class FeederTwin:
         measured = (settling.measured,) * len(settling.demand_kva)
         states = measured if earlier is None or self._frozen else earlier.states
         commands = self._positions.commands(self._commanded, len(states))
-        if not held:
-            states = commands.expected(states, len(settling.demand_kva))
+        states = commands.expected(states, len(settling.demand_kva))
         volts = None if earlier is None else earlier.volts
         hunting_periods: Hunting = frozenset() if earlier is None else earlier.hunting_periods
         if not held and not self._frozen:

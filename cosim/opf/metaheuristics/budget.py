@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cosim.model.arrays import FloatArray
+from cosim.model.search_details import SearchDetails
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,21 @@ class Progress:
         if self.budget.cpu_s is not None:
             parts.append((time.process_time() - self.began_s) / self.budget.cpu_s)
         return min(max(parts), 1.0)
+
+    def details(
+        self, objectives: tuple[str, ...], front: FloatArray, chosen: int, rule: str
+    ) -> SearchDetails:
+        """The history, and a front of objective values with the row that was chosen by a rule."""
+        return SearchDetails(
+            evaluations=np.array(self.evaluations),
+            cpu_s=np.array(self.cpu_s),
+            best_cost=np.array(self.best_cost),
+            best_violation=np.array(self.best_violation),
+            objectives=objectives,
+            front=front,
+            chosen=chosen,
+            rule=rule,
+        )
 
     def note(self, evaluations: int, cost: float, violation: float) -> None:
         """Note the best candidate of a generation; the history keeps the best so far by Deb's rules."""

@@ -33,6 +33,8 @@ class Evaluated:
         losses_kwh: of the network over the horizon.
         deviation_pu: of all voltages from the middle of the band, mean over nodes and time.
         peak_kw: highest import, that of the run so far included.
+        merit_by_period: cost of the network in each period, with what is beyond bounds paid for at the
+            worst place, currency, shape (candidate, period).
     """
 
     dispatch: Dispatch
@@ -41,6 +43,7 @@ class Evaluated:
     losses_kwh: FloatArray
     deviation_pu: FloatArray
     peak_kw: FloatArray
+    merit_by_period: FloatArray
 
 
 class CandidateEvaluator:
@@ -92,11 +95,11 @@ class CandidateEvaluator:
             self._of_part(injected[part], start, None if position is None else position[part])
             for part in parts
         ]
-        network, violation, losses, deviation, peak = (
+        network, violation, losses, deviation, peak, merit = (
             np.concatenate(column) for column in zip(*found, strict=True)
         )
         own = self._dispatcher.cost_of_each(dispatch, devices.energy, devices.sources)
-        return Evaluated(dispatch, own + network, violation, losses, deviation, peak)
+        return Evaluated(dispatch, own + network, violation, losses, deviation, peak, merit)
 
     def _of_part(
         self, injected: ComplexArray, start: TwinFlow, position: FloatArray | None
@@ -111,22 +114,26 @@ class CandidateEvaluator:
                 flow.voltage_pu.reshape(-1, *shape),
             )
             apart = np.abs(expected.voltage_pu - self._middle_pu).mean(axis=0) @ hours / hours.sum()
+            violation, price = self._violation(flow, shape)
             columns = (
                 self._cost.of_each(expected),
-                self._violation(flow, shape),
+                violation,
                 expected.losses_kw @ hours,
                 apart,
                 self._cost.peak_kw(expected),
+                self._cost.of_each_period(expected) + price,
             )
         good = flow.converged.reshape(shape).all(axis=1)
         for values in columns:
             values[~good] = NO_FLOW
         return columns
 
-    def _violation(self, flow: TwinFlow, shape: tuple[int, ...]) -> FloatArray:
-        columns = []
+    def _violation(self, flow: TwinFlow, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Hours beyond each bound, and what the bounds charge in each period."""
+        columns, charged, hours = [], np.zeros(shape), self._horizon.hours
         for bound in self._bounds:
             beyond = bound.beyond(self._twin.values(flow, bound.quantity)) - TOLERANCE[bound.quantity]
-            worst = np.maximum(beyond.max(axis=0, initial=0.0), 0.0).reshape(shape)
-            columns.append(worst @ self._horizon.hours)
-        return np.stack(columns, axis=1)
+            over = np.maximum(beyond, 0.0)
+            columns.append(over.max(axis=0, initial=0.0).reshape(shape) @ hours)
+            charged += hours * (bound.price[:, None] * over).max(axis=0, initial=0.0).reshape(shape)
+        return np.stack(columns, axis=1), charged

@@ -160,16 +160,8 @@ class MetaheuristicPlanner:
         progress = Progress(budget)
         found = self._search(asked, progress)
         row = chosen(self._method.choice, found)
-        details = SearchDetails(
-            evaluations=np.array(progress.evaluations),
-            cpu_s=np.array(progress.cpu_s),
-            best_cost=np.array(progress.best_cost),
-            best_violation=np.array(progress.best_violation),
-            objectives=tuple(OBJECTIVES[name].label for name in self._method.objectives),
-            front=found.front,
-            chosen=row,
-            rule=self._method.choice,
-        )
+        labels = tuple(OBJECTIVES[name].label for name in self._method.objectives)
+        details = progress.details(labels, found.front, row, self._method.choice)
         x = found.x if len(self._method.objectives) == 1 else found.front_x[row]
         return self._adopt(x, asked, details, started, budget)
 

@@ -55,6 +55,14 @@ class Dispatch:
             [self.discharge_kw - self.charge_kw, self.available_kw - self.curtailed_kw], axis=-1
         )
 
+    def repeated(self, count: int) -> Dispatch:
+        """The same plan many times, as many plans."""
+        values = {
+            item.name: np.broadcast_to(getattr(self, item.name), (count, *getattr(self, item.name).shape))
+            for item in fields(self)
+        }
+        return Dispatch(**values)
+
     def row(self, candidate: int) -> Dispatch:
         """One of many plans."""
         values = {item.name: getattr(self, item.name)[candidate] for item in fields(self)}
