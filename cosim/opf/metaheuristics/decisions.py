@@ -20,7 +20,7 @@ from cosim.opf.tangent.device_dispatch import Dispatch
 from cosim.opf.tangent.search_log import Devices
 
 DEAD_BAND = 0.02
-"""Powers of devices with energy below this share are rest: rest is where they have no idling loss."""
+"""Decisions below this about devices with energy are rest: rest is where they have no idling loss."""
 TINY = 1e-9
 
 
@@ -138,7 +138,7 @@ class Decisions:
 
     def _within_corridor(self, share: FloatArray) -> FloatArray:
         energy = self._energy
-        share = np.where(np.abs(share) < DEAD_BAND, 0.0, share)
+        share = np.sign(share) * np.maximum(np.abs(share) - DEAD_BAND, 0.0) / (1.0 - DEAD_BAND)
         net = np.where(share >= 0.0, share * energy.discharge_max_kw, share * energy.charge_max_kw)
         stored = np.broadcast_to(energy.start_kwh, net[:, 0].shape)
         for t, hours in enumerate(self._hours):
@@ -163,6 +163,7 @@ class Decisions:
         energy, sources = self._energy, self._sources
         net = dispatch.discharge_kw - dispatch.charge_kw
         power = net / np.maximum(np.where(net >= 0.0, energy.discharge_max_kw, energy.charge_max_kw), TINY)
+        power = np.sign(power) * (np.abs(power) * (1.0 - DEAD_BAND) + DEAD_BAND)
         least = np.maximum(sources.available_kw - self._source_kw, 0.0)
         curtailed = (dispatch.curtailed_kw - least) / np.maximum(sources.curtail_max_kw - least, TINY)
         active = np.concatenate([net, dispatch.available_kw - dispatch.curtailed_kw], axis=-1)

@@ -218,6 +218,8 @@ class MetaheuristicPlanner:
     ) -> Plan:
         measurement = asked.measurement
         dispatch = asked.decisions.dispatch(x[None]).row(0)
+        # The repair of candidates knows idling losses of the earlier plan only.
+        dispatch = self._dispatcher.carried_out(dispatch, measurement, asked.forecast.available_kw)
         flow = self._twin.flow(self._dispatcher.injection_kva(dispatch), asked.start)
         p_kw, q_kvar = self._dispatcher.planned(dispatch, measurement, asked.forecast.available_kw)
         cost = self._dispatcher.cost(dispatch, asked.devices.energy, asked.devices.sources)

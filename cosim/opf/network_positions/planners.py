@@ -26,11 +26,11 @@ class HybridOptions(SearchOptions):
     rounds: PositiveInt = Field(3, description="evolutionary searches of a plan, at most")
 
 
-class RoundingOptions(Options):
-    """What a scenario may ask of planner tangent_rounding alone."""
+class ProgramOptions(Options):
+    """What a scenario may ask of planners tangent_rounding and tangent_binary."""
 
-    rounds: PositiveInt = Field(4, description="relaxed programs of a plan, at most")
-    reach: PositiveInt = Field(4, description="positions that a relaxed program may move a device")
+    rounds: PositiveInt = Field(4, description="programs in the positions, of a plan, at most")
+    reach: PositiveInt = Field(4, description="positions that a program may move a device")
 
 
 @needs("twin")
@@ -54,9 +54,9 @@ def hybrid(
 
 
 @needs("twin")
-@options(RoundingOptions)
+@options(ProgramOptions)
 def tangent_rounding(
-    site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: RoundingOptions
+    site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: ProgramOptions
 ) -> PositionPlanner:
     """Relaxed taps and capacitor states rounded, the tangent planner for set-points."""
     from cosim.opf.network_positions.planner import PositionPlanner
@@ -64,3 +64,16 @@ def tangent_rounding(
 
     proposal = RoundedProposal(options.reach)
     return PositionPlanner("tangent_rounding", proposal, options.rounds, site, horizon, common, twin())
+
+
+@needs("twin")
+@options(ProgramOptions)
+def tangent_binary(
+    site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: ProgramOptions
+) -> PositionPlanner:
+    """Taps and capacitor states by a mixed-integer program, the tangent planner for set-points."""
+    from cosim.opf.network_positions.binary import BinaryProposal
+    from cosim.opf.network_positions.planner import PositionPlanner
+
+    proposal = BinaryProposal(options.reach)
+    return PositionPlanner("tangent_binary", proposal, options.rounds, site, horizon, common, twin())

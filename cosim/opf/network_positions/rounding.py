@@ -13,13 +13,15 @@ from cosim.model.arrays import FloatArray
 from cosim.model.search_details import SearchDetails
 from cosim.opf.network_positions.planner import FixedDispatch
 from cosim.opf.network_positions.schedule import PositionSchedule
-
-STEPS = (0.25, 0.5, 1.0)
-"""Parts of the way to the relaxed optimum that are rounded and looked at."""
+from cosim.opf.network_positions.way import best_on_the_way
 
 
 class RoundedProposal:
-    """Relaxed positions, rounded; the best of some parts of the way by exact flows."""
+    """Relaxed positions, rounded; the best of some parts of the way by exact flows.
+
+    Args:
+        reach: positions that a program may move a device.
+    """
 
     def __init__(self, reach: int) -> None:
         self._reach = reach
@@ -32,10 +34,7 @@ class RoundedProposal:
         schedule = flows.schedule
         slope, curvature = self._expansion(flows, position)
         relaxed = self._relaxed(schedule, position, slope, curvature)
-        wished = [position + part * (relaxed - position) for part in STEPS]
-        allowed = np.concatenate([position[None], schedule.repaired(np.stack(wished))])
-        merit = flows.evaluate(allowed).merit_by_period.sum(axis=1) + schedule.price(allowed)
-        return np.asarray(allowed[int(np.argmin(merit))]), None
+        return best_on_the_way(flows, position, relaxed), None
 
     def _expansion(self, flows: FixedDispatch, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Slope and curvature of the cost per position, shape (period, network device) each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -267,6 +267,20 @@ class DeviceDispatch:
             reactive_kvar=earlier.q_kvar[period],
             available_kw=np.maximum(available_kw, 0.0),
         )
+
+    def carried_out(
+        self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray
+    ) -> Dispatch:
+        """What devices with energy accept of a dispatch by their exact laws, idling losses included."""
+        count, model = len(self.model.energy), self.model
+        kw = model.within_window(
+            measurement.stored_kwh,
+            forecast_kw,
+            dispatch.p_kw[:, :count],
+            measurement.time_s,
+            rounding=np.inf,
+        )
+        return replace(dispatch, charge_kw=np.maximum(-kw, 0.0), discharge_kw=np.maximum(kw, 0.0))
 
     def planned(
         self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray
