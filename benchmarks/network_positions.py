@@ -63,8 +63,8 @@ class Row:
         energy_cost: import times price, currency.
         losses_kwh: of the day.
         stored_kwh: change of stored energy over the day.
-        objective: energy and losses at their weights, cost of throughput, reactive power and operations, less
-            the worth of stored energy, currency.
+        objective: energy and losses at their weights, cost of throughput, reactive power and operations,
+            less the worth of stored energy, currency.
         taps_moved, switched: operations of tap changers and banks.
         worst_violation_pu: largest voltage outside the limits.
         plan_s: mean seconds of a plan.
@@ -151,17 +151,18 @@ def _operations(case: Case, record: Record) -> tuple[float, float, float]:
 
 HEAD = """# Taps and capacitor states decided
 
-`python -m benchmarks.network_positions`. IEEE 13 (`configs/ieee13_taps.yaml`), a day in closed loop, {steps} steps
-of an hour, horizon of 8 hours, perfect forecasts, in OpenDSS. A tap costs 0.05, a switching 0.5. Each device may
-move 16 taps, or switch 4 times, a day.
+`python -m benchmarks.network_positions`. IEEE 13 (`configs/ieee13_taps.yaml`), a day in closed loop,
+{steps} steps of an hour, horizon of 8 hours, perfect forecasts, in OpenDSS. A tap costs 0.05, a switching
+0.5. Each device may move 16 taps, or switch 4 times, a day.
 
-- *Feeder controls*: the regulators work as the master says, and planner `tangent` foresees them. The banks of
-  the master have no control and stay closed. Taps of the first step are not counted there.
+- *Feeder controls*: the regulators work as the master says, and planner `tangent` foresees them. The banks
+  of the master have no control and stay closed. Taps of the first step are not counted there.
 - *Positions held*: the same planner, taps and banks stay where they stood at the first step.
-- *Objective*: energy at its price, losses at 0.2, throughput, reactive power and operations, less stored energy
-  at 0.15.
+- *Objective*: energy at its price, losses at 0.2, throughput, reactive power and operations, less stored
+  energy at 0.15.
 - Some loads of IEEE 13 draw less at lower voltages. Planners that decide positions use that: they lower the
-  voltage to the limit. Where loads draw constant power, there is less to gain.
+  voltage to the limit. So less energy is served, not only less lost. Where loads draw constant power, there
+  is less to gain.
 """
 COLUMNS = (
     "| case | objective | against feeder controls, % | energy cost | losses, kWh | stored, kWh "
