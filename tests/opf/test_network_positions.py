@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,67 @@ def test_both_drivers_give_the_same_record(studies, tmp_path):
     assert set(record.steps.source) == {"PLAN"}
     assert record.vector("tap_changer_operations").sum() > 0
     assert record.vector("tap_changer_operations")[:, 0].sum() <= 2
+
+
+# --- LinDistFlow with taps ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def linear(studies):
+    """LinDistFlow with taps as integers, without and with a limit that needs them, on IEEE 13."""
+    found = {}
+    for lowest_pu in (0.9, 1.0):
+        study = studies["tangent"]
+        config = study.scenario.control.planner
+        chosen = config.model_copy(
+            update={"type": "lindistflow_taps", "inverter": "polygon", "options": {"reach": 3}}
+        )
+        limits = study.scenario.limits.model_copy(
+            update={"voltage_min_pu": lowest_pu, "voltage_max_pu": 1.06}
+        )
+        scenario = study.scenario.model_copy(update={"limits": limits})
+        study = replace(study, scenario=scenario).with_planner(chosen)
+        with open_day(study) as day:
+            planner = make_planner(study, day.assembly.knowledge)
+            found[lowest_pu] = day.measurement, day.site, plan_with(planner, study, day)
+    return found
+
+
+def test_the_linear_model_follows_taps_that_are_commanded(studies):
+    """The voltage behind a commanded tap rises as the tap does: exponent one."""
+    with open_day(studies["tangent"].with_planner(_as("lindistflow", studies))) as day:
+        network = day.site.network
+    assert network is not None
+    assert set(network.tap_exponent.column.tolist()) == {0, 1, 2}
+    assert network.tap_exponent.real == pytest.approx(1.0, abs=1e-3)
+
+
+def _as(planner: str, studies):
+    config = studies["tangent"].scenario.control.planner
+    return config.model_copy(update={"type": planner, "inverter": "polygon"})
+
+
+def test_lindistflow_with_taps_predicts_what_opendss_does_with_them(linear):
+    """Tolerance: the error of LinDistFlow itself over an hour, about 2e-3 pu on this feeder."""
+    measurement, _, planned = linear[0.9]
+    position, now = planned.plan.position, measurement.position
+    assert np.isnan(position[:, 0]).all()
+    assert (position[:, 1:] < now[1:]).any()
+    assert (np.abs(position[:, 1:] - now[1:]) <= 3).all()
+    assert np.abs(position[:, 1] - now[1]).max() <= 2
+    assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
+
+
+def test_taps_are_raised_for_a_voltage_limit(linear):
+    _, _, low = linear[0.9]
+    _, _, high = linear[1.0]
+    assert high.plan.voltage_pu.min() > low.plan.voltage_pu.min()
+    assert (high.plan.position[:, 1:].sum(axis=1) > low.plan.position[:, 1:].sum(axis=1)).all()
+    assert high.plan.certificate.status == "optimal"
+
+
+def test_lindistflow_without_a_tap_changer_is_refused_by_name(scenario_file):
+    planner = {"type": "lindistflow_taps", "inverter": "polygon"}
+    study = open_study(scenario_file(control={"horizon_s": 3600, "planner": planner}))
+    with pytest.raises(FormulationRefused, match="planner lindistflow_taps has no tap to decide"):
+        plan_of(study)
