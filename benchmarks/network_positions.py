@@ -25,6 +25,8 @@ from cosim.run.study import Study, open_study
 
 SCENARIO = "ieee13_taps"
 TAP_STEP = 0.00625
+LOSSES_PER_KWH = 0.2
+"""Of the scenario's objective; all rows are charged with it, whatever their planner sees."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Case:
         planner: of the set-points.
         decided: whether the scenario lists tap changers and banks, whose own controls are then off.
         free: whether operations cost nothing and have no limit.
+        linear: whether the planner's objective leaves out losses, which would make it quadratic.
     """
 
     name: str
     planner: str
     decided: bool
     free: bool = False
+    linear: bool = False
 
 
 CASES = (
@@ -50,6 +54,7 @@ CASES = (
     Case("tangent_rounding", "tangent_rounding", decided=True),
     Case("tangent_binary", "tangent_binary", decided=True),
     Case("hybrid", "hybrid", decided=True),
+    Case("lindistflow_taps", "lindistflow_taps", decided=True, linear=True),
     Case("tangent_rounding, operations free", "tangent_rounding", decided=True, free=True),
 )
 
@@ -87,7 +92,11 @@ def study_of(case: Case, steps: int) -> Study:
     """The scenario with a planner and, or without, its network devices."""
     study = open_study(find_scenario(SCENARIO), steps=steps)
     scenario = study.scenario
-    planner = scenario.control.planner.model_copy(update={"type": case.planner, "options": {}})
+    planner = scenario.control.planner
+    objective = planner.objective.model_copy(update={"losses_per_kwh": 0.0} if case.linear else {})
+    planner = planner.model_copy(
+        update={"type": case.planner, "options": {}, "inverter": "polygon", "objective": objective}
+    )
     forecast = scenario.control.forecast.model_copy(update={"type": "perfect"})
     control = scenario.control.model_copy(update={"planner": planner, "forecast": forecast})
     devices = scenario.devices if case.decided else ()
@@ -117,7 +126,7 @@ def _figures(case: Case, study: Study, record: Record) -> Row:
     storage_kwh = float(np.abs(record.vector("storage_kw")).sum() * hours)
     reactive = [record.vector(name) for name in ("storage_kvar", "pv_kvar")]
     kvarh = float(sum(np.abs(values).sum() for values in reactive) * hours)
-    objective = config.objective.energy_cost * energy + config.objective.losses_per_kwh * losses
+    objective = config.objective.energy_cost * energy + LOSSES_PER_KWH * losses
     objective += config.throughput_cost_per_kwh * storage_kwh + config.reactive_cost_per_kvarh * kvarh
     objective += paid - config.terminal.per_kwh * stored
     limits, voltage = study.scenario.limits, record.vector("voltage_pu")
@@ -160,6 +169,7 @@ HEAD = """# Taps and capacitor states decided
 - *Positions held*: the same planner, taps and banks stay where they stood at the first step.
 - *Objective*: energy at its price, losses at 0.2, throughput, reactive power and operations, less stored
   energy at 0.15.
+- `lindistflow_taps` plans without the price of losses, and decides no banks.
 - Some loads of IEEE 13 draw less at lower voltages. Planners that decide positions use that: they lower the
   voltage to the limit. So less energy is served, not only less lost. Where loads draw constant power, there
   is less to gain.
