@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cosim.devices.capacitor_bank import CapacitorBank
@@ -24,6 +24,7 @@ from cosim.run.policy import make_planner
 from cosim.run.record import read_record
 from cosim.run.study import Study, open_study
 from tests.conftest import small_scenario
+from tests.faults.test_resume import resumed, run_until, whole_run
 from tests.opf.test_linear_models import assert_same_steps, plan_of
 
 DEVICES = [
@@ -91,6 +92,7 @@ def measured(time_s: float, position: tuple[float, ...]) -> Measurement:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.1, 20.0), st.integers(0, 23))
+@settings(max_examples=40, deadline=None)
 def test_schedules_keep_ranges_dead_times_and_limits_per_day(seed, width, hour):
     schedule = schedule_at(3600.0 * hour, (1.0, 3.0))
     wished = np.random.default_rng(seed).normal(0.0, width, (4, len(HORIZON), 2))
@@ -264,3 +266,11 @@ def test_lindistflow_without_a_tap_changer_is_refused_by_name(scenario_file):
     study = open_study(scenario_file(control={"horizon_s": 3600, "planner": planner}))
     with pytest.raises(FormulationRefused, match="planner lindistflow_taps has no tap to decide"):
         plan_of(study)
+
+
+def test_a_run_is_carried_on_to_the_last_bit(studies, tmp_path):
+    path = studies["tangent_rounding"].path
+    whole_run(path, tmp_path / "whole")
+    run_until(path, tmp_path / "cut", 3)
+    resumed(tmp_path / "cut")
+    assert_same_steps(tmp_path / "cut", tmp_path / "whole")
