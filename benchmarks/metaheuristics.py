@@ -225,6 +225,7 @@ perfect forecast and no earlier plan. Each row sums up the seeds of one planner 
 - *Gap*: objective above that of `tangent`, as a part of what the imports of tangent's plan cost or earn.
   Both objectives are those of the exact flow of the same twin, penalties of limits included. Tangent
   finds a local optimum, so a gap can be negative.
+- `nsga2` looks for a front of cost, voltage deviation and peak; its row is the cheapest point of the front.
 - *Battery-periods*: batteries times periods, the number of decisions about stored energy. Curtailment and
   reactive power come on top of it.
 - *Budget*: CPU seconds of the search. Other processes ran at the same time, which lowers the number of

@@ -44,12 +44,14 @@ class Row:
         feeder, planner: which.
         outcome: ``equal records``, the columns that differ, or why the planner refuses.
         planned: steps whose set-points come from a new plan.
+        reasons: of steps that have none.
     """
 
     feeder: str
     planner: str
     outcome: str
     planned: int
+    reasons: str = ""
 
 
 def study_of(feeder: str, planner: str) -> Study:
@@ -80,7 +82,9 @@ def row_of(feeder: str, planner: str) -> Row:
         if name not in CLOCKED and not all(same(a, b) for a, b in zip(one[name], other[name], strict=True))
     ]
     planned = int((one.source == "PLAN").sum())
-    return Row(feeder, planner, f"differ: {', '.join(apart)}" if apart else "equal records", planned)
+    reasons = "; ".join(sorted({*one.reason, *other.reason} - {""}))
+    outcome = f"differ: {', '.join(apart)}" if apart else "equal records"
+    return Row(feeder, planner, outcome, planned, reasons)
 
 
 def main() -> None:
