@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 
 from cosim.devices.kind import Config, Name
 from cosim.model.network_device import NetworkDevice
@@ -19,6 +19,12 @@ class NetworkDeviceConfig(Config):
 
     name: Name
     dead_time_s: NonNegativeFloat = Field(0.0, description="shortest time from one move to the next")
+    operation_cost: NonNegativeFloat = Field(
+        0.0, description="what planners that move it charge for one operation, currency"
+    )
+    operations_per_day: NonNegativeInt | None = Field(
+        None, description="most operations that planners ask for in a day of the run; default: no limit"
+    )
 
 
 @dataclass(frozen=True)

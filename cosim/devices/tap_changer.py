@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt
@@ -17,11 +17,15 @@ class TapChanger(NetworkDevice):
 
     Attributes:
         winding: of the transformer, whose tap is moved.
+        middle_ratio: tap ratio at position 0.
+        ratio_per_position: change of the tap ratio from one position to the next.
     """
 
     kind: ClassVar[str] = "tap_changer"
 
     winding: int
+    middle_ratio: float = field(default=1.0, kw_only=True)
+    ratio_per_position: float = field(default=0.00625, kw_only=True)
 
 
 class TapChangerConfig(NetworkDeviceConfig):

@@ -6,7 +6,7 @@ Windings are never interpreted: every power-delivery element gives its primitive
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -122,8 +122,12 @@ class Circuit:
         return tuple(edge[0] for edge in nx.find_cycle(connected, self.source_bus))
 
 
-def read_circuit(engine: Engine) -> Circuit:
+def read_circuit(engine: Engine, moved: Mapping[str, int] | None = None) -> Circuit:
     """Read buses, elements and the operating point. The engine must hold a solved power flow.
+
+    Args:
+        engine: with the circuit.
+        moved: transformers whose taps move, each with its winding; None: those with a regulator control.
 
     Raises:
         FeederError: there is no voltage source.
@@ -131,7 +135,7 @@ def read_circuit(engine: Engine) -> Circuit:
     node_names = engine.node_names()
     node_bus = tuple(name.rsplit(".", 1)[0] for name in node_names)
     sources = _read_sources(engine, node_bus)
-    regulated = engine.regulated_windings()
+    regulated = engine.regulated_windings() if moved is None else dict(moved)
     between: dict[frozenset[str], list[Element]] = defaultdict(list)
     joining: dict[str, tuple[str, ...]] = {}
     shunts: list[Element] = []

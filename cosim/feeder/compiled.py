@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,9 +128,9 @@ class FeederModel:
         """Per unit voltage of the first source, as the master says."""
         return next(iter(self.sources.values()))
 
-    def circuit(self) -> Circuit:
-        """The circuit at the present solution."""
-        return read_circuit(self.engine)
+    def circuit(self, moved: Mapping[str, int] | None = None) -> Circuit:
+        """The circuit at the present solution; ``moved``: see :func:`read_circuit`."""
+        return read_circuit(self.engine, moved)
 
     def close(self) -> None:
         """Forget the circuit."""

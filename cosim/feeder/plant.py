@@ -101,7 +101,7 @@ class Feeder:
         self._settle()
         self._switchgear.take_over()
         self._solver.watch(self.taps, self._capacitors)
-        circuit = model.circuit()
+        circuit = model.circuit(self.taps.windings)
         self._watched = watched_voltages(circuit)
         self.meters = Meters(self._engine, self._watched, self._balance)
         self._devices.watch()
@@ -317,7 +317,7 @@ class Feeder:
 
     def network(self) -> tuple[RadialNetwork | None, str]:
         """The radial model at the present state of the feeder, or None and why there is none."""
-        return self._network(self._model.circuit())
+        return self._network(self._model.circuit(self.taps.windings))
 
     # --- building --------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -40,6 +40,8 @@ class NetworkDevice(ABC):
         element: name of the element in the circuit, without its class.
         lowest, highest: positions it can take.
         dead_time_s: shortest time from one move to the next.
+        operation_cost: what planners charge for one operation, currency.
+        operations_per_day: most operations that planners ask for in a day of the run; None is no limit.
     """
 
     kind: ClassVar[str]
@@ -49,6 +51,8 @@ class NetworkDevice(ABC):
     lowest: int
     highest: int
     dead_time_s: float
+    operation_cost: float = field(default=0.0, kw_only=True)
+    operations_per_day: int | None = field(default=None, kw_only=True)
 
     def accept(self, position: float, now: float, since_move_s: float) -> AcceptedPosition:
         """The position of a step.

@@ -14,6 +14,7 @@ from cosim.model.network_device import NetworkDevice
 from cosim.model.timegrid import TimeGrid
 
 D = TypeVar("D", bound=Device)
+N = TypeVar("N", bound=NetworkDevice)
 
 MOST_NAMED = 5
 
@@ -108,6 +109,10 @@ class Site:
     def of_type(self, rating: type[D]) -> tuple[D, ...]:
         """Devices whose rating is of one class, in order."""
         return tuple(device for device in self.devices if isinstance(device, rating))
+
+    def of_network_type(self, rating: type[N]) -> tuple[N, ...]:
+        """Network devices of one class, in order."""
+        return tuple(device for device in self.network_devices if isinstance(device, rating))
 
     def of_kind(self, kind: str) -> tuple[Device, ...]:
         """Devices of one kind, in order."""

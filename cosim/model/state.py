@@ -14,6 +14,7 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Outlook
+from cosim.model.search_details import SearchDetails
 from cosim.model.site import Site
 
 
@@ -182,6 +183,7 @@ class Plan:
         relaxation_gap_kva: largest loss over the periods that a relaxation invents in each branch, shape
             (node,); None if nothing is relaxed.
         position: of the network devices, shape (period, network device); empty: they stay where they are.
+        details: how a search went that found the plan; None where it was not searched for by candidates.
     """
 
     time_s: float
@@ -196,6 +198,7 @@ class Plan:
     certificate: Certificate
     relaxation_gap_kva: FloatArray | None = None
     position: FloatArray = field(default_factory=_none)
+    details: SearchDetails | None = None
 
     @property
     def lowest_pu(self) -> FloatArray:

@@ -159,6 +159,40 @@ class Twin(Protocol):
         """Flows under device powers of shape (period, device).
 
         Regulators and capacitors react from the measured state on, unless they are held as in ``start``.
+        Positions of :meth:`set_positions` are in force in either case.
+        """
+        ...
+
+    def candidates(
+        self, device_kva: ComplexArray, start: TwinFlow, position: FloatArray | None = None
+    ) -> TwinFlow:
+        """Flows of many dispatches at once, one column per candidate and period on one factorisation.
+
+        Regulators and capacitors react in each candidate from the measured state on. A candidate with a
+        period that has no power flow keeps the states of ``start``.
+
+        Args:
+            device_kva: shape (candidate, period, device).
+            start: a flow of the horizon to start each candidate from.
+            position: commanded positions of the network devices, shape (candidate, period, network
+                device), NaN where a device stays where it is; None: see :meth:`set_positions`.
+
+        Returns:
+            A flow with one row per candidate and period, candidate by candidate: row
+            ``candidate * periods + period``. ``moved`` takes the rows of one candidate out of it.
+        """
+        ...
+
+    def set_positions(self, position: FloatArray | None) -> None:
+        """Command the network devices in all flows from now on.
+
+        Args:
+            position: shape (period, network device); NaN leaves a device where it was in the period
+                before, or where it was measured. None: all stay where they were measured. Fractions of a
+                tap are allowed, for relaxations.
+
+        Raises:
+            ContractError: the shape is not that of the forecast and the site.
         """
         ...
 

@@ -39,13 +39,31 @@ class FlowCost:
 
     def of(self, flow: Flow) -> float:
         """Cost of a flow, limits of the import included, currency."""
+        return float(self.of_each(flow))
+
+    def of_each(self, flow: Flow) -> FloatArray:
+        """Costs of many flows, whose arrays have further axes before that of the periods, currency."""
         objective, imported = self._objective, flow.import_kva.real
-        cost = float(self._energy_rate @ imported)
-        cost += objective.losses_per_kwh * float(self._hours @ flow.losses_kw)
+        cost = np.asarray(imported @ self._energy_rate)
+        cost = cost + objective.losses_per_kwh * (flow.losses_kw @ self._hours)
         if objective.voltage_deviation_per_pu2_h:
             apart = ((flow.voltage_pu**2 - self._middle_pu**2) ** 2).sum(axis=0)
-            cost += objective.voltage_deviation_per_pu2_h * float(self._hours @ apart)
-        return cost + self._bounded(imported)
+            cost = cost + objective.voltage_deviation_per_pu2_h * (apart @ self._hours)
+        return np.asarray(cost + self._bounded(imported))
+
+    def of_each_period(self, flow: Flow) -> FloatArray:
+        """Costs of energy, losses and voltage deviation of each period, same shape as the import."""
+        objective = self._objective
+        cost = flow.import_kva.real * self._energy_rate
+        cost = cost + objective.losses_per_kwh * self._hours * flow.losses_kw
+        if objective.voltage_deviation_per_pu2_h:
+            apart = ((flow.voltage_pu**2 - self._middle_pu**2) ** 2).sum(axis=0)
+            cost = cost + objective.voltage_deviation_per_pu2_h * self._hours * apart
+        return np.asarray(cost)
+
+    def peak_kw(self, flow: Flow) -> FloatArray:
+        """Highest import of each flow and of the run so far."""
+        return np.asarray(np.maximum(flow.import_kva.real.max(axis=-1), self._peak_so_far_kw))
 
     def over_kw(self, flow: TwinFlow) -> float:
         """Largest violation of a limit of the import."""
@@ -62,11 +80,14 @@ class FlowCost:
     def _energy_rate(self) -> FloatArray:
         return np.asarray(self._objective.energy_cost * self._price * self._hours)
 
-    def _bounded(self, imported_kw: FloatArray) -> float:
+    def _bounded(self, imported_kw: FloatArray) -> FloatArray:
         """What peak and limits of the import cost."""
         over = sum(np.maximum(sign * (imported_kw - bound), 0.0) for sign, bound in self._import_bounds())
-        peak = self._objective.peak_per_kw * max(float(imported_kw.max()), self._peak_so_far_kw)
-        return peak + self._limits.power_penalty_per_kwh * float(np.sum(self._hours * over))
+        highest = np.maximum(imported_kw.max(axis=-1), self._peak_so_far_kw)
+        beyond = np.sum(self._hours * over, axis=-1)
+        return np.asarray(
+            self._objective.peak_per_kw * highest + self._limits.power_penalty_per_kwh * beyond
+        )
 
     def _import_bounds(self) -> list[tuple[float, float]]:
         bounds = ((1.0, self._limits.import_max_kw), (-1.0, self._limits.import_min_kw))

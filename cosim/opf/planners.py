@@ -10,11 +10,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import Field, PositiveInt
+
 from cosim.model.site import Site
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.options import PlannerOptions
-from cosim.plugins import needs
+from cosim.plugins import Options, needs, options
 
 if TYPE_CHECKING:
     from cosim.opf.dispatch_planner import DispatchPlanner
@@ -29,6 +31,29 @@ def lindistflow(
     from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 
     return DispatchPlanner("lindistflow", LinDistFlowNetwork, site, horizon, options)
+
+
+class TapOptions(Options):
+    """What a scenario may ask of planner lindistflow_taps alone."""
+
+    reach: PositiveInt = Field(4, description="taps that a plan may move a tap changer away from now")
+
+
+@needs("network")
+@options(TapOptions)
+def lindistflow_taps(
+    site: Site,
+    horizon: Horizon,
+    common: PlannerOptions,
+    _twin: OpenTwin | None = None,
+    *,
+    options: TapOptions,
+) -> DispatchPlanner:
+    """LinDistFlow with taps as integers, for every radial feeder with tap changers."""
+    from cosim.opf.formulations.lindistflow_taps import LinDistFlowTaps, LinDistFlowTapsPlanner
+
+    formulation = partial(LinDistFlowTaps, reach=options.reach)
+    return LinDistFlowTapsPlanner("lindistflow_taps", formulation, site, horizon, common)
 
 
 @needs("network")

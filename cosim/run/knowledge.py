@@ -64,7 +64,7 @@ class Knowledge:
                 "a planner asked for a twin of the feeder, which it did not declare; decorate its factory "
                 'with cosim.plugins.needs("twin")'
             )
-        twin = self.twin.open()
+        twin = self.twin.open(self.site.network_devices)
         if twin.nodes != self.site.nodes:
             raise FeederError(
                 f"the twin watches {len(twin.nodes)} nodes, the site {len(self.site.nodes)}, or in another "

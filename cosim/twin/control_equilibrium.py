@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Quantity
-from cosim.twin.controls import Controls, ControlState
+from cosim.twin.commanded_positions import Commands
+from cosim.twin.controls import Controls, ControlState, Settled
 from cosim.twin.factor import Switching
-from cosim.twin.node_voltages import NodeVoltages, Slopes
+from cosim.twin.node_voltages import NodeVoltages, Slopes, joined
 from cosim.twin.power_flow import FlowSolver
 
 SETTLING_TOLERANCE_PU = 2e-5
@@ -82,6 +85,9 @@ class ControlEquilibrium:
         measured: state of the controls now.
         demand_kva: forecast demand at rated voltage, shape (period, load).
         source_ratio: forecast voltage of the source, shape (period,).
+
+    Device powers may be those of several candidates: then they have one row per candidate and period,
+    candidate by candidate, and each candidate starts from the measured state.
     """
 
     def __init__(self, solver: FlowSolver, controls: Controls) -> None:
@@ -96,25 +102,29 @@ class ControlEquilibrium:
         self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, tolerance: float
     ) -> NodeVoltages:
         """Flows with the controls held in some states."""
+        candidates = self._candidates(device_kva)
         return self._solver.solve(
-            self.demand_kva,
+            np.tile(self.demand_kva, (candidates, 1)) if candidates > 1 else self.demand_kva,
             device_kva,
             self.switching(states),
-            source_ratio=self.source_ratio,
+            source_ratio=np.tile(self.source_ratio, candidates),
             tolerance=tolerance,
             start=start,
         )
 
-    def solve_period(
-        self, device_kva: ComplexArray, period: int, state: ControlState, start: NodeVoltages
+    def _candidates(self, device_kva: ComplexArray) -> int:
+        return max(len(device_kva) // max(len(self.demand_kva), 1), 1)
+
+    def _solve_rows(
+        self, device_kva: ComplexArray, rows: IntArray, states: States, start: NodeVoltages
     ) -> NodeVoltages:
-        """Flow of one period in some state."""
-        one = slice(period, period + 1)
+        """Flows of some rows of device powers, each in some state."""
+        period = rows % len(self.demand_kva)
         return self._solver.solve(
-            self.demand_kva[one],
-            device_kva[one],
-            self.switching((state,)),
-            source_ratio=self.source_ratio[one],
+            self.demand_kva[period],
+            device_kva[rows],
+            self.switching(states),
+            source_ratio=self.source_ratio[period],
             tolerance=SETTLING_TOLERANCE_PU,
             start=start,
         )
@@ -142,8 +152,13 @@ class ControlEquilibrium:
         return volts.complex(self._sensed)
 
     def settle(
-        self, device_kva: ComplexArray, states: States, start: NodeVoltages | None, hunting_periods: Hunting
-    ) -> tuple[States, NodeVoltages, Hunting]:
+        self,
+        device_kva: ComplexArray,
+        states: States,
+        start: NodeVoltages | None,
+        hunting_periods: Hunting,
+        commands: Commands,
+    ) -> tuple[States, NodeVoltages | None, Hunting]:
         """Where the controls go, period after period, each from where the one before rests.
 
         They see the exact flow of every state they pass through, as in the feeder: which rest is found
@@ -154,58 +169,90 @@ class ControlEquilibrium:
             states: near which the rest is expected.
             start: voltages to start from.
             hunting_periods: periods that are held in their states.
+            commands: positions that are commanded, row by row.
 
         Returns:
             States, the flow in the expected ones to start from, and the periods that are held.
         """
+        periods = len(self.demand_kva)
+        if not self._controls.act:
+            return commands.expected((self.measured,) * len(states), periods), start, hunting_periods
         volts = self.solve(device_kva, states, start, SETTLING_TOLERANCE_PU)
-        if not volts.converged.all():
-            return states, volts, hunting_periods
-        before, settled, overran = self.measured, list[ControlState](), set[int]()
-        for period, state in enumerate(states):
-            if period in hunting_periods:
-                before = state
-            else:
-                here = _PeriodFlow(self, period, device_kva, volts, state)
-                rest = self._controls.settle(before, here.sense, CONTROL_ITERATIONS)
-                before = rest.state
-                if rest.overrun:
-                    overran.add(period)
-            settled.append(before)
+        settled, overran = list(states), set[int]()
+        good = volts.converged.reshape(-1, periods).all(axis=1)
+        firsts = (np.flatnonzero(good) * periods).tolist()
+        before = dict.fromkeys(firsts, self.measured)
+        sensed = self.sensed(volts)
+        for period in range(periods):
+            paths = []
+            for first in firsts:
+                row = first + period
+                if row in hunting_periods:
+                    before[first] = settled[row] = states[row]
+                else:
+                    begun = self._controls.steps(commands.applied(before[first], row), CONTROL_ITERATIONS)
+                    paths.append(_Path(row, begun, {states[row]: sensed[:, row]}, volts))
+            self._follow(paths, device_kva)
+            for path in paths:
+                before[path.row - period] = settled[path.row] = path.rest.state
+                if path.rest.overrun:
+                    overran.add(path.row)
         return tuple(settled), volts, hunting_periods | overran
 
+    def _follow(self, paths: Sequence[_Path], device_kva: ComplexArray) -> None:
+        """Let the controls of one period in all candidates go to their rest, with flows in common."""
+        waiting = [path for path in paths if not path.advance()]
+        while waiting:
+            rows = np.array([path.row for path in waiting])
+            states = tuple(path.asked for path in waiting)
+            flow = self._solve_rows(device_kva, rows, states, joined([path.last for path in waiting]))
+            sensed = self.sensed(flow)
+            for i, path in enumerate(waiting):
+                path.seen[path.asked] = sensed[:, i]
+                path.last = flow.moved(np.array([i]))
+            waiting = [path for path in waiting if not path.advance()]
 
-class _PeriodFlow:
-    """One period under its controls: the exact flow in whatever state they go through.
 
-    Args:
-        settling: whose feeder.
-        period: which.
-        device_kva: of the whole flow.
-        volts: the whole flow.
-        state: of the period in it.
+class _Path:
+    """The way of the controls of one row to their rest.
+
+    Controls that hunt come back to the same states again and again, so what they see is kept by state.
+
+    Attributes:
+        row: period, or period of a candidate.
+        asked: state whose voltages are asked for.
+        seen: voltages that the controls look at, by state.
+        last: the last flow of the row, to start the next one from.
+        rest: where the controls went; set once :meth:`advance` is true.
     """
 
     def __init__(
         self,
-        settling: ControlEquilibrium,
-        period: int,
-        device_kva: ComplexArray,
+        row: int,
+        steps: Generator[ControlState, ComplexArray, Settled],
+        seen: dict[ControlState, ComplexArray],
         volts: NodeVoltages,
-        state: ControlState,
     ) -> None:
-        self._equilibrium, self._period, self._device_kva = settling, period, device_kva
-        self._all, self._known = volts, state
+        self.row, self.seen, self._steps, self._all = row, seen, steps, volts
+        self.asked = next(steps)
         self._last: NodeVoltages | None = None
-        # Controls that hunt come back to the same states again and again.
-        self._seen: dict[ControlState, ComplexArray] = {}
+        self.rest: Settled
 
-    def sense(self, state: ControlState) -> ComplexArray:
-        """Voltages that the controls look at in a state, volt."""
-        if state == self._known:
-            return self._equilibrium.sensed(self._all)[:, self._period]
-        if state not in self._seen:
-            start = self._last or self._all.moved(np.array([self._period]))
-            self._last = self._equilibrium.solve_period(self._device_kva, self._period, state, start)
-            self._seen[state] = self._equilibrium.sensed(self._last)[:, 0]
-        return self._seen[state]
+    @property
+    def last(self) -> NodeVoltages:
+        """See the class."""
+        return self._last or self._all.moved(np.array([self.row]))
+
+    @last.setter
+    def last(self, flow: NodeVoltages) -> None:
+        self._last = flow
+
+    def advance(self) -> bool:
+        """Go on until a state is met whose flow is not known, or to the end; whether it is the end."""
+        while self.asked in self.seen:
+            try:
+                self.asked = self._steps.send(self.seen[self.asked])
+            except StopIteration as end:
+                self.rest = cast("Settled", end.value)
+                return True
+        return False

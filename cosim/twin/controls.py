@@ -7,10 +7,10 @@ controls with the shortest delay move, and look again, before any slower one mov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,9 +147,25 @@ class Controls:
         Raises:
             ContractError: the state or the voltages do not fit these controls.
         """
+        steps = self.steps(state, most_iterations)
+        asked = next(steps)
+        while True:
+            try:
+                asked = steps.send(solve(asked))
+            except StopIteration as end:
+                return cast("Settled", end.value)
+
+    def steps(
+        self, state: ControlState, most_iterations: int
+    ) -> Generator[ControlState, ComplexArray, Settled]:
+        """The same as :meth:`settle`, one flow at a time: yields states, is sent their voltages.
+
+        Raises:
+            ContractError: the state or the voltages do not fit these controls.
+        """
         self._must_fit(state)
         round_ = _Round(self._laws, self._places, state)
-        voltage = self._solved(solve, state)
+        voltage = self._checked((yield state))
         moves = 0
         for _ in range(most_iterations - 1):
             if not round_.sample(voltage):
@@ -158,12 +174,16 @@ class Controls:
             before, state = state, round_.state()
             # An action may find that nothing is left to do, and then the network is what it was.
             if state != before:
-                voltage = self._solved(solve, state)
+                voltage = self._checked((yield state))
         # The engine solves once more at its limit, but no longer lets the controls look.
         return Settled(state, moves, overrun=True, voltage=voltage)
 
-    def _solved(self, solve: Callable[[ControlState], ComplexArray], state: ControlState) -> ComplexArray:
-        voltage = solve(state)
+    @property
+    def act(self) -> bool:
+        """Whether there is any control that is reproduced."""
+        return bool(self.regulators or self.capacitors)
+
+    def _checked(self, voltage: ComplexArray) -> ComplexArray:
         if voltage.shape != self.nodes.shape:
             raise ContractError(
                 f"{voltage.shape} voltages for the {len(self.nodes)} nodes the controls look at"

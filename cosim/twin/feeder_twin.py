@@ -9,6 +9,7 @@ any time and in any order. :meth:`FeederTwin.set_forecast` comes before a new fl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +17,19 @@ import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.model.network_device import NetworkDevice
 from cosim.model.state import Measurement
 from cosim.model.twin import FirstOrder, LossCurvature, Prices, Quantity, Slope, TwinFlow
 from cosim.twin.acceptance import TOLERANCE_PU
 from cosim.twin.adjoint_seeds import AdjointSeeds
+from cosim.twin.commanded_positions import PositionMap
 from cosim.twin.control_equilibrium import TRIED_AGAIN, ControlEquilibrium, Hunting, InnerFlow
 from cosim.twin.controls import Controls
 from cosim.twin.cost_sensitivity import CostSensitivity
 from cosim.twin.data import TwinData
 from cosim.twin.first_order import expand
 from cosim.twin.loss_curvature import curvature_of
-from cosim.twin.node_voltages import Slopes
+from cosim.twin.node_voltages import NodeVoltages, Slopes
 from cosim.twin.power_flow import FlowSolver
 from cosim.twin.quantities import Quantities
 
@@ -53,6 +56,7 @@ class FeederTwin:
         stale: model error for studies; keep the first measured taps and capacitors, ignore later ones.
         frozen: model error for studies; hold the measured taps and capacitors in every flow.
         apart_pu: how far the data are from the feeder.
+        network_devices: tap changers and capacitor banks that follow positions.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class FeederTwin:
         stale: bool = False,
         frozen: bool = False,
         apart_pu: float = 0.0,
+        network_devices: Sequence[NetworkDevice] = (),
     ) -> None:
         self._data, self._names, self._controls = data, data.watch.names, controls
         self._solver = FlowSolver(data, controls.switching_nodes)
@@ -70,6 +75,8 @@ class FeederTwin:
         self._quantities = Quantities(data, self._solver, controls)
         self._cost_sensitivity = CostSensitivity(self._solver, controls, self._quantities)
         self._stale, self._frozen, self._measured = stale, frozen, False
+        self._positions = PositionMap(network_devices, controls)
+        self._commanded: FloatArray | None = None
         self._apart_pu = apart_pu
         # Both are computed at the flow and period of the first call and reused for all later ones.
         self._sketch: FloatArray | None = None
@@ -91,11 +98,13 @@ class FeederTwin:
             "sketch": self._sketch,
             "curvature": self._curvature,
             "measured": self._equilibrium.measured if self._measured else None,
+            "positions": self._commanded,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """See :class:`cosim.model.twin.Twin`."""
         self._sketch, self._curvature = state["sketch"], state["curvature"]
+        self._commanded = state["positions"]
         self._measured = state["measured"] is not None
         if self._measured:
             self._equilibrium.measured = state["measured"]
@@ -170,14 +179,44 @@ class FeederTwin:
         settling = self._equilibrium
         measured = (settling.measured,) * len(settling.demand_kva)
         states = measured if earlier is None or self._frozen else earlier.states
+        commands = self._positions.commands(self._commanded, len(states))
+        states = commands.expected(states, len(settling.demand_kva))
         volts = None if earlier is None else earlier.volts
         hunting_periods: Hunting = frozenset() if earlier is None else earlier.hunting_periods
         if not held and not self._frozen:
             hunting_periods -= self._worth_another_try(earlier)
-            states, volts, hunting_periods = settling.settle(device_kva, states, volts, hunting_periods)
+            states, volts, hunting_periods = settling.settle(
+                device_kva, states, volts, hunting_periods, commands
+            )
         volts = settling.solve(device_kva, states, volts, FLOW_TOLERANCE_PU)
         gains = {} if earlier is None else dict(earlier.gains)
         return self._describe(device_kva, InnerFlow(volts, states, hunting_periods, gains))
+
+    def candidates(
+        self, device_kva: ComplexArray, start: TwinFlow, position: FloatArray | None = None
+    ) -> TwinFlow:
+        """See :class:`cosim.model.twin.Twin`."""
+        settling, earlier = self._equilibrium, _inner(start)
+        count, periods, devices = device_kva.shape
+        rows = np.tile(np.arange(periods), count)
+        power = np.ascontiguousarray(device_kva.reshape(count * periods, devices))
+        wanted = self._commanded if position is None else position.reshape(count * periods, -1)
+        commands = self._positions.commands(wanted, periods if position is None else len(rows))
+        measured = (settling.measured,) * len(rows)
+        known = measured if self._frozen else tuple(earlier.states[row] for row in rows)
+        states = commands.expected(known, periods)
+        begun: NodeVoltages | None = earlier.volts.moved(rows)
+        hunting: Hunting = frozenset()
+        if not self._frozen:
+            states, begun, hunting = settling.settle(power, states, begun, hunting, commands)
+        volts = settling.solve(power, states, begun, FLOW_TOLERANCE_PU)
+        return self._describe(power, InnerFlow(volts, states, hunting))
+
+    def set_positions(self, position: FloatArray | None) -> None:
+        """See :class:`cosim.model.twin.Twin`."""
+        if position is not None:
+            self._positions.must_fit(position, len(self._equilibrium.demand_kva))
+        self._commanded = position
 
     def _worth_another_try(self, earlier: InnerFlow | None) -> Hunting:
         """Hunting periods for which :meth:`flow` repeats the control iteration.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,3 +64,25 @@ class Slopes:
     volts: NodeVoltages
     direct: ComplexArray
     conjugate: ComplexArray
+
+
+def joined(columns: Sequence[NodeVoltages]) -> NodeVoltages:
+    """Voltages of single periods side by side, as a start of a solve in other states.
+
+    Args:
+        columns: of one period each. The switching states of the first stand for all.
+    """
+    if len(columns) == 1:
+        return columns[0]
+    real = np.concatenate([one.parts[:, :1] for one in columns], axis=1)
+    imaginary = np.concatenate([one.parts[:, 1:] for one in columns], axis=1)
+    first = columns[0]
+    return NodeVoltages(
+        np.concatenate([real, imaginary], axis=1),
+        first.switching.at(np.zeros(len(columns), dtype=np.int64)),
+        np.concatenate([one.source_ratio for one in columns]),
+        np.concatenate([one.watt for one in columns], axis=1),
+        np.concatenate([one.var for one in columns], axis=1),
+        np.concatenate([one.converged for one in columns]),
+        first.iterations,
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cosim.model.network_device import NetworkDevice
 from cosim.twin.controls import Controls
 from cosim.twin.data import TwinData
 
@@ -30,11 +32,20 @@ class TwinModel:
     frozen: bool = False
     apart_pu: float = 0.0
 
-    def open(self) -> FeederTwin:
-        """A twin of its own for a planner; its factorisations and caches are shared with nobody."""
+    def open(self, network_devices: Sequence[NetworkDevice] = ()) -> FeederTwin:
+        """A twin of its own for a planner; its factorisations and caches are shared with nobody.
+
+        Args:
+            network_devices: of the site, which follow positions.
+        """
         # A model that is only read, sent or kept needs no compiled kernels.
         from cosim.twin.feeder_twin import FeederTwin
 
         return FeederTwin(
-            self.data, self.controls, stale=self.stale, frozen=self.frozen, apart_pu=self.apart_pu
+            self.data,
+            self.controls,
+            stale=self.stale,
+            frozen=self.frozen,
+            apart_pu=self.apart_pu,
+            network_devices=network_devices,
         )

@@ -34,7 +34,15 @@ class CapacitorBankElement:
                 f"capacitor {name} has {steps} steps; a capacitor_bank is open or closed as a whole. "
                 "Write its steps as capacitors of their own in the master"
             )
-        return CapacitorBank(config.name.lower(), name, 0, 1, config.dead_time_s)
+        return CapacitorBank(
+            config.name.lower(),
+            name,
+            0,
+            1,
+            config.dead_time_s,
+            operation_cost=config.operation_cost,
+            operations_per_day=config.operations_per_day,
+        )
 
     def windings(self, device: CapacitorBank) -> Sequence[tuple[str, int]]:
         """None."""

@@ -47,7 +47,18 @@ class TapChangerElement:
                 f"winding {winding} of transformer {name} has {taps} taps between {active.MinTap():g} and "
                 f"{active.MaxTap():g}; a tap changer needs an even number, around a middle position"
             )
-        return TapChanger(config.name.lower(), name, -(taps // 2), taps // 2, config.dead_time_s, winding)
+        return TapChanger(
+            config.name.lower(),
+            name,
+            -(taps // 2),
+            taps // 2,
+            config.dead_time_s,
+            winding,
+            middle_ratio=_middle(active),
+            ratio_per_position=_step(active),
+            operation_cost=config.operation_cost,
+            operations_per_day=config.operations_per_day,
+        )
 
     def windings(self, device: TapChanger) -> Sequence[tuple[str, int]]:
         """Its own winding."""

@@ -108,25 +108,33 @@ class DeviceModel:
         """What devices inject under planned powers: one with energy at rest draws its idling loss.
 
         Args:
-            power_kva: planned, shape (period, device).
+            power_kva: planned, shape (period, device), or many plans with further axes before these.
         """
         power, count = power_kva.copy(), len(self.energy)
-        kw = power.real[:, :count]
-        power[:, :count] -= np.where(np.abs(kw) < AT_REST * self._kw, kw + self._idling_kw, 0.0)
+        kw = power.real[..., :count]
+        power[..., :count] -= np.where(np.abs(kw) < AT_REST * self._kw, kw + self._idling_kw, 0.0)
         return power
 
     def within_window(
-        self, stored_kwh: FloatArray, available_kw: FloatArray, kw: FloatArray, time_s: float
+        self,
+        stored_kwh: FloatArray,
+        available_kw: FloatArray,
+        kw: FloatArray,
+        time_s: float,
+        *,
+        rounding: float = ROUNDING,
     ) -> FloatArray:
         """Powers of devices with energy without what a solver's tolerance puts beyond their window.
 
-        More than a tolerance is left as it is: it must be seen.
+        More than a tolerance is left as it is: it must be seen. Without a limit to what counts as rounding,
+        the powers become those that the devices accept by their exact laws.
 
         Args:
             stored_kwh: at the start, shape (device,).
             available_kw: forecast, shape (period, device).
             kw: planned, shape (period, device with energy).
             time_s: start of the horizon.
+            rounding: part of the rated power that counts as rounding.
         """
         fitted = kw.copy()
         periods = self._periods(time_s)
@@ -137,7 +145,7 @@ class DeviceModel:
                 wanted = wishes[period]
                 state = DeviceState(hours, stored, offers[period], now_s)
                 fits, _ = device.accept_kw(wanted, state)
-                if abs(fits - wanted) <= ROUNDING * device.kw:
+                if abs(fits - wanted) <= rounding * device.kw:
                     fitted[period, i] = wanted = fits
                 stored = device.next_stored_kwh(stored, wanted, hours, now_s)
         return fitted

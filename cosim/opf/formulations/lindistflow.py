@@ -82,7 +82,7 @@ class LinDistFlowNetwork(EmptyBlock):
         self.source_share = share_of_all[:, self._split :]
         inject = share_of_all.tocsr()
         kva = each(site.devices, "kva")
-        self.tree: ActiveTree = active_tree(flow, inject, kva)
+        self.tree: ActiveTree = self._active_tree(inject, kva)
         periods = len(horizon)
         tree = self.tree
         # Flows in units of what the devices behind each branch can do: all variables are near one.
@@ -109,8 +109,7 @@ class LinDistFlowNetwork(EmptyBlock):
             self._q
             == inject_kva.imag @ p + inject_kva.real @ q + share.imag @ self._p + share.real @ self._q,
             self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
-            groups + self._slack >= self._lower,
-            groups - self._slack <= self._upper,
+            *self._voltage_limits(groups),
         ]
         self.import_kw = -((tree.head * unit) @ self._p)
         # d|v| = du / 2 near 1 pu.
@@ -121,6 +120,14 @@ class LinDistFlowNetwork(EmptyBlock):
         self._line_rows = np.zeros(0, dtype=np.int64)
         if limits.lines:
             self._add_lines(kva, inject)
+
+    def _active_tree(self, inject: Matrix, device_kva: FloatArray) -> ActiveTree:
+        """The part of the network that the devices influence."""
+        return active_tree(self._flow, inject, device_kva)
+
+    def _voltage_limits(self, change: cp.Expression) -> list[cp.Constraint]:
+        """Soft limits of the changes of squared voltages, units of the program, shape (group, period)."""
+        return [change + self._slack >= self._lower, change - self._slack <= self._upper]
 
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data less the change."""

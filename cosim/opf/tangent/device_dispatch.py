@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ END_RULES: dict[str, EndRule] = {"hard": "fixed", "soft": "soft", "value": "valu
 class Dispatch:
     """A plan in the devices' own variables, all shapes (period, device).
 
+    Many plans at once have further axes before these.
+
     Attributes:
         charge_kw, discharge_kw: of energy.
         curtailed_kw: of PV systems.
@@ -50,8 +52,21 @@ class Dispatch:
     def p_kw(self) -> FloatArray:
         """Active power of all devices."""
         return np.concatenate(
-            [self.discharge_kw - self.charge_kw, self.available_kw - self.curtailed_kw], axis=1
+            [self.discharge_kw - self.charge_kw, self.available_kw - self.curtailed_kw], axis=-1
         )
+
+    def repeated(self, count: int) -> Dispatch:
+        """The same plan many times, as many plans."""
+        values = {
+            item.name: np.broadcast_to(getattr(self, item.name), (count, *getattr(self, item.name).shape))
+            for item in fields(self)
+        }
+        return Dispatch(**values)
+
+    def row(self, candidate: int) -> Dispatch:
+        """One of many plans."""
+        values = {item.name: getattr(self, item.name)[candidate] for item in fields(self)}
+        return Dispatch(**values)
 
     def towards(self, other: Dispatch, part: float) -> Dispatch:
         """A plan on the way to another one; feasible wherever both are."""
@@ -174,23 +189,28 @@ class DeviceDispatch:
 
     def cost(self, dispatch: Dispatch, energy: EnergyDevices, sources: SourceDevices) -> float:
         """Cost of the devices' own terms, currency."""
-        reactive = np.concatenate([energy.reactive_cost, sources.reactive_cost], axis=1)
-        cost = (energy.charge_cost * dispatch.charge_kw).sum()
-        cost += (energy.discharge_cost * dispatch.discharge_kw).sum()
-        cost += (sources.curtail_cost * dispatch.curtailed_kw).sum()
-        cost += (reactive * np.abs(dispatch.reactive_kvar)).sum()
+        return float(self.cost_of_each(dispatch, energy, sources))
+
+    def cost_of_each(self, dispatch: Dispatch, energy: EnergyDevices, sources: SourceDevices) -> FloatArray:
+        """The same of many plans, shape as the first axes of the dispatch."""
+        both, reactive = (-2, -1), np.concatenate([energy.reactive_cost, sources.reactive_cost], axis=1)
+        cost = (energy.charge_cost * dispatch.charge_kw).sum(axis=both)
+        cost += (energy.discharge_cost * dispatch.discharge_kw).sum(axis=both)
+        cost += (sources.curtail_cost * dispatch.curtailed_kw).sum(axis=both)
+        cost += (reactive * np.abs(dispatch.reactive_kvar)).sum(axis=both)
         terminal = self._options.terminal
         if terminal.kind in {"value", "soft"} and self.model.energy:
             apart = self._final_kwh(dispatch, energy) - self._target_kwh
-            apart = apart[energy.end_price > 0.0]
-            cost += terminal.per_kwh * (np.abs(apart).sum() if terminal.kind == "soft" else -apart.sum())
-        return float(cost)
+            apart = apart[..., energy.end_price > 0.0]
+            off = np.abs(apart).sum(axis=-1) if terminal.kind == "soft" else -apart.sum(axis=-1)
+            cost += terminal.per_kwh * off
+        return np.asarray(cost)
 
     def _final_kwh(self, dispatch: Dispatch, energy: EnergyDevices) -> FloatArray:
         hours = self._horizon.hours[:, None]
         into = energy.charge_efficiency * dispatch.charge_kw
         out = dispatch.discharge_kw / energy.discharge_efficiency
-        return np.asarray(energy.start_kwh + (hours * (into - out) - energy.drain_kwh).sum(axis=0))
+        return np.asarray(energy.start_kwh + (hours * (into - out) - energy.drain_kwh).sum(axis=-2))
 
     def injection_kva(self, dispatch: Dispatch) -> ComplexArray:
         """What the devices inject; a battery at rest draws its idling loss, shape (period, device)."""
@@ -247,6 +267,20 @@ class DeviceDispatch:
             reactive_kvar=earlier.q_kvar[period],
             available_kw=np.maximum(available_kw, 0.0),
         )
+
+    def carried_out(
+        self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray
+    ) -> Dispatch:
+        """What devices with energy accept of a dispatch by their exact laws, idling losses included."""
+        count, model = len(self.model.energy), self.model
+        kw = model.within_window(
+            measurement.stored_kwh,
+            forecast_kw,
+            dispatch.p_kw[:, :count],
+            measurement.time_s,
+            rounding=np.inf,
+        )
+        return replace(dispatch, charge_kw=np.maximum(-kw, 0.0), discharge_kw=np.maximum(kw, 0.0))
 
     def planned(
         self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray

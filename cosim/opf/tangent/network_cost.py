@@ -66,7 +66,7 @@ class NetworkCost(FlowCost):
         if slopes.import_kw is not None:
             there = flow.import_kva.real
             moved = there + (slopes.import_kw[0] * p + slopes.import_kw[1] * q).sum(axis=1)
-            change += self._bounded(moved) - self._bounded(there)
+            change += float(self._bounded(moved) - self._bounded(there))
         return float(change)
 
     @property

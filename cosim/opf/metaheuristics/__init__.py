@@ -1,0 +1,1 @@
+"""Planners that search by populations of candidates on exact flows."""
