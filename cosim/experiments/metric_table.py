@@ -86,6 +86,12 @@ MONEY = (
         "`import_kw`, scenario",
         demand_charge,
     ),
+    _run(
+        "demand_windows_charge",
+        "currency",
+        "the part of `demand_charge` that windows make",
+        "`import_kw`, scenario",
+    ),
 )
 ENERGY = (
     _run("steps", "", "number of steps", "record"),
