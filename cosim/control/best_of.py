@@ -1,7 +1,8 @@
 """A plan, or rest where that is cheaper by the exact flow of the twin.
 
 A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
-counts on a regulator that then stays within its band.
+counts on a regulator that then stays within its band. A planner that starts from its earlier plan is asked
+again, as long as that makes the plan cheaper.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from cosim.model.twin import Twin, TwinFlow
 from cosim.opf.options import PlannerOptions
 
 REST = "rest is cheaper than the plan that was found"
+MOST_ROUNDS = 8
+"""Plans of one decision, each from where the one before ended."""
+LEAST_GAIN = 1e-6
+"""A plan that is cheaper by a smaller part is not asked for again."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +55,44 @@ class PlanOrRest:
         self._site, self._planner, self._options, self._twin = site, planner, options, twin
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
-        """The plan of the planner, or rest."""
+        """The cheapest plan that the planner comes to, or rest."""
         outcome = self._planner.plan(measurement, forecast)
         if isinstance(outcome, NoPlan) or outcome.position.size:
             return outcome
+        outcome, planned_cost = self._refined(outcome, measurement, forecast)
         idle = Setpoints.idle(self._site)
         p_kw = np.repeat(idle.p_kw[None, :], len(forecast.horizon), axis=0)
         resting = self._course(measurement, forecast, p_kw, np.zeros_like(p_kw))
-        planned = self._course(measurement, forecast, outcome.p_kw, outcome.q_kvar)
+        flow = self._twin.flow(resting.device_kva)
+        cost = self._cost(resting, flow, measurement, forecast)
+        if cost >= planned_cost:
+            return outcome
+        return _rest_instead(outcome, p_kw, resting, flow, cost)
+
+    def _refined(self, first: Plan, measurement: Measurement, forecast: Forecast) -> tuple[Plan, float]:
+        """The cheapest of plans that each begin where the one before ended, and its exact cost."""
+        best, best_cost = first, self._cost_of(first, measurement, forecast)
+        for _ in range(MOST_ROUNDS - 1):
+            outcome = self._planner.plan(measurement, forecast)
+            if isinstance(outcome, NoPlan):
+                break
+            cost = self._cost_of(outcome, measurement, forecast)
+            gain = best_cost - cost
+            if gain > 0.0 or not np.isfinite(best_cost):
+                best, best_cost = outcome, cost
+            if gain <= LEAST_GAIN * abs(best_cost):
+                break
+        return best, best_cost
+
+    def _cost_of(self, plan: Plan, measurement: Measurement, forecast: Forecast) -> float:
+        """Exact cost of a plan; the twin is left with the forecast of the whole horizon."""
+        course = self._course(measurement, forecast, plan.p_kw, plan.q_kvar)
         self._twin.set_forecast(
             measurement,
             forecast.demand_kw + 1j * forecast.demand_kvar,
             forecast.source_ratio_from(measurement.source_ratio),
         )
-        flow = self._twin.flow(resting.device_kva)
-        cost = self._cost(resting, flow, measurement, forecast)
-        if cost >= self._cost(planned, self._twin.flow(planned.device_kva), measurement, forecast):
-            return outcome
-        return _rest_instead(outcome, p_kw, resting, flow, cost)
+        return self._cost(course, self._twin.flow(course.device_kva), measurement, forecast)
 
     def _course(
         self, measurement: Measurement, forecast: Forecast, p_kw: FloatArray, q_kvar: FloatArray

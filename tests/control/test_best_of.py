@@ -1,0 +1,58 @@
+"""A planner is asked again from its own plan, as long as the exact cost falls; the cheapest plan counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import cosim
+from cosim.control.best_of import LEAST_GAIN, MOST_ROUNDS, PlanOrRest
+from cosim.experiments.open_loop import open_day
+from cosim.run.policy import make_planner, planner_options
+
+
+class Scaled:
+    """Hands out a real plan scaled by one factor after the other, and counts how often it is asked."""
+
+    def __init__(self, plan, factors):
+        self._plan, self._factors, self.asked = plan, factors, 0
+
+    def plan(self, measurement, forecast):
+        factor = self._factors[min(self.asked, len(self._factors) - 1)]
+        self.asked += 1
+        return replace(self._plan, p_kw=factor * self._plan.p_kw, q_kvar=factor * self._plan.q_kvar)
+
+
+@pytest.fixture(scope="module")
+def day():
+    settings = {
+        "control.forecast": "perfect",
+        "control.planner.type": "tangent",
+        "control.planner.throughput_cost_per_kwh": 0.0,
+    }
+    study = cosim.load("ieee13", steps=24).with_settings(settings).inner
+    with open_day(study) as opened:
+        knowledge = opened.assembly.knowledge
+        plan = make_planner(study, knowledge).plan(opened.measurement, opened.forecast)
+        yield opened, plan, planner_options(study.scenario), knowledge.open_twin
+
+
+def chosen(day, factors):
+    opened, plan, options, open_twin = day
+    planner = Scaled(plan, factors)
+    best = PlanOrRest(opened.site, planner, options, open_twin()).plan(opened.measurement, opened.forecast)
+    return planner.asked, best
+
+
+def test_the_cheapest_plan_counts_and_the_next_that_is_not_cheaper_is_the_last(day):
+    asked, best = chosen(day, [0.5, 0.8, 1.0, 0.9, 1.0])
+    assert asked == 4
+    assert best.p_kw == pytest.approx(day[1].p_kw)
+
+
+def test_a_planner_that_repeats_itself_is_asked_twice_and_none_for_ever(day):
+    assert chosen(day, [1.0])[0] == 2
+    slowly = [0.5 + 0.05 * i for i in range(MOST_ROUNDS + 3)]
+    assert chosen(day, slowly)[0] == MOST_ROUNDS
+    assert 0.0 < LEAST_GAIN < 1e-3
