@@ -81,8 +81,8 @@ MONEY = (
     _own(
         "demand_charge",
         "currency",
-        "highest import of a step times `metrics.demand_charge_per_kw` of the scenario, plus for every window "
-        "of `metrics.demand_windows` and every calendar month the highest import in it times its charge",
+        "highest import of a step times `metrics.demand_charge_per_kw` of the scenario, plus for every "
+        "window of `metrics.demand_windows` and every calendar month the highest import in it times its charge",
         "`import_kw`, scenario",
         demand_charge,
     ),

@@ -16,42 +16,63 @@ from cosim.run.lean import Lean
 from cosim.run.tariff import DemandConfig
 
 Sign = Literal["<=", ">=", "<", ">"]
-FORM = "METRIC <= NUMBER or METRIC <= NUMBER * baseline; also >=, < and >"
 SHORT = re.compile(
     r"\s*(?P<metric>[a-z][a-z0-9_]*)\s*(?P<sign><=|>=|<|>)\s*"
     r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<baseline>\*\s*baseline)?\s*"
 )
 
 
-class AcceptLimit(Config):
-    """A limit on one metric; ``energy_cost <= 1.05 * baseline`` stands for it."""
+class WrittenLimit(Config):
+    """A limit that may be written as a sentence."""
 
-    metric: str = Field(description="name of a metric, see the page Metrics")
-    sign: Sign = Field("<=", description="how the metric must compare with the bound")
-    number: float = Field(description="the bound, or its factor, in the unit of the metric")
-    times_baseline: bool = Field(False, description="the bound is number times the run without control")
+    form: ClassVar[str]
+    """How the sentence looks."""
+
+    @classmethod
+    def parts(cls, sentence: str) -> dict[str, Any] | None:
+        """Values of the fields that a sentence stands for; None where it is none."""
+        raise NotImplementedError
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        match = SHORT.fullmatch(value)
-        if match is None:
-            raise ValueError(f"{value!r} is no limit; write {FORM}")
-        return {
-            "metric": match["metric"],
-            "sign": match["sign"],
-            "number": float(match["number"]),
-            "times_baseline": match["baseline"] is not None,
-        }
+        found = cls.parts(value)
+        if found is None:
+            raise ValueError(f"{value!r} is no limit; write {cls.form}")
+        return found
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """A text or a mapping."""
-        return {"anyOf": [{"type": "string", "description": FORM}, handler(schema)]}
+        return {"anyOf": [{"type": "string", "description": cls.form}, handler(schema)]}
+
+
+class AcceptLimit(WrittenLimit):
+    """A limit on one metric; ``energy_cost <= 1.05 * baseline`` stands for it."""
+
+    form: ClassVar[str] = "METRIC <= NUMBER or METRIC <= NUMBER * baseline; also >=, < and >"
+
+    metric: str = Field(description="name of a metric, see the page Metrics")
+    sign: Sign = Field("<=", description="how the metric must compare with the bound")
+    number: float = Field(description="the bound, or its factor, in the unit of the metric")
+    times_baseline: bool = Field(False, description="the bound is number times the run without control")
+
+    @classmethod
+    def parts(cls, sentence: str) -> dict[str, Any] | None:
+        """See :class:`WrittenLimit`."""
+        match = SHORT.fullmatch(sentence)
+        if match is None:
+            return None
+        return {
+            "metric": match["metric"],
+            "sign": match["sign"],
+            "number": float(match["number"]),
+            "times_baseline": match["baseline"] is not None,
+        }
 
     def __str__(self) -> str:
         return f"{self.metric} {self.sign} {self.number:g}{' * baseline' if self.times_baseline else ''}"

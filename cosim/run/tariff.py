@@ -94,8 +94,8 @@ class Tariff(Config):
             if rate.covers(moment):
                 return rate.price_per_kwh
         raise SeriesError(
-            f"no rate of the tariff {self.name!r} applies on {moment:%a %Y-%m-%d} at {moment:%H:%M}; let the "
-            "last rate have no months, weekdays or hours"
+            f"no rate of the tariff {self.name!r} applies on {moment:%a %Y-%m-%d} at {moment:%H:%M}; let "
+            "the last rate have no months, weekdays or hours"
         )
 
 

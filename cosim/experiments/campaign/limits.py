@@ -6,20 +6,16 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, GetJsonSchemaHandler, NonNegativeFloat, field_validator, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import Field, NonNegativeFloat, field_validator
 
-from cosim.devices.kind import Config
 from cosim.experiments.acceptance import KEPT_BY
 from cosim.experiments.campaign.row import FIGURES, METRICS
-from cosim.run.accept import Sign
+from cosim.run.accept import Sign, WrittenLimit
 
-FORM = "METRIC <= NUMBER [* COLUMN=VALUE] [in SHARE % of seeds]; also >=, < and >"
 SHORT = re.compile(
     r"\s*(?P<figure>[a-z][a-z0-9_]*)\s*(?P<sign><=|>=|<|>)\s*"
     r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*"
@@ -30,12 +26,14 @@ COLUMNS = {name: column for column, name in METRICS.items()} | {name: name for n
 """The column of each metric, by both names."""
 
 
-class CampaignLimit(Config):
+class CampaignLimit(WrittenLimit):
     """A limit that a share of the seeds of every variant must keep.
 
     ``violation_node_h <= 0 in 95 % of seeds`` stands for one, and
     ``adjusted_cost <= 1.05 * planner=oracle in 95 % of seeds`` for one against another variant.
     """
+
+    form: ClassVar[str] = "METRIC <= NUMBER [* COLUMN=VALUE] [in SHARE % of seeds]; also >=, < and >"
 
     figure: str = Field(description="a metric, see the page Metrics, or a column of the table")
     sign: Sign = Field("<=", description="how the figure must compare with the bound")
@@ -46,14 +44,12 @@ class CampaignLimit(Config):
     share: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="of the seeds of each variant")
     tolerance: NonNegativeFloat = Field(0.0, description="by which the bound may be missed, same unit")
 
-    @model_validator(mode="before")
     @classmethod
-    def _from_text(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        match = SHORT.fullmatch(value)
+    def parts(cls, sentence: str) -> dict[str, Any] | None:
+        """See :class:`cosim.run.accept.WrittenLimit`."""
+        match = SHORT.fullmatch(sentence)
         if match is None:
-            raise ValueError(f"{value!r} is no limit; write {FORM}")
+            return None
         return {
             "figure": match["figure"],
             "sign": match["sign"],
@@ -69,13 +65,6 @@ class CampaignLimit(Config):
             near = difflib.get_close_matches(name, COLUMNS, n=1)
             raise ValueError(f"there is no metric {name}" + (f"; did you mean {near[0]}?" if near else ""))
         return name
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """A text or a mapping."""
-        return {"anyOf": [{"type": "string", "description": FORM}, handler(schema)]}
 
     def __str__(self) -> str:
         times = "".join(f" * {column}={value}" for column, value in self.times.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -221,30 +221,20 @@ class MetaheuristicPlanner:
         # The repair of candidates knows idling losses of the earlier plan only.
         dispatch = self._dispatcher.carried_out(dispatch, measurement, asked.forecast.available_kw)
         flow = self._twin.flow(self._dispatcher.injection_kva(dispatch), asked.start)
-        p_kw, q_kvar = self._dispatcher.planned(dispatch, measurement, asked.forecast.available_kw)
         cost = self._dispatcher.cost(dispatch, asked.devices.energy, asked.devices.sources)
         limits = ActiveLimits(self._bounds, self._twin, self._horizon, self._dispatcher.model.count)
         limits.extend(flow)
-        return Plan(
-            time_s=measurement.time_s,
-            period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
-            p_kw=p_kw,
-            q_kvar=q_kvar,
-            stored_kwh=self._dispatcher.roll_out(measurement, p_kw),
-            import_kw=flow.import_kva.real.copy(),
-            import_kvar=flow.import_kva.imag.copy(),
-            losses_kw=flow.losses_kw,
-            voltage_pu=np.ascontiguousarray(flow.voltage_pu.T),
-            certificate=self._certificate(
-                cost + self._cost.of(flow) + limits.penalty(flow),
-                limits.worst(flow),
-                flow,
-                self._claim(limits.worst(flow), flow, details, budget),
-                iterations=len(details.evaluations),
-                seconds=time.perf_counter() - started,
-            ),
-            details=details,
+        certificate = self._certificate(
+            cost + self._cost.of(flow) + limits.penalty(flow),
+            limits.worst(flow),
+            flow,
+            self._claim(limits.worst(flow), flow, details, budget),
+            iterations=len(details.evaluations),
+            seconds=time.perf_counter() - started,
         )
+        available_kw = asked.forecast.available_kw
+        plan = self._dispatcher.plan(dispatch, flow, measurement, available_kw, certificate)
+        return replace(plan, details=details)
 
     def _certificate(
         self,

@@ -9,8 +9,9 @@ import numpy as np
 from cosim.devices.bounds import EnergyBounds, SourceBounds, each
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cosim.model.site import Site
-from cosim.model.state import Measurement, Plan
+from cosim.model.state import Certificate, Measurement, Plan
 from cosim.model.timegrid import Horizon
+from cosim.model.twin import TwinFlow
 from cosim.opf.devices.circle import back_into_circle, reactive_limits
 from cosim.opf.devices.model import AT_REST, DeviceModel
 from cosim.opf.options import PlannerOptions
@@ -304,6 +305,37 @@ class DeviceDispatch:
             back_into_circle(source_kw, source_kvar, self._source_kva),
         ]
         return np.concatenate([kw, limit], axis=1), np.concatenate(reactive, axis=1)
+
+    def plan(
+        self,
+        dispatch: Dispatch,
+        flow: TwinFlow,
+        measurement: Measurement,
+        available_kw: FloatArray,
+        certificate: Certificate,
+    ) -> Plan:
+        """The plan of a dispatch and its exact flow.
+
+        Args:
+            dispatch: of all devices.
+            flow: of the network under it.
+            measurement: the plan starts from.
+            available_kw: shape (period, device).
+            certificate: of the plan.
+        """
+        p_kw, q_kvar = self.planned(dispatch, measurement, available_kw)
+        return Plan(
+            time_s=measurement.time_s,
+            period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
+            p_kw=p_kw,
+            q_kvar=q_kvar,
+            stored_kwh=self.roll_out(measurement, p_kw),
+            import_kw=flow.import_kva.real.copy(),
+            import_kvar=flow.import_kva.imag.copy(),
+            losses_kw=flow.losses_kw,
+            voltage_pu=np.ascontiguousarray(flow.voltage_pu.T),
+            certificate=certificate,
+        )
 
     def roll_out(self, measurement: Measurement, p_kw: FloatArray) -> FloatArray:
         """Stored energy along a plan by the exact laws, shape (period + 1, device)."""

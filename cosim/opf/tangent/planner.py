@@ -212,19 +212,12 @@ class TangentPlanner:
         course: SearchLog,
         seconds: float,
     ) -> Plan:
-        dispatch, flow = point.dispatch, point.flow
-        p_kw, q_kvar = self._dispatcher.planned(dispatch, measurement, forecast.available_kw)
-        return Plan(
-            time_s=measurement.time_s,
-            period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
-            p_kw=p_kw,
-            q_kvar=q_kvar,
-            stored_kwh=self._dispatcher.roll_out(measurement, p_kw),
-            import_kw=flow.import_kva.real.copy(),
-            import_kvar=flow.import_kva.imag.copy(),
-            losses_kw=flow.losses_kw,
-            voltage_pu=np.ascontiguousarray(flow.voltage_pu.T),
-            certificate=self._certificate(point, course, seconds),
+        return self._dispatcher.plan(
+            point.dispatch,
+            point.flow,
+            measurement,
+            forecast.available_kw,
+            self._certificate(point, course, seconds),
         )
 
     def _certificate(self, point: Iterate, course: SearchLog, seconds: float) -> Certificate:
