@@ -82,7 +82,8 @@ MONEY = (
         "demand_charge",
         "currency",
         "highest import of a step times `metrics.demand_charge_per_kw` of the scenario, plus for every "
-        "window of `metrics.demand_windows` and every calendar month the highest import in it times its charge",
+        "window of `metrics.demand_windows` and every calendar month the highest import in it times its "
+        "charge",
         "`import_kw`, scenario",
         demand_charge,
     ),
