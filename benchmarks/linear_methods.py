@@ -266,8 +266,8 @@ HEAD = """# Linear network models
   live controls. The *gaps* are the distances from the first row of the same feeder.
 - *Error* is that of the model the plan was made with, on {count} random dispatches of the day over the
   whole range of the devices, against exact flows with the measured taps. On `ieee13` and `ieee123` the
-  models of `sensitivity_factors` and `taylor` belong to other taps, those of their plan; that is most of their
-  error.
+  models of `sensitivity_factors` and `taylor` belong to other taps, those of their plan; that is most of
+  their error.
 
 | feeder | method | planned | gap, % | in OpenDSS | gap, % | violation, pu | voltage rms, pu | largest, pu \
 | import rms, kW | losses rms, kW | s |
