@@ -182,7 +182,9 @@ def _promises(promises: Promises | None) -> Banner:
     else:
         lines.append("Every set-point was accepted and delivered.")
     if promises.inexact_plans:
-        lines.append(f"{promises.inexact_plans} plans ended before their solver was done.")
+        count = promises.inexact_plans
+        plans = "1 plan ended" if count == 1 else f"{count} plans ended"
+        lines.append(f"{plans} before the solver was done.")
     if promises.import_error_kw is not None and promises.voltage_error_pu is not None:
         import_kw = _small(promises.import_error_kw, 2)
         voltage_pu = _small(promises.voltage_error_pu, 4)
