@@ -109,6 +109,11 @@ def test_a_run_that_is_cheaper_than_its_bound_is_told():
     verdict = verdict_rows(runs, 6, bound_of={"whole": "oracle"})[-1]
     assert verdict.state == "fail"
     assert verdict.found == (
-        "1 of 3 runs are, 1 more with voltages outside their limits; most: whole, seed 1, by 0.1 of the bound"
+        "1 of 3 runs are, 1 more with voltages outside their limits for longer; most: whole, seed 1, by 0.1 of "
+        "the bound"
     )
     assert verdict_rows(runs[runs["seed"] != 1], 4, bound_of={"whole": "oracle"})[-1].state == "pass"
+    # A bound with the same violation is none.
+    assert (
+        verdict_rows(runs.assign(**{VIOLATION: 0.25}), 6, bound_of={"whole": "oracle"})[-1].state == "fail"
+    )
