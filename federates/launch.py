@@ -111,15 +111,18 @@ def _start_broker(federation: Federation, folder: Path) -> Address:
     """Start the broker, again where a stranger disturbs its start or takes the port that was free."""
     study = federation.study
     waits_for = [federate.name for federate in study.scenario.federates]
+    address = Address(CORE, _port(study), federation.key)
     for attempt in range(1, BROKER_ATTEMPTS + 1):
-        address = Address(CORE, _port(study), federation.key)
         _start(federation, "broker", "broker", _own("broker", address, "--federates", *waits_for), folder)
         if _is_ready(federation, last_attempt=attempt == BROKER_ATTEMPTS):
             return address
-        broker = federation.children.pop("broker").process
-        broker.wait()
-        if broker.stdin is not None:
-            broker.stdin.close()
+        broker = federation.children.pop("broker")
+        broker.process.wait()
+        if broker.process.stdin is not None:
+            broker.process.stdin.close()
+        if TAKEN in broker.error:
+            # Where a stranger only disturbs the start, the port stays.
+            address = Address(CORE, _port(study), federation.key)
         federation.listeners.pop("broker").stop()
     raise AssertionError("the last attempt either succeeds or raises")
 

@@ -2,7 +2,7 @@
 
 A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
 counts on a regulator that then stays within its band. A planner that starts from its earlier plan is asked
-again, as long as that makes the plan cheaper.
+again until its plans cost the same, and the best of them counts.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from cosim.opf.options import PlannerOptions
 REST = "rest is cheaper than the plan that was found"
 MOST_ROUNDS = 8
 """Plans of one decision, each from where the one before ended."""
-LEAST_GAIN = 1e-6
-"""A plan that is cheaper by a smaller part is not asked for again."""
+SAME_COST = 1e-6
+"""Plans whose costs differ by a smaller part cost the same."""
+LIMITS_FIRST = 10.0
+"""Violations weigh so many times what the scenario charges for them, when plans are compared."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +67,46 @@ class PlanOrRest:
         resting = self._course(measurement, forecast, p_kw, np.zeros_like(p_kw))
         flow = self._twin.flow(resting.device_kva)
         cost = self._cost(resting, flow, measurement, forecast)
-        if cost >= planned_cost:
+        if cost + self._more_for_limits(flow, forecast) >= planned_cost:
             return outcome
         return _rest_instead(outcome, p_kw, resting, flow, cost)
 
     def _refined(self, first: Plan, measurement: Measurement, forecast: Forecast) -> tuple[Plan, float]:
-        """The cheapest of plans that each begin where the one before ended, and its exact cost."""
-        best, best_cost = first, self._cost_of(first, measurement, forecast)
+        """The best of plans that each begin where the one before ended, and its exact cost."""
+        best, last = first, self._cost_of(first, measurement, forecast)
+        least = last
         for _ in range(MOST_ROUNDS - 1):
             outcome = self._planner.plan(measurement, forecast)
             if isinstance(outcome, NoPlan):
                 break
-            cost = self._cost_of(outcome, measurement, forecast)
-            gain = best_cost - cost
-            if gain > 0.0 or not np.isfinite(best_cost):
-                best, best_cost = outcome, cost
-            if gain <= LEAST_GAIN * abs(best_cost):
+            before, last = last, self._cost_of(outcome, measurement, forecast)
+            if last < least:
+                best, least = outcome, last
+            if abs(last - before) <= SAME_COST * abs(before):
                 break
-        return best, best_cost
+        return best, least
 
     def _cost_of(self, plan: Plan, measurement: Measurement, forecast: Forecast) -> float:
-        """Exact cost of a plan; the twin is left with the forecast of the whole horizon."""
+        """Exact cost of a plan, violations ten times; the twin is left with the whole forecast."""
         course = self._course(measurement, forecast, plan.p_kw, plan.q_kvar)
         self._twin.set_forecast(
             measurement,
             forecast.demand_kw + 1j * forecast.demand_kvar,
             forecast.source_ratio_from(measurement.source_ratio),
         )
-        return self._cost(course, self._twin.flow(course.device_kva), measurement, forecast)
+        flow = self._twin.flow(course.device_kva)
+        return self._cost(course, flow, measurement, forecast) + self._more_for_limits(flow, forecast)
+
+    def _more_for_limits(self, flow: TwinFlow, forecast: Forecast) -> float:
+        """What violations weigh beyond what the scenario charges for them."""
+        return (LIMITS_FIRST - 1.0) * self._penalty(flow, forecast)
+
+    def _penalty(self, flow: TwinFlow, forecast: Forecast) -> float:
+        """What voltages outside the limits cost, every node."""
+        limits = self._options.limits
+        within = np.clip(flow.voltage_pu, limits.voltage_min_pu, limits.voltage_max_pu)
+        excess = float(np.abs(flow.voltage_pu - within).sum(axis=0) @ forecast.horizon.hours)
+        return limits.voltage_penalty_per_pu_h * excess
 
     def _course(
         self, measurement: Measurement, forecast: Forecast, p_kw: FloatArray, q_kvar: FloatArray
@@ -113,16 +127,14 @@ class PlanOrRest:
         """Cost of a course, with what is beyond a voltage limit paid for at every node."""
         if not flow.converged.all():
             return float("inf")
-        objective, limits, hours = self._options.objective, self._options.limits, forecast.horizon.hours
+        objective, hours = self._options.objective, forecast.horizon.hours
         import_kw = flow.import_kva.real
         paid = float((hours * forecast.price_per_kwh) @ import_kw)
         peak = objective.peak_per_kw * max(float(import_kw.max()), measurement.peak_import_kw)
         ends = np.array([device.has_energy for device in self._site.devices], dtype=np.bool_)
         more_kwh = float((course.stored_kwh[-1, ends] - course.stored_kwh[0, ends]).sum())
         left = self._options.terminal.per_kwh * more_kwh
-        within = np.clip(flow.voltage_pu, limits.voltage_min_pu, limits.voltage_max_pu)
-        excess = float(np.abs(flow.voltage_pu - within).sum(axis=0) @ hours)
-        return objective.energy_cost * paid + peak - left + limits.voltage_penalty_per_pu_h * excess
+        return objective.energy_cost * paid + peak - left + self._penalty(flow, forecast)
 
 
 def _periods(horizon: Horizon, time_s: float) -> list[tuple[float, float]]:

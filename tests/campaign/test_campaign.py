@@ -43,6 +43,7 @@ def test_a_campaign_ends_well_and_says_where_its_table_is(done):
     assert "dashboard http://127.0.0.1:" in ended.err
     assert {path.name for path in folder.iterdir()} == {
         ".lock", "campaign.json", "finished", "index.html", "records", "runs", "steps",
+        "summary.md",
     }  # fmt: skip
 
 
