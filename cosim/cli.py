@@ -249,6 +249,9 @@ def inspect(
     planners: Annotated[
         bool, typer.Option(help="find out which planners would take it, which takes longest")
     ] = True,
+    areas: Annotated[
+        int | None, typer.Option(min=1, help="show how it would be cut into this number of areas")
+    ] = None,
 ) -> None:
     """What is in this feeder, what looks wrong, where could batteries go, which planner would take it?
 
@@ -256,7 +259,9 @@ def inspect(
     """
     from cosim.commands import looking
 
-    raise typer.Exit(looking.inspect(master, trust=trust, as_json=as_json, ask_planners=planners))
+    raise typer.Exit(
+        looking.inspect(master, trust=trust, as_json=as_json, ask_planners=planners, areas=areas)
+    )
 
 
 @app.command()

@@ -20,9 +20,9 @@ from cosim.run.shipped import find_scenario, shipped_scenarios
 from cosim.run.study import open_study
 
 
-def inspect(master: Path, *, trust: bool, as_json: bool, ask_planners: bool) -> int:
+def inspect(master: Path, *, trust: bool, as_json: bool, ask_planners: bool, areas: int | None) -> int:
     """Show what is in a feeder; the exit code."""
-    found = inspect_feeder(master, trusted=trust, ask_planners=ask_planners)
+    found = inspect_feeder(master, trusted=trust, ask_planners=ask_planners, areas=areas)
     if as_json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2) + "\n")
     else:

@@ -55,6 +55,7 @@ class Forecast:
         available_kw: of the devices, see :class:`cosim.model.state.Measurement`, shape (period, device).
         price_per_kwh: shape (period,).
         source_ratio: voltage of the sources over what the master says, shape (period,); None: as measured.
+            For an area of a feeder, whose heads differ, shape (period, head).
         load_quantiles: of the demand of all loads in kW.
         available_quantiles: of what the sun offers all devices in kW.
         price_quantiles: of the price. Plans do not read quantiles; the record keeps them.

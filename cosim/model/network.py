@@ -62,6 +62,8 @@ class RadialNetwork:
         shunt_kvar: reactive power of capacitors at 1 pu, shape (node,).
         device_share: power at a node per power of a device.
         branches: names of the elements that feed each node.
+        heads_measured: the heads are nodes of another area. Their voltage is measured, and nobody measures
+            the power that they receive.
     """
 
     nodes: tuple[str, ...]
@@ -84,11 +86,22 @@ class RadialNetwork:
     shunt_kvar: FloatArray
     device_share: SparseEntries
     branches: tuple[str, ...]
+    heads_measured: bool = False
 
     @property
     def size(self) -> int:
         """Number of nodes."""
         return len(self.nodes)
+
+    def source_squared_pu(self, ratio: FloatArray) -> FloatArray:
+        """Squared voltage of the source at the head nodes, zero at the others, shape (node, period).
+
+        Args:
+            ratio: voltage over ``source_pu``, shape (period,), or (period, head) where heads differ.
+        """
+        squared = np.zeros((self.size, len(ratio)))
+        squared[self.head] = self.source_pu[:, None] ** 2 * (ratio.T if ratio.ndim == 2 else ratio) ** 2
+        return squared
 
 
 def entries(matrix: Matrix) -> SparseEntries:

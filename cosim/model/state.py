@@ -149,6 +149,7 @@ class Certificate:
             of it; None where nothing is proven.
         claim: what follows from these numbers, in words.
         solver: which solver answered, where a planner chooses.
+        rounds, messages, message_bytes: exchange between areas that the plan took; None for one controller.
     """
 
     planner: str
@@ -166,6 +167,9 @@ class Certificate:
     optimality_gap: float | None
     claim: str
     solver: str = ""
+    rounds: int | None = None
+    messages: int | None = None
+    message_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,6 @@ class BalancedTree:
         )
         carry = (sp.identity(size, format="csc") - self.children).astype(np.complex128)
         self._flows = splu(carry.tocsc(), permc_spec="NATURAL")
-        self._source2 = np.zeros(size)
-        self._source2[network.head] = network.source_pu**2
         # A load's squared voltage per unit of its rating, for that of its node.
         self.load_weight = _row_sums(network.load_voltage, len(network.loads))
         self.set_taps(network.tap)
@@ -121,11 +119,6 @@ class BalancedTree:
             (sp.identity(self.size, format="csc") - self.upstream).tocsc(), permc_spec="NATURAL"
         )
 
-    @property
-    def source2(self) -> FloatArray:
-        """Squared source voltage at the head nodes, zero elsewhere, shape (node,)."""
-        return self._source2
-
     def demand(self, demand_kw: FloatArray, demand_kvar: FloatArray) -> tuple[ComplexArray, ComplexArray]:
         """Constant-power demand, and demand per squared voltage, each of shape (node, period).
 
@@ -152,13 +145,14 @@ class BalancedTree:
         Args:
             constant_kva: consumption at each node, shape (node, period).
             per_squared_kva: consumption per squared voltage, shape (node, period).
-            source_ratio: voltage of the source over what the master says, shape (period,).
+            source_ratio: voltage of the source over what the master says, shape (period,), or
+                (period, head) for an area.
 
         Raises:
             FeederError: the sweeps do not converge: the feeder cannot carry this.
         """
         z = self.z[:, None]
-        source2 = self._source2[:, None] * source_ratio**2
+        source2 = self.network.source_squared_pu(source_ratio)
         squared = self._voltages.solve(np.ascontiguousarray(source2))
         lost = np.zeros_like(constant_kva)
         for _ in range(SWEEPS):

@@ -19,7 +19,7 @@ from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.devices.source_block import SourceBlock
-from cosim.opf.formulations.network_block import Formulation
+from cosim.opf.formulations.network_block import Formulation, NetworkBlock
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program import Program
@@ -68,7 +68,7 @@ class DispatchPlanner:
         self._devices = DeviceModel(site.devices, horizon, options)
         self._energy = EnergyBlock(self._devices, horizon, options)
         self._sources = SourceBlock(self._devices, horizon, options)
-        self._network = formulation(site, self._energy, self._sources, horizon, options)
+        self._network: NetworkBlock = formulation(site, self._energy, self._sources, horizon, options)
         asked = options.asked()
         beyond = {*self._network.blind_to, *ONLY_ON_EXACT_FLOWS}
         blind = [option for option, wanted in asked.items() if wanted and option in beyond]
@@ -80,6 +80,11 @@ class DispatchPlanner:
         self._earlier: Plan | None = None
         self._first: tuple[Measurement, Forecast] | None = None
         self._gap: FloatArray | None = None
+
+    @property
+    def network(self) -> NetworkBlock:
+        """The formulation of the network."""
+        return self._network
 
     @property
     def program_size(self) -> ProgramSize:

@@ -11,7 +11,7 @@ Source: Baran and Wu, 1989, eqs. 2a-2c with the loss terms dropped; three-phase 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,12 +67,14 @@ class Anchor:
         import_kva: of the feeder's head.
         start_squared_pu: where predictions start from: the measurement itself, per node.
         source_ratio: voltage of the source over what the master says, at the measurement.
+        head_kva: power that each head receives at the measurement by the lossless model, shape (head,).
     """
 
     squared_pu: FloatArray
     import_kva: complex
     start_squared_pu: FloatArray
     source_ratio: float = 1.0
+    head_kva: ComplexArray = field(default_factory=lambda: np.zeros(0, dtype=np.complex128))
 
 
 class LinearFlow:
@@ -98,8 +100,6 @@ class LinearFlow:
         self._exponent = real_matrix(network.tap_exponent, (size, max(len(network.regulators), 1)))
         self._taps = network.tap
         self._voltages = splu((identity - self.gain).tocsc(), permc_spec="NATURAL")
-        self._head = np.zeros(size)
-        self._head[network.head] = network.source_pu**2
 
     def device_share(self, values: SparseEntries, count: int) -> Matrix:
         """Power at each node per power of each device, shape (node, device)."""
@@ -135,19 +135,30 @@ class LinearFlow:
             squared[:, None], measurement.demand_kw[:, None], measurement.demand_kvar[:, None]
         )
         ratio = measurement.source_ratio
-        flow = self._solve(demand - der_kva[:, None], squared[:, None], np.array([ratio]))
+        flow = self._solve(demand - der_kva[:, None], squared[:, None], self._ratio_now(measurement))
+        head_kva = flow.flow_kva[self.network.head, 0]
+        # Nobody measures the import of an area: its own losses must not be counted twice.
+        measured = head_kva.sum() if self.network.heads_measured else _import_kva(measurement)
         return Anchor(
             squared - flow.squared_pu[:, 0],
-            complex(measurement.import_kw, measurement.import_kvar) - complex(flow.import_kva[0]),
+            complex(measured) - complex(flow.import_kva[0]),
             squared,
             ratio,
+            head_kva,
         )
+
+    def _ratio_now(self, measurement: Measurement) -> FloatArray:
+        """Voltage of the source over that of the model, as measured, for one period."""
+        if not self.network.heads_measured:
+            return np.array([measurement.source_ratio])
+        return np.asarray(measurement.voltage_pu[self.network.head] / self.network.source_pu)[None, :]
 
     def unanchored(self, taps: FloatArray, source_ratio: float = 1.0) -> Anchor:
         """No correction: the equations as they stand, at the given tap ratios and source voltage."""
         self.set_taps(taps)
         size = self.network.size
-        start: FloatArray = np.asarray(self._voltages.solve(self._head * source_ratio**2))
+        source = self.network.source_squared_pu(np.array([source_ratio]))[:, 0]
+        start: FloatArray = np.asarray(self._voltages.solve(source))
         return Anchor(np.zeros(size), 0j, start, source_ratio)
 
     def predict(
@@ -164,8 +175,8 @@ class LinearFlow:
             anchor: from :meth:`anchor`.
             demand_kw, demand_kvar: at rated voltage, shape (load, period).
             der_kva: injection at each node, shape (node, period).
-            source_ratio: voltage of the source over what the master says, shape (period,); None: that of
-                the anchor.
+            source_ratio: voltage of the source over what the master says, shape (period,), or
+                (period, head) for an area; None: that of the anchor.
         """
         periods = demand_kw.shape[1]
         ratio = np.full(periods, anchor.source_ratio) if source_ratio is None else source_ratio
@@ -192,9 +203,14 @@ class LinearFlow:
     def _solve(self, consumption: ComplexArray, squared_pu: FloatArray, source_ratio: FloatArray) -> Flow:
         flow: ComplexArray = np.asarray(self._flows.solve(np.ascontiguousarray(consumption)))
         drop = 2.0 * (self.drop @ np.conj(flow)).real
-        squared = self._voltages.solve(np.ascontiguousarray(self._head[:, None] * source_ratio**2 - drop))
+        source = self.network.source_squared_pu(source_ratio)
+        squared = self._voltages.solve(np.ascontiguousarray(source - drop))
         # |I|^2 Z of every branch, from the flows: the import must pay for them.
         lost = (flow * (self.drop @ np.conj(flow)) / np.maximum(squared_pu, 0.25)).sum(axis=0)
         head = flow[self.network.head].sum(axis=0)
         imported = head + lost if self._losses_imported else head
         return Flow(squared, flow, imported, np.asarray(lost.real))
+
+
+def _import_kva(measurement: Measurement) -> complex:
+    return complex(measurement.import_kw, measurement.import_kvar)

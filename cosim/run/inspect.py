@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cosim.devices.registry import device_kinds
-from cosim.errors import FeederError
+from cosim.errors import CosimError, FeederError
 from cosim.feeder.branch import watched_voltages
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.devices import device_controls
@@ -22,6 +22,7 @@ from cosim.feeder.script.reader import read_script
 from cosim.feeder.supply import unsupplied
 from cosim.feeder.suspicious import suspicious
 from cosim.run.accepted import Verdict, asked_about, verdicts
+from cosim.run.area_rows import area_rows
 from cosim.run.heard import heard
 from cosim.run.shipped import find_master
 
@@ -72,7 +73,7 @@ class Inspection:
                 self.facts.append(fact)
         except Exception as error:
             log.debug("a row could not be read", exc_info=True)
-            text = str(error) if isinstance(error, FeederError) else f"{type(error).__name__}: {error}"
+            text = str(error) if isinstance(error, CosimError) else f"{type(error).__name__}: {error}"
             self.facts.append(Fact("could not be read", text, "failed"))
 
     def table(self) -> Table:
@@ -95,13 +96,16 @@ class Inspection:
 SOLVED, NOT_CONTROLLED = "compiled and solved", "devices of the master"
 
 
-def inspect_feeder(name_or_master: Path, *, trusted: bool = False, ask_planners: bool = True) -> Inspection:
+def inspect_feeder(
+    name_or_master: Path, *, trusted: bool = False, ask_planners: bool = True, areas: int | None = None
+) -> Inspection:
     """Look at a feeder; what cannot be read is a row with the reason.
 
     Args:
         name_or_master: a shipped feeder, or an OpenDSS file.
         trusted: the master may name native code, which the engine executes.
         ask_planners: also find out which planners would take it.
+        areas: also show how it would be cut into this number of areas.
     """
     master = find_master(name_or_master)
     found = Inspection(master)
@@ -114,9 +118,12 @@ def inspect_feeder(name_or_master: Path, *, trusted: bool = False, ask_planners:
     try:
         for section in SECTIONS:
             found.add(section(model))
-        asked = asked_about(model, discover=found.discovered, trusted=trusted)
+        asked, devices = asked_about(model, discover=found.discovered, trusted=trusted), model.found
     finally:
         model.close()
+    if areas is not None:
+        with heard():
+            found.add(Fact(*row) for row in area_rows(master, devices, areas))
     if ask_planners:
         with heard():
             found.planners = verdicts(asked)

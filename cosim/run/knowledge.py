@@ -24,6 +24,7 @@ from cosim.model.vintages import Vintages
 from cosim.twin.twin_model import TwinModel
 
 if TYPE_CHECKING:
+    from cosim.opf.distributed.messages import AnswersOfAreas
     from cosim.twin.feeder_twin import FeederTwin
 
 UNREADABLE = (
@@ -45,6 +46,7 @@ class Knowledge:
         truth: the series that the plant will meet, for forecasters that declare that they need them.
         history: the series of the steps before the run; the last one is that before step 0.
         vintages: forecasts of others, each with the time of its issue.
+        areas: answers of areas that run in processes of their own; it does not travel.
     """
 
     site: Site
@@ -52,6 +54,7 @@ class Knowledge:
     truth: Exogenous | None = None
     history: Exogenous | None = None
     vintages: Vintages | None = None
+    areas: AnswersOfAreas | None = None
 
     def open_twin(self) -> FeederTwin:
         """A twin for a planner.

@@ -108,7 +108,7 @@ def make_planner(
     choice = planner_of(study)
     shared = options or planner_options(study.scenario)
     parts = (knowledge.site, horizon or study.horizon, shared, knowledge.open_twin)
-    planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth")))
+    planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth", "areas")))
     return InjectedPlanner(planner, study.faults) if study.faults.any(NoPlanFault) else planner
 
 
@@ -142,7 +142,8 @@ def _known(choice: Choice, knowledge: Knowledge, *by_name: Need) -> dict[str, ob
     asked = choice.declared.needs.intersection(by_name)
     found: dict[str, object] = {"twin": knowledge.open_twin()} if "twin" in asked else {}
     series = {"truth": knowledge.truth, "history": knowledge.history, "vintages": knowledge.vintages}
-    return found | {name: value for name, value in series.items() if name in asked}
+    found |= {name: value for name, value in series.items() if name in asked}
+    return found | ({"areas": knowledge.areas} if "areas" in asked else {})
 
 
 def _made(choice: Choice, *parts: object, **known: object) -> object:

@@ -174,7 +174,14 @@ _TEXT_LISTS = {
     *(kind.columns["reason"] for kind in device_kinds()),
     *(kind.columns["reason"] for kind in network_kinds()),
 }
-_INTEGERS = {"step", "iterations", "plan_iterations"}
+_INTEGERS = {
+    "step",
+    "iterations",
+    "plan_iterations",
+    "plan_rounds",
+    "plan_messages",
+    "plan_message_bytes",
+}
 _SCALARS = {
     "belief_demand_kw",
     "setpoint_age_s",

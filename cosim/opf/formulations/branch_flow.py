@@ -141,9 +141,10 @@ class BranchFlowNetwork(EmptyBlock):
                 (np.ones(len(inner)), (inner, tree.parent[inner])), shape=(tree.size, tree.size)
             )
             upstream = cp.multiply(self._ratio, pick @ self._squared)
-        self._source_ratio2 = cp.Parameter((1, len(self._horizon)), nonneg=True)
-        self._source_ratio2.value = np.ones((1, len(self._horizon)))
-        source = tree.source2[:, None] @ self._source_ratio2
+        heads, count = tree.network.head, len(tree.network.head)
+        self._source2 = cp.Parameter((count, len(self._horizon)), nonneg=True)
+        at_heads = sp.csr_matrix((np.ones(count), (heads, np.arange(count))), shape=(tree.size, count))
+        source = at_heads @ self._source2
         self.constraints.append(
             self._squared
             == source
@@ -201,7 +202,7 @@ class BranchFlowNetwork(EmptyBlock):
             tree.set_taps(measurement.tap)
             self._ratio.value = np.repeat(tree.ratio[:, None], len(self._horizon), axis=1)
         self._source_ratio = forecast.source_ratio_from(measurement.source_ratio)
-        self._source_ratio2.value = self._source_ratio[None, :] ** 2
+        self._source2.value = tree.network.source_squared_pu(self._source_ratio)[tree.network.head]
         constant, self._per_squared = tree.demand(forecast.demand_kw.T, forecast.demand_kvar.T)
         self._constant = constant
         sunny = constant - self._source_share @ forecast.available_kw.T[self._split :]
@@ -238,7 +239,12 @@ class BranchFlowNetwork(EmptyBlock):
         injected = self._energy_share @ energy_kva + self._source_share @ source_kva
         flow = self.tree.flow(self._constant - injected, self._per_squared, self._source_ratio)
         self._adopt(flow)
+        self._drawn_kva = flow.flow_kva[self.tree.network.head]
         return Expected(flow.import_kva, flow.losses_kw, np.sqrt(flow.squared_pu))
+
+    def drawn_kva(self) -> ComplexArray:
+        """See :class:`AreaBlock`: with losses."""
+        return self._drawn_kva
 
     def slack_pu(self) -> float:
         """Largest voltage violation the program allowed itself."""

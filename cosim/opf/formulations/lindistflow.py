@@ -203,7 +203,13 @@ class LinDistFlowNetwork(EmptyBlock):
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
         injected = self._der_kva(energy_kva, source_kva)
         flow = self._flow.predict(self._anchor, *self._demand, injected, self._source)
+        drawn = flow.flow_kva[self._flow.network.head]
+        self._drawn_kva = np.hstack([self._anchor.head_kva[:, None], drawn]) if self._anchored else drawn
         return Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
+
+    def drawn_kva(self) -> ComplexArray:
+        """See :class:`AreaBlock`: without losses; with the anchor, that of the measurement comes first."""
+        return self._drawn_kva
 
     def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:
         return np.asarray(self.energy_share @ energy_kva + self.source_share @ source_kva)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cvxpy as cp
 
@@ -60,6 +60,19 @@ class NetworkBlock(Block, Protocol):
 
         Zero everywhere means that the relaxed solution is a solution. In kVA, because on a jumper of
         a millionth of an ohm the current is free to be anything and nobody loses by it.
+        """
+        ...
+
+
+@runtime_checkable
+class AreaBlock(NetworkBlock, Protocol):
+    """A formulation that can describe an area of a feeder, fed from nodes of another area."""
+
+    def drawn_kva(self) -> ComplexArray:
+        """Power that the area draws at each head, of the plan that :meth:`expected` was asked about.
+
+        Shape (head, period). A model that is corrected by the measurement puts what it says of the moment
+        of the measurement before the first period.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""Dispatch by many controllers, each of which knows one area of the feeder."""

@@ -1,0 +1,210 @@
+"""The planner of a feeder whose areas plan for themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from cosim.errors import FormulationRefused
+from cosim.model.arrays import FloatArray
+from cosim.model.forecast import Forecast
+from cosim.model.site import Site
+from cosim.model.state import Certificate, Measurement, NoPlan, Plan
+from cosim.model.timegrid import Horizon
+from cosim.model.twin import OpenTwin
+from cosim.opf.devices.model import DeviceModel
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.distributed.area_site import area_site
+from cosim.opf.distributed.areas import Areas
+from cosim.opf.distributed.cut import cut_at, cut_evenly
+from cosim.opf.distributed.enapp import EnappAgent
+from cosim.opf.distributed.exchange import Order, Slot, exchange, slots_of
+from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer
+from cosim.opf.options import PlannerOptions
+from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
+from cosim.plugins import Options, needs, options
+
+AreaFormulation = Literal["lindistflow", "branch_flow_soc", "branch_flow_nl"]
+PLANNERS: dict[AreaFormulation, Callable[[Site, Horizon, PlannerOptions], DispatchPlanner]] = {
+    "lindistflow": lindistflow,
+    "branch_flow_soc": branch_flow_soc,
+    "branch_flow_nl": branch_flow_nl,
+}
+CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
+"""Formulations that follow the option ``anchor``."""
+
+
+class AreasOptions(Options):
+    """How a feeder is cut, and how its areas agree."""
+
+    areas: int = Field(4, ge=1, description="number of areas, cut by the rule; not with cuts")
+    cuts: tuple[str, ...] = Field(
+        (), description="lines, switches, transformers that are cut; instead of areas"
+    )
+    formulation: AreaFormulation = Field("lindistflow", description="of every area")
+    order: Order = Field(
+        "gauss_seidel",
+        description="jacobi: all areas at once; gauss_seidel: from the ends to the substation",
+    )
+    rounds: int = Field(5, ge=1, le=50, description="number of rounds of every plan")
+    tolerance: float = Field(
+        1e-4, gt=0.0, description="move of a boundary value after which an area solves again, per unit"
+    )
+
+
+def areas_of(site: Site, chosen: AreasOptions) -> Areas:
+    """The areas of a site.
+
+    Raises:
+        FormulationRefused: the feeder is meshed or cannot be cut so.
+    """
+    if site.network is None:
+        raise FormulationRefused(f"areas need a radial feeder: {site.no_network_reason}")
+    count = len(site.devices)
+    if chosen.cuts:
+        return cut_at(site.network, count, chosen.cuts)
+    return cut_evenly(site.network, count, chosen.areas)
+
+
+def agent_of(
+    site: Site, areas: Areas, position: int, horizon: Horizon, shared: PlannerOptions, chosen: AreasOptions
+) -> EnappAgent:
+    """The controller of one area.
+
+    Raises:
+        FormulationRefused: the area has no device, or the formulation does not cover it.
+    """
+    area = area_site(site, areas, position)
+    own = shared if area.upstream is None else _without_import(shared)
+    return EnappAgent(
+        area,
+        PLANNERS[chosen.formulation](area.site, horizon, own),
+        tuple(item.name for item in areas.areas),
+        horizon,
+        tolerance=chosen.tolerance,
+        corrected=chosen.formulation in CORRECTED and shared.anchor == "measurement",
+    )
+
+
+def _without_import(shared: PlannerOptions) -> PlannerOptions:
+    """Options of an area that is not at the substation: limits of the import are not its own."""
+    limits = replace(shared.limits, import_max_kw=None, import_min_kw=None)
+    return replace(shared, limits=limits, objective=replace(shared.objective, peak_per_kw=0.0))
+
+
+@needs("network", "areas")
+@options(AreasOptions)
+class EnappPlanner:
+    """Areas that plan for themselves and exchange boundary values (equivalent network approximation).
+
+    Args:
+        site: facts of the plant; needs a radial network.
+        horizon: the periods of every plan.
+        shared: options that planners share. Limits of the import and the demand charge are those of the
+            area at the substation.
+        options: see :class:`AreasOptions`.
+        areas: answers of areas in processes of their own; None: they plan here.
+
+    Raises:
+        FormulationRefused: the feeder cannot be cut so, or an area has no device.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        horizon: Horizon,
+        shared: PlannerOptions,
+        _twin: OpenTwin | None = None,
+        *,
+        options: AreasOptions,
+        areas: AnswersOfAreas | None = None,
+    ) -> None:
+        self.areas = areas_of(site, options)
+        self._sites = [area_site(site, self.areas, place) for place in range(len(self.areas.areas))]
+        self._slots = slots_of(self.areas, options.order, options.rounds)
+        self._tolerance = options.tolerance
+        self._answers = areas or _InProcess(
+            [
+                agent_of(site, self.areas, place, horizon, shared, options)
+                for place in range(len(self.areas.areas))
+            ],
+            self._slots,
+        )
+        self._devices = DeviceModel(site.devices, horizon, shared)
+        self._horizon, self._weight, self._nodes = horizon, shared.objective.energy_cost, len(site.nodes)
+
+    def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
+        """Let the areas plan, and put their plans together; see :class:`cosim.model.roles.Planner`."""
+        answers = self._answers(measurement, forecast)
+        build_s, solve_s = (
+            sum(getattr(a.figures, name) for a in answers) for name in ("build_s", "solve_s")
+        )
+        for area, answer in zip(self.areas.areas, answers, strict=True):
+            if not answer.found:
+                return NoPlan("infeasible", f"{area.name}: {answer.reason}", build_s, solve_s)
+        shape = (len(self._horizon), self._devices.count)
+        kw, kvar, voltage = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], self._nodes))
+        for own, answer in zip(self._sites, answers, strict=True):
+            kw[:, own.devices], kvar[:, own.devices] = answer.p_kw, answer.q_kvar
+            voltage[:, own.nodes[own.own_nodes]] = answer.voltage_pu
+        import_kva = np.sum([answer.import_kva for answer in answers], axis=0)
+        energy_kw = kw[:, : len(self._devices.energy)]
+        return Plan(
+            time_s=measurement.time_s,
+            period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
+            p_kw=kw,
+            q_kvar=kvar,
+            stored_kwh=self._devices.roll_out(measurement.stored_kwh, energy_kw, measurement.time_s),
+            import_kw=import_kva.real.copy(),
+            import_kvar=import_kva.imag.copy(),
+            losses_kw=np.sum([answer.losses_kw for answer in answers], axis=0),
+            voltage_pu=voltage,
+            certificate=self._certificate(answers, import_kva.real, forecast.price_per_kwh),
+        )
+
+    def _certificate(
+        self, answers: Sequence[AreaAnswer], import_kw: FloatArray, price_per_kwh: FloatArray
+    ) -> Certificate:
+        """Worst and total figures. The objective is the cost of energy: no area tells its own costs."""
+        figures = [answer.figures for answer in answers]
+        worst = {
+            name: max(getattr(item, name) for item in figures)
+            for name in ("primal_residual", "simultaneous_kw", "slack_pu", "over_kw")
+        }
+        mismatch = max(item.mismatch for item in figures)
+        agreed = mismatch <= self._tolerance
+        rounds = int(max(item.last_round for item in figures))
+        return Certificate(
+            planner="enapp",
+            status="settled" if agreed else "stopped",
+            objective=float(self._weight * np.sum(price_per_kwh * import_kw * self._horizon.hours)),
+            simultaneous_h=sum(item.simultaneous_h for item in figures),
+            iterations=int(sum(item.iterations for item in figures)),
+            build_s=sum(item.build_s for item in figures),
+            solve_s=sum(item.solve_s for item in figures),
+            relaxation_gap_kva=None,
+            optimality_gap=None,
+            claim=f"{len(answers)} areas {'agree' if agreed else 'do not agree'}: boundary values moved by "
+            f"{mismatch:.1e} in the last round",
+            rounds=rounds,
+            messages=int(sum(item.messages for item in figures)),
+            message_bytes=int(sum(item.message_bytes for item in figures)),
+            **worst,
+        )
+
+
+class _InProcess:
+    """Answers of areas that plan in this process."""
+
+    def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
+        self._agents, self._slots = agents, slots
+
+    def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer]:
+        """See :class:`AnswersOfAreas`."""
+        for agent in self._agents:
+            agent.begin(measurement, forecast)
+        return exchange(self._agents, self._slots)
