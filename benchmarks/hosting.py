@@ -118,7 +118,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results/campaigns"))
     asked = parser.parse_args()
     runs = read_runs(asked.folder)
-    complete = runs[runs["status"] == "complete"]
+    # Below 10 Wh curtailment is rounding of the power flow.
+    complete = runs[runs["status"] == "complete"].round({"pv_curtailed_kwh": 2})
     table = by_share(complete)
     asked.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(asked.out / "der_penetration.csv", index=False, float_format="%.6g")
