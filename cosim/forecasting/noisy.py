@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, GetJsonSchemaHandler, NonNegativeFloat, PositiveFloat, model_validator
@@ -14,14 +15,13 @@ from cosim.forecasting.periods import period_means, steps_ahead
 from cosim.model.arrays import FloatArray
 from cosim.model.exogenous import Exogenous
 from cosim.model.forecast import Forecast
+from cosim.model.forecast_errors import IRRADIANCE, LOAD, PRICE, ErrorLaw, ForecastErrors
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.plugins import Options, needs, options, seeded
 
 Level = Literal["none", "low", "medium", "high"]
-LOAD, IRRADIANCE, PRICE = 0, 1, 2
-"""Quantities: part of the seed of every number."""
 
 
 class ErrorOptions(Options):
@@ -80,6 +80,17 @@ class NoisyOptions(Options):
     load: LoadErrors = Field(LoadErrors(std=0.06), description="a level, or numbers; default medium")
     irradiance: SunErrors = Field(SunErrors(std=0.2), description="a level, or numbers; default medium")
     price: PriceErrors = Field(PriceErrors(), description="a level, or numbers; default none")
+    quantiles: tuple[Annotated[float, Field(gt=0.0, lt=1.0)], ...] = Field(
+        (), description="levels of quantiles that the record keeps, rising, e.g. [0.05, 0.5, 0.95]"
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> NoisyOptions:
+        if any(low >= high for low, high in pairwise(self.quantiles)):
+            raise ValueError(
+                f"quantiles {list(self.quantiles)} do not rise; give each level once, in order"
+            )
+        return self
 
 
 class ErrorProcess:
@@ -111,7 +122,7 @@ class ErrorProcess:
 
     def __init__(self, errors: ErrorOptions, seed: int, quantity: int, count: int, step_s: int) -> None:
         self._errors, self._seed, self._quantity, self._count = errors, seed, quantity, count
-        self._phi = math.exp(-step_s / errors.correlation_s)
+        self._step_s, self._phi = step_s, self.law.phi(step_s)
         self._drawn: dict[int, FloatArray] = {}
 
     def factors(self, now: int, ahead: int) -> FloatArray:
@@ -133,20 +144,17 @@ class ErrorProcess:
             del self._drawn[past]
         return found
 
+    @property
+    def law(self) -> ErrorLaw:
+        """Of the errors, as scenarios need it; the bias is left out."""
+        errors = self._errors
+        return ErrorLaw(errors.std, errors.correlation_s, errors.common, self._quantity == IRRADIANCE)
+
     def _innovation(self, step: int) -> FloatArray:
         if step not in self._drawn:
             random = np.random.default_rng([self._seed, self._quantity, step])
-            common, own = self._unit(random, 1), self._unit(random, self._count)
-            shared = self._errors.common
-            size = self._errors.std * math.sqrt(1.0 - self._phi**2)
-            self._drawn[step] = size * (math.sqrt(shared) * common + math.sqrt(1.0 - shared) * own)
+            self._drawn[step] = self.law.innovations(random, (self._count,), self._step_s)
         return self._drawn[step]
-
-    def _unit(self, random: np.random.Generator, count: int) -> FloatArray:
-        """Numbers of mean 0 and standard deviation 1."""
-        if self._quantity == IRRADIANCE:
-            return random.laplace(0.0, math.sqrt(0.5), count)
-        return random.standard_normal(count)
 
 
 @needs("truth")
@@ -157,7 +165,8 @@ class NoisyForecaster:
 
     Errors are parts of the value, so the sun stays zero at night, and no value changes its sign. What is
     measured already (the present step) is exact. kvar of a load have the error of its kW. The voltage of
-    the sources has no error.
+    the sources has no error. The forecast carries the law of its errors, for scenarios and quantiles: their
+    errors are drawn anew, so that they tell nothing about the true series.
 
     Args:
         site: order of loads and devices.
@@ -168,6 +177,7 @@ class NoisyForecaster:
 
     def __init__(self, site: Site, exogenous: Exogenous, *, options: NoisyOptions, seed: int) -> None:
         self._site, self._exogenous, step_s = site, exogenous, site.grid.step_s
+        self._seed, self._levels = seed, np.array(options.quantiles)
         self._load = ErrorProcess(options.load, seed, LOAD, len(site.loads), step_s)
         self._sun = ErrorProcess(options.irradiance, seed, IRRADIANCE, len(site.devices), step_s)
         self._price = ErrorProcess(options.price, seed, PRICE, 1, step_s)
@@ -197,11 +207,21 @@ class NoisyForecaster:
         price = period_means(self._price.factors(now, ahead)[:, 0] * price, horizon, step_s)
         source = np.array([truth.mean_source_ratio(step, step + 1) for step in steps])
         offered = [site.available_kw(sun, row) for sun, row in zip(seen, kw, strict=True)]
-        return Forecast(
+        found = Forecast(
             horizon=horizon,
             demand_kw=kw,
             demand_kvar=kvar,
             available_kw=np.array(offered, dtype=np.float64).reshape(len(horizon), -1),
             price_per_kwh=price,
             source_ratio=period_means(source, horizon, step_s),
+            errors=ForecastErrors(now, step_s, self._seed, self._load.law, self._sun.law, self._price.law),
+        )
+        if not len(self._levels):
+            return found
+        load_spread, sun_spread, price_spread = found.quantiles(self._levels, site)
+        return replace(
+            found,
+            load_quantiles=load_spread,
+            available_quantiles=sun_spread,
+            price_quantiles=price_spread,
         )

@@ -110,7 +110,11 @@ def stored_energy(program: StepProgram, blocks: DeviceBlocks, z: FloatArray) -> 
     """Energy at the end of each period that follows from the powers, shape (T, B) in kWh."""
     B = program.energy_count
     steps: FloatArray = (blocks.gain * z[:, :B, :2]).sum(axis=2) - program.energy.drain_kwh
-    return program.energy.start_kwh + np.cumsum(steps, axis=0)
+    stored: FloatArray = np.empty_like(steps)
+    if program.period_count:
+        paths = program.tree.paths
+        stored[paths] = program.energy.start_kwh + np.cumsum(steps[paths], axis=1)
+    return stored
 
 
 def row_loads(program: StepProgram, p: FloatArray, q: FloatArray) -> FloatArray:
@@ -157,9 +161,9 @@ def _objective(
     if program.peak is not None:
         total += program.peak.price * peak
     if energy.end == "value":
-        total -= (energy.end_price * stored[-1]).sum()
+        total -= (program.end_price * stored[program.tree.last]).sum()
     if energy.end == "soft":
-        total += (energy.end_price * np.abs(stored[-1] - energy.end_kwh)).sum()
+        total += (program.end_price * np.abs(stored[program.tree.last] - energy.end_kwh)).sum()
     return float(total)
 
 
@@ -181,7 +185,8 @@ def _violation(
         (reach.least_kwh - stored) / reach.capacity_kwh,
     ]
     if program.energy.end == "fixed":
-        found.append(np.abs(stored[-1] - program.energy.end_kwh) / reach.capacity_kwh)
+        apart = np.abs(stored[program.tree.last] - program.energy.end_kwh)
+        found.append(apart / reach.capacity_kwh)
     return max(float(part.max(initial=0.0)) for part in found)
 
 
@@ -242,16 +247,16 @@ def _row_prices(program: StepProgram, given: Multipliers) -> tuple[FloatArray, f
 
 def _energy_bound(program: StepProgram, reach: Reach, given: Multipliers) -> float:
     """Least value of what the multipliers make of the stored energies within their windows."""
-    energy = program.energy
+    energy, tree = program.energy, program.tree
     if not program.energy_count:
         return 0.0
     slope = given.energy.copy()
-    slope[:-1] -= given.energy[1:]
+    np.subtract.at(slope, tree.previous[1:], given.energy[1:])
     constant = float((given.energy * energy.drain_kwh).sum() - (given.energy[0] * energy.start_kwh).sum())
     if energy.end == "value":
-        slope[-1] -= energy.end_price
+        slope[tree.last] -= program.end_price
     if energy.end == "soft":
-        end = np.clip(given.end, -energy.end_price, energy.end_price)
-        slope[-1] += end
+        end = np.clip(given.end, -program.end_price, program.end_price)
+        slope[tree.last] += end
         constant -= float((end * energy.end_kwh).sum())
     return constant + float(np.minimum(slope * reach.least_kwh, slope * reach.most_kwh).sum())

@@ -16,6 +16,8 @@ def chain_factor(
     stiff: FloatArray,
     softness: FloatArray,
     end_stiff: FloatArray,
+    previous: IntArray,
+    last: IntArray,
     total: FloatArray,
     ahead: FloatArray,
     behind: FloatArray,
@@ -25,23 +27,31 @@ def chain_factor(
     Args:
         stiff: curvature of the stored energies, shape (T, B).
         softness: see ``factor_blocks``.
-        end_stiff: added to the last period, shape (B,).
+        end_stiff: added at the end of each branch, shape (branch, B).
+        previous, last: of the scenario tree; without scenarios, the period before and the last period.
         total: out: stiffness of s_t with all that follows, shape (T, B).
-        ahead: out: stiffness of s_(t-1) from all that follows, shape (T + 1, B).
-        behind: out: compliance of s_t from all that came before, shape (T, B).
+        ahead: out: stiffness of the energy before s_t from s_t and all that follows, shape (T, B).
+        behind: out: compliance of s_t from all that came before, shape (T, B). Where the tree branches, the
+            energy before the branches counts as held.
     """
     periods, batteries = stiff.shape
-    for b in range(batteries):
-        ahead[periods, b] = end_stiff[b]
+    follows = np.zeros((periods, batteries))
+    for s in range(len(last)):
+        for b in range(batteries):
+            follows[last[s], b] = end_stiff[s, b]
     for t in range(periods - 1, -1, -1):
         for b in range(batteries):
-            total[t, b] = min(ahead[t + 1, b] + stiff[t, b], STIFF)
+            total[t, b] = min(follows[t, b] + stiff[t, b], STIFF)
             ahead[t, b] = total[t, b] / (1.0 + total[t, b] * softness[t, b])
+            if previous[t] >= 0:
+                follows[previous[t], b] += ahead[t, b]
     for t in range(periods):
+        before = previous[t]
+        held = before < 0 or (before == 0 and len(last) > 1)
         for b in range(batteries):
             behind[t, b] = softness[t, b]
-            if t > 0:
-                behind[t, b] += behind[t - 1, b] / (1.0 + stiff[t - 1, b] * behind[t - 1, b])
+            if not held:
+                behind[t, b] += behind[before, b] / (1.0 + stiff[before, b] * behind[before, b])
 
 
 @kernel
@@ -49,6 +59,7 @@ def chain_solve(
     total: FloatArray,
     ahead: FloatArray,
     softness: FloatArray,
+    previous: IntArray,
     force: FloatArray,
     inflow: FloatArray,
     energy_move: FloatArray,
@@ -56,27 +67,28 @@ def chain_solve(
 ) -> None:
     """Moves of energies and their multipliers.
 
-    Solves  ds_t - ds_(t-1) - softness_t dy_t = inflow_t,  stiff_t ds_t + dy_t - dy_(t+1) = force_t.
+    Solves  ds_t - ds_(t-1) - softness_t dy_t = inflow_t,  stiff_t ds_t + dy_t - dy_(t+1) = force_t,
+    t + 1 being all nodes that follow t.
 
     Args:
         total, ahead, softness: factors.
+        previous: of the scenario tree.
         force, inflow: right sides, shape (T, B).
         energy_move, stored_move: out: dy and ds, shape (T, B).
     """
     periods, batteries = force.shape
+    following = np.zeros((periods, batteries))
     for t in range(periods - 1, -1, -1):
         for b in range(batteries):
-            offset = force[t, b] - total[t, b] * inflow[t, b]
-            if t < periods - 1:
-                offset += energy_move[t + 1, b]
+            offset = force[t, b] - total[t, b] * inflow[t, b] + following[t, b]
             energy_move[t, b] = offset / (1.0 + total[t, b] * softness[t, b])
+            if previous[t] >= 0:
+                following[previous[t], b] += energy_move[t, b]
     for t in range(periods):
         for b in range(batteries):
-            before = stored_move[t - 1, b] if t > 0 else 0.0
+            before = stored_move[previous[t], b] if previous[t] >= 0 else 0.0
             # Divided by the stiffness of what follows: near a window the balance alone would cancel.
-            pushed = force[t, b]
-            if t < periods - 1:
-                pushed += energy_move[t + 1, b]
+            pushed = force[t, b] + following[t, b]
             free = before + inflow[t, b] + softness[t, b] * pushed
             stored_move[t, b] = free / (1.0 + total[t, b] * softness[t, b])
             energy_move[t, b] -= ahead[t, b] * before
@@ -163,6 +175,34 @@ def coupling_matrix(
                     stiff = total[t, b] / (1.0 + total[t, b] * behind[t, b])
                     carried[start + r, b] = levered[r, b] * stiff
             matrix[start:stop, :stop] -= np.dot(levered, carried[:stop].T)
+
+
+@kernel
+def levers_on_start(
+    coupling: FloatArray,
+    first: IntArray,
+    lever: FloatArray,
+    total: FloatArray,
+    ahead: FloatArray,
+    levers: FloatArray,
+) -> None:
+    """What every row of a branch feels of the energies before it.
+
+    Args:
+        coupling, first, lever, total, ahead: see :func:`coupling_matrix`, of the branch alone.
+        levers: out: load of each row per energy, shape (N, B).
+    """
+    periods, batteries = total.shape
+    devices = coupling.shape[1] // 2
+    passed = ahead[0].copy()
+    for t in range(periods):
+        if t > 0:
+            for b in range(batteries):
+                passed[b] *= ahead[t, b] / total[t - 1, b] if total[t - 1, b] > 0.0 else 0.0
+        for r in range(first[t], first[t + 1]):
+            for b in range(batteries):
+                own = coupling[r, b] * lever[t, b, 0] + coupling[r, devices + b] * lever[t, b, 1]
+                levers[r, b] = own * passed[b]
 
 
 @kernel

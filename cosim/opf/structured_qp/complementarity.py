@@ -23,7 +23,7 @@ class Pairs:
 
     def __init__(self, scaled: ScaledProgram) -> None:
         n, stored, rows = scaled.upper.size, scaled.least.size, len(scaled.coupling.limit)
-        ends = len(scaled.end_price) if scaled.soft else 0
+        ends = scaled.end_price.size if scaled.soft else 0
         sizes = [
             n,
             n,

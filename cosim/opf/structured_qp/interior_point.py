@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
 
 from cosim.model.arrays import FloatArray
 from cosim.opf.structured_qp import chain_kernels as chains
 from cosim.opf.structured_qp import structured_kernels as kernels
 from cosim.opf.structured_qp.complementarity import Pairs
+from cosim.opf.structured_qp.coupling_factor import Chain, coupling_factor
+from cosim.opf.structured_qp.reachable_energy import energy_before
 from cosim.opf.structured_qp.scaled_program import FLOOR, ScaledProgram
 
 
@@ -45,30 +46,31 @@ class InteriorPoint:
         program = scaled.program
         T, B, J = program.period_count, program.energy_count, program.device_count
         n, N = T * J, len(scaled.coupling.matrix)
-        self.scaled, self.pairs = scaled, Pairs(scaled)
+        self.scaled, self.pairs, self.tree = scaled, Pairs(scaled), program.tree
+        branches = self.tree.branches
         self.z, self.stored, self.energy, self.end = (
             np.zeros((n, 4)),
             np.zeros((T, B)),
             np.zeros((T, B)),
-            np.zeros(B),
+            np.zeros((branches, B)),
         )
         self.peak = scaled.peak_floor
         self.stored_move, self.energy_move = np.zeros((T, B)), np.zeros((T, B))
-        self.end_move, self.peak_move = np.zeros(B), 0.0
+        self.end_move, self.peak_move = np.zeros((branches, B)), 0.0
         self.power, self.loads, self.away = np.zeros((T, 2 * J)), np.zeros(N), np.zeros(N)
         self.slope, self.residual, self.force = np.zeros((n, 4)), np.zeros((n, 4)), np.zeros((n, 4))
         self.compliance, self.bend, self.inner = np.zeros((n, 4)), np.zeros((n, 4)), np.zeros((n, 3))
         self.stop, self.stop_face = np.zeros((n, 2)), np.full(n, -1)
         self.lever, self.softness = np.zeros((T, B, 2)), np.zeros((T, B))
-        self.total, self.ahead, self.behind = np.zeros((T, B)), np.zeros((T + 1, B)), np.zeros((T, B))
+        self.total, self.ahead, self.behind = (np.zeros((T, B)) for _ in range(3))
         self.free_power, self.free_energy, self.pull = (
             np.zeros((T, 2 * J)),
             np.zeros((T, B)),
             np.zeros((T, 2 * J)),
         )
-        self.matrix = np.zeros((N, N))
         self.centre_loads = np.zeros(N)
         coupling = scaled.coupling
+        self.coupled = coupling_factor(coupling, self.tree)
         chains.coupling_loads(coupling.matrix, coupling.first, scaled.centre, self.centre_loads)
 
     def measure(self) -> None:
@@ -130,21 +132,23 @@ class InteriorPoint:
             + scaled.peak_price * self.peak
         )
         if scaled.soft:
-            self.objective += float(scaled.end_price @ (pairs.x[pairs.over] + pairs.x[pairs.under]))
+            apart = pairs.x[pairs.over] + pairs.x[pairs.under]
+            self.objective += float(scaled.end_price.ravel() @ apart)
 
     def _assess_balances(self) -> float:
         """Residuals of balances and stored energies; sum of |gradient residual| times window."""
         scaled, pairs, energy = self.scaled, self.pairs, self.scaled.program.energy
         T, B = self.stored.shape
         z = self.z.reshape(T, len(self.z) // T, 4)[:, :B, :2]
-        before = np.concatenate([energy.start_kwh[None], self.stored[:-1]])
+        before = energy_before(scaled.program, self.stored)
         self.balance = self.stored - before - (scaled.gain * z).sum(axis=2) + energy.drain_kwh
         self.primal_residual = float((np.abs(self.balance) / scaled.capacity).max(initial=0.0))
         self.balance_cost = float(np.abs(self.energy * self.balance).sum())
-        after = np.concatenate([self.energy[1:], np.zeros((1, B))])
+        after = np.zeros((T, B))
+        np.add.at(after, self.tree.previous[1:], self.energy[1:])
         self.stored_slope = self.energy - after + scaled.end_slope
         if scaled.soft:
-            self.stored_slope[-1] += self.end
+            self.stored_slope[self.tree.last] += self.end
         window = (pairs.y[pairs.stored_high] - pairs.y[pairs.stored_low]).reshape(T, B)
         residual = np.where(scaled.stored_fixed, 0.0, self.stored_slope + window)
         return float((np.abs(residual) * (scaled.most - scaled.least)).sum())
@@ -188,20 +192,21 @@ class InteriorPoint:
         self.softness += FLOOR * scaled.capacity
         window = (stiff[pairs.stored_low] + stiff[pairs.stored_high]).reshape(T, B)
         window = np.where(scaled.stored_fixed, chains.STIFF, window)
-        end_stiff = np.zeros(B)
+        tree = self.tree
+        end_stiff = np.zeros((tree.branches, B))
         if scaled.soft:
-            self.over_ratio, self.under_ratio = 1.0 / stiff[pairs.over], 1.0 / stiff[pairs.under]
+            self.over_ratio = 1.0 / stiff[pairs.over].reshape(end_stiff.shape)
+            self.under_ratio = 1.0 / stiff[pairs.under].reshape(end_stiff.shape)
             end_stiff = 1.0 / (self.over_ratio + self.under_ratio)
-        chains.chain_factor(window, self.softness, end_stiff, self.total, self.ahead, self.behind)
+        chains.chain_factor(
+            *(window, self.softness, end_stiff, tree.previous, tree.last),
+            *(self.total, self.ahead, self.behind),
+        )
         return not len(self.loads) or self._factor_coupling(stiff)
 
     def _factor_coupling(self, stiff: FloatArray) -> bool:
         """Factor of the dense matrix over rows and modes; False: it is not positive definite."""
         scaled, pairs, coupling = self.scaled, self.pairs, self.scaled.coupling
-        chains.coupling_matrix(
-            *(coupling.matrix, coupling.first, self.inner, self.lever, self.total, self.ahead, self.behind),
-            self.matrix,
-        )
         self.row_ratio = 1.0 / stiff[pairs.row]
         self.slack_ratio = np.where(
             coupling.of_peak, 0.0, 1.0 / np.where(coupling.of_peak, 1.0, stiff[pairs.slack])
@@ -209,15 +214,14 @@ class InteriorPoint:
         diagonal = np.empty(len(self.loads))
         diagonal[coupling.row] = self.row_ratio + self.slack_ratio
         diagonal[coupling.mode] = 1.0 / coupling.weight
-        self.matrix.flat[:: len(diagonal) + 1] += diagonal
-        # The transpose of a row-major array is what LAPACK wants, so nothing is copied.
-        self.triangle, info = dpotrf(self.matrix.T, lower=0, clean=0, overwrite_a=1)
-        if info == 0 and scaled.peak_price:
+        chain = Chain(self.lever, self.softness, self.total, self.ahead, self.behind)
+        definite = self.coupled.factor(self.inner, chain, diagonal)
+        if definite and scaled.peak_price:
             self.border = np.zeros(len(diagonal))
             self.border[coupling.row] = coupling.of_peak
-            self.bordered = dpotrs(self.triangle, self.border, lower=0)[0]
+            self.bordered = self.coupled.solve(self.border)
             self.pivot = float(stiff[pairs.peak][0] + self.border @ self.bordered)
-        return bool(info == 0)
+        return definite
 
     def direction(self) -> Progress:
         """Newton direction towards the targets of the pairs."""
@@ -266,10 +270,10 @@ class InteriorPoint:
         T, B = self.stored.shape
         window = (push[pairs.stored_low] - push[pairs.stored_high]).reshape(T, B)
         force = np.where(scaled.stored_fixed, 0.0, window - self.stored_slope)
-        end_gap = np.zeros(B)
+        end_gap = np.zeros_like(self.end)
         if scaled.soft:
             end_gap = self._end_gap(push)
-            force[-1] += end_gap / (self.over_ratio + self.under_ratio)
+            force[self.tree.last] += end_gap / (self.over_ratio + self.under_ratio)
         inflow = self.free_energy - self.balance
         self._chain(force, inflow)
         if len(self.loads):
@@ -285,25 +289,33 @@ class InteriorPoint:
     def _chain(self, force: FloatArray, inflow: FloatArray) -> None:
         """Energies and their multipliers for these right sides."""
         chains.chain_solve(
-            self.total, self.ahead, self.softness, force, inflow, self.energy_move, self.stored_move
+            *(self.total, self.ahead, self.softness, self.tree.previous, force, inflow),
+            *(self.energy_move, self.stored_move),
         )
 
     def _end_gap(self, push: FloatArray) -> FloatArray:
         """What the parts above and below a soft target want to move, less what they must."""
-        pairs, target = self.pairs, self.scaled.program.energy.end_kwh
-        over, under = pairs.x[pairs.over], pairs.x[pairs.under]
-        wish = self.over_ratio * push[pairs.over] - over - self.under_ratio * push[pairs.under] + under
-        gap: FloatArray = wish - (self.stored[-1] - over + under - target)
+        target = self.scaled.program.energy.end_kwh
+        over, under, push_over, push_under = self._of_ends(push)
+        wish = self.over_ratio * push_over - over - self.under_ratio * push_under + under
+        gap: FloatArray = wish - (self.stored[self.tree.last] - over + under - target)
         return gap
+
+    def _of_ends(self, push: FloatArray) -> list[FloatArray]:
+        """Distances and pushes of the soft targets, above and below, shape (branch, B) each."""
+        kinds, shape = (self.pairs.over, self.pairs.under), self.end.shape
+        return [values[kind].reshape(shape) for values in (self.pairs.x, push) for kind in kinds]
 
     def _end_moves(self, push: FloatArray, gap: FloatArray) -> None:
         """Moves of the pairs of soft targets."""
         pairs = self.pairs
-        self.end_move = (self.stored_move[-1] - gap) / (self.over_ratio + self.under_ratio)
-        over, under = pairs.x[pairs.over], pairs.x[pairs.under]
-        pairs.move[pairs.over] = self.over_ratio * (push[pairs.over] + self.end_move) - over
-        pairs.move[pairs.under] = self.under_ratio * (push[pairs.under] - self.end_move) - under
-        pairs.y_move[pairs.over], pairs.y_move[pairs.under] = -self.end_move, self.end_move
+        moved = self.stored_move[self.tree.last]
+        self.end_move = (moved - gap) / (self.over_ratio + self.under_ratio)
+        over, under, push_over, push_under = self._of_ends(push)
+        pairs.move[pairs.over] = (self.over_ratio * (push_over + self.end_move) - over).ravel()
+        pairs.move[pairs.under] = (self.under_ratio * (push_under - self.end_move) - under).ravel()
+        pairs.y_move[pairs.over] = -self.end_move.ravel()
+        pairs.y_move[pairs.under] = self.end_move.ravel()
 
     def _coupled(self, push: FloatArray, force: FloatArray, inflow: FloatArray) -> None:
         """Multipliers of rows and modes, moves of their pairs, and the chain that answers."""
@@ -319,7 +331,7 @@ class InteriorPoint:
             coupling.of_peak, 0.0, pairs.x[pairs.slack]
         )
         right[coupling.row] += self.row_residual - slack_wish + row_wish
-        found = dpotrs(self.triangle, right, lower=0)[0]
+        found = self.coupled.solve(right)
         if scaled.peak_price:
             wish = float(push[pairs.peak][0]) - self.peak_residual
             self.peak_move = (wish + float(self.border @ found)) / self.pivot

@@ -49,6 +49,12 @@ def energy_steps(program: StepProgram, blocks: DeviceBlocks) -> tuple[FloatArray
     return least, most
 
 
+def energy_before(program: StepProgram, stored_kwh: FloatArray) -> FloatArray:
+    """Energy at the start of every node, given that at its end, shape (T, B)."""
+    start = program.energy.start_kwh[None]
+    return np.concatenate([start, stored_kwh])[program.tree.previous + 1]
+
+
 def prepared(program: StepProgram) -> tuple[DeviceBlocks, Reach]:
     """Blocks and windows as every route reads them.
 
@@ -60,9 +66,8 @@ def prepared(program: StepProgram) -> tuple[DeviceBlocks, Reach]:
     if reach.problem or not program.energy_count:
         return blocks, reach
     B, drain = program.energy_count, program.energy.drain_kwh
-    start = program.energy.start_kwh[None]
-    low_before = np.concatenate([start, reach.least_kwh[:-1]])
-    high_before = np.concatenate([start, reach.most_kwh[:-1]])
+    low_before = energy_before(program, reach.least_kwh)
+    high_before = energy_before(program, reach.most_kwh)
     tiny = ROUNDING * reach.capacity_kwh
     full = reach.most_kwh - low_before + drain <= tiny
     empty = reach.least_kwh - high_before + drain >= -tiny
@@ -78,20 +83,23 @@ def prepared(program: StepProgram) -> tuple[DeviceBlocks, Reach]:
 
 def reachable(program: StepProgram, blocks: DeviceBlocks) -> Reach:
     """Windows that can be kept, or the reason why there are none."""
-    energy, T = program.energy, program.period_count
+    energy, tree = program.energy, program.tree
     low_step, high_step = energy_steps(program, blocks)
     low_step, high_step = low_step - energy.drain_kwh, high_step - energy.drain_kwh
     least, most = energy.least_kwh.copy(), energy.most_kwh.copy()
     capacity = np.maximum(most.max(axis=0, initial=0.0), np.abs(energy.start_kwh))
     capacity = np.maximum(capacity, blocks.rating_kva[: program.energy_count] * 1e-3)
     tiny = ROUNDING * capacity
-    low = high = energy.start_kwh
-    for t in range(T):
+    low = high = energy.start_kwh[None]
+    for period in range(tree.periods if program.period_count else 0):
+        t = tree.at(period)
         low, high = low + low_step[t], high + high_step[t]
         missing = np.maximum(np.maximum(low - most[t], least[t] - high), least[t] - most[t])
         if (missing > tiny).any():
-            b = int(np.argmax(missing / capacity))
-            problem = f"device {b} misses its energy window in period {t} by {missing[b]:.6g} kWh"
+            branch, b = np.unravel_index(int(np.argmax(missing / capacity)), missing.shape)
+            problem = (
+                f"device {b} misses its energy window in period {period} by {missing[branch, b]:.6g} kWh"
+            )
             return Reach(least, most, capacity, problem)
         # A window missed by a rounding is moved to what is reached.
         low, high = (
@@ -101,12 +109,28 @@ def reachable(program: StepProgram, blocks: DeviceBlocks) -> Reach:
         high = np.maximum(low, high)
         least[t], most[t] = low, high
     problem = _end_problem(program, low, high, capacity) or _pv_problem(program, blocks)
-    if energy.end == "fixed" and T:
-        least[-1] = most[-1] = np.clip(energy.end_kwh, low, high)
-    for t in range(T - 1, 0, -1):
-        least[t - 1] = np.minimum(np.maximum(least[t - 1], least[t] - high_step[t]), most[t - 1])
-        most[t - 1] = np.maximum(np.minimum(most[t - 1], most[t] - low_step[t]), least[t - 1])
+    if energy.end == "fixed" and program.period_count:
+        least[tree.last] = most[tree.last] = np.clip(energy.end_kwh, low, high)
+    _narrow(program, least, most, low_step, high_step)
     return Reach(least, most, capacity, problem)
+
+
+def _narrow(
+    program: StepProgram,
+    least: FloatArray,
+    most: FloatArray,
+    low_step: FloatArray,
+    high_step: FloatArray,
+) -> None:
+    """Leave what the later windows can be reached from, in place; the first period serves all branches."""
+    tree = program.tree
+    for period in range(tree.periods - 1, 0, -1):
+        t, before = tree.at(period), tree.at(period - 1)
+        needed, allowed = least[t] - high_step[t], most[t] - low_step[t]
+        if len(before) < len(t):
+            needed, allowed = needed.max(axis=0, keepdims=True), allowed.min(axis=0, keepdims=True)
+        least[before] = np.minimum(np.maximum(least[before], needed), most[before])
+        most[before] = np.maximum(np.minimum(most[before], allowed), least[before])
 
 
 def _end_problem(program: StepProgram, low: FloatArray, high: FloatArray, capacity: FloatArray) -> str:
@@ -114,7 +138,7 @@ def _end_problem(program: StepProgram, low: FloatArray, high: FloatArray, capaci
     if program.energy.end != "fixed" or not program.energy_count:
         return ""
     target = program.energy.end_kwh
-    missing = np.maximum(low - target, target - high)
+    missing = np.maximum(low - target, target - high).max(axis=0)
     b = int(np.argmax(missing / capacity))
     if missing[b] <= ROUNDING * capacity[b]:
         return ""

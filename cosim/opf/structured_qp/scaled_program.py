@@ -42,7 +42,7 @@ class Faces:
 
 @dataclass(frozen=True)
 class Coupling:
-    """Rows and modes together, sorted by period.
+    """Rows and modes together, sorted by period or node.
 
     Attributes:
         matrix: on p and q side by side, shape (N, 2 J).
@@ -76,7 +76,8 @@ class ScaledProgram:
         gradient, damping, centre: on p and q side by side, shape (T, 2 J).
         floor: shape (J,).
         gain: shape (T, B, 2).
-        capacity, end_price: shape (B,).
+        capacity: shape (B,).
+        end_price: shape (branch, B).
         least, most, stored_fixed, end_slope: shape (T, B).
         soft: whether the target of the energies has a price.
         faces, coupling: see there.
@@ -118,7 +119,7 @@ def scaled_program(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> 
     least, most = reach.least_kwh, reach.most_kwh
     end_slope = np.zeros_like(least)
     if energy.end == "value":
-        end_slope[-1:] = -energy.end_price / unit
+        end_slope[program.tree.last] = -program.end_price / unit
     upper = blocks.upper.reshape(n, 4)
     peak = program.peak
     return ScaledProgram(
@@ -135,7 +136,7 @@ def scaled_program(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> 
         gain=blocks.gain,
         capacity=reach.capacity_kwh,
         # A target without a price would have no interior.
-        end_price=np.maximum(energy.end_price / unit, NEGLIGIBLE),
+        end_price=np.maximum(program.end_price / unit, NEGLIGIBLE),
         least=least,
         most=most,
         stored_fixed=most - least <= NEGLIGIBLE * reach.capacity_kwh,

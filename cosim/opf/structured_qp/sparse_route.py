@@ -79,7 +79,7 @@ def assembled(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> Spars
     T, B, J, R = program.period_count, program.energy_count, program.device_count, program.row_count
     modes = len(program.tangent.mode_p)
     free = np.flatnonzero(blocks.upper.ravel() > 0.0)
-    ends = 2 * B if program.energy.end == "soft" else 0
+    ends = 2 * B * program.tree.branches if program.energy.end == "soft" else 0
     start = np.cumsum([len(free), T * B, R, ends, T * modes, 0 if program.peak is None else 1])
     at = _Columns(*(int(place) for place in start))
     # Maps from the free variables to p - base and q of every block.
@@ -102,9 +102,9 @@ def assembled(program: StepProgram, blocks: DeviceBlocks, reach: Reach) -> Spars
     c[: at.stored] += blocks.cost.ravel()[free]
     c[at.slack : at.end] = np.where(program.rows.of_peak, 0.0, program.rows.price)
     if program.energy.end == "soft":
-        c[at.end : at.mode] = np.tile(program.energy.end_price, 2)
+        c[at.end : at.mode] = np.tile(program.end_price.ravel(), 2)
     if program.energy.end == "value" and B:
-        c[at.slack - B : at.slack] -= program.energy.end_price
+        c[at.stored + _last_energies(program)] -= program.end_price.ravel()
     if program.peak is not None:
         c[at.peak] = program.peak.price
     A, b, soft_start = _equalities(program, blocks, at, free, to_p, to_q)
@@ -126,17 +126,22 @@ def _equalities(
     balance = sp.csr_matrix(
         (-gain.ravel()[free][held], (t[held] * B + j[held], np.flatnonzero(held))), shape=(T * B, at.count)
     )
-    stored = sp.eye(T * B, at.count, k=at.stored) - sp.eye(T * B, T * B, k=-B) @ sp.eye(
-        T * B, at.count, k=at.stored
-    )
+    node = np.arange(1, T)
+    before = sp.csr_matrix((np.ones(len(node)), (node, program.tree.previous[1:])), shape=(T, T))
+    every_stored = sp.eye(T * B, at.count, k=at.stored)
+    stored = every_stored - sp.kron(before, sp.eye(B)) @ every_stored
     start = -energy.drain_kwh
     start[:1] += energy.start_kwh
     parts: list[Matrix] = [balance + stored]
     sides = [start.ravel()]
     if energy.end == "soft" and B:
-        last = sp.eye(B, at.count, k=at.slack - B)
-        parts.append(last - sp.eye(B, at.count, k=at.end) + sp.eye(B, at.count, k=at.end + B))
-        sides.append(energy.end_kwh)
+        ends = program.tree.branches * B
+        last = sp.csr_matrix(
+            (np.ones(ends), (np.arange(ends), at.stored + _last_energies(program))), shape=(ends, at.count)
+        )
+        over, under = sp.eye(ends, at.count, k=at.end), sp.eye(ends, at.count, k=at.end + ends)
+        parts.append(last - over + under)
+        sides.append(np.tile(energy.end_kwh, program.tree.branches))
     if len(tangent.mode_p):
         every = sp.eye(T)
         own = sp.kron(every, tangent.mode_p) @ to_p + sp.kron(every, tangent.mode_q) @ to_q
@@ -146,6 +151,12 @@ def _equalities(
         ) @ tangent.mode_p.T + tangent.centre_q_kvar @ tangent.mode_q.T
         sides.append(away.ravel())
     return sp.csc_matrix(sp.vstack(parts)), np.concatenate(sides), T * B
+
+
+def _last_energies(program: StepProgram) -> IntArray:
+    """Places of the energies at the ends of all branches in the flat (T, B) array."""
+    B = program.energy_count
+    return (program.tree.last[:, None] * B + np.arange(B)).ravel()
 
 
 def _inequalities(
@@ -318,9 +329,9 @@ def _answer(
     z[data.free] = point.x[: len(data.free)]
     face = np.zeros(T * J * FACES)
     face[data.face_place] = point.z[: data.row_start]
-    end = np.zeros(B)
+    end = np.zeros((program.tree.branches, B))
     if program.energy.end == "soft":
-        end = point.y[data.soft_start : data.soft_start + B]
+        end = point.y[data.soft_start : data.soft_start + end.size].reshape(end.shape)
     given = Multipliers(
         row=point.z[data.row_start :],
         energy=point.y[: T * B].reshape(T, B),

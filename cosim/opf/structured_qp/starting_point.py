@@ -13,7 +13,7 @@ import numpy as np
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.opf.structured_qp.device_blocks import DeviceBlocks
 from cosim.opf.structured_qp.interior_point import InteriorPoint
-from cosim.opf.structured_qp.reachable_energy import energy_steps
+from cosim.opf.structured_qp.reachable_energy import energy_before, energy_steps
 from cosim.opf.structured_qp.step_program import StepProgram
 
 INNER = 0.9
@@ -36,7 +36,7 @@ class Warm:
     Attributes:
         z: shape (n, 4).
         stored: shape (T, B) in kWh.
-        energy, end: multipliers in currency per kWh, shapes (T, B) and (B,).
+        energy, end: multipliers in currency per kWh, shapes (T, B) and (branch, B).
     """
 
     z: FloatArray
@@ -60,23 +60,28 @@ def inner_path(
         program, blocks: the program.
         least, most: windows, the target included, shape (T, B).
     """
-    T = program.period_count
+    tree = program.tree
+    T = tree.periods if program.period_count else 0
     low, high = energy_steps(program, blocks)
-    drain, start = program.energy.drain_kwh, program.energy.start_kwh
+    drain, start = program.energy.drain_kwh, program.energy.start_kwh[None]
     low, high = INNER * np.minimum(low, 0.0) + np.maximum(low, 0.0) - drain, INNER * high - drain
     lower, upper = least.copy(), most.copy()
-    for t in range(T - 1, 0, -1):
-        lower[t - 1] = np.maximum(lower[t - 1], lower[t] - high[t])
-        upper[t - 1] = np.minimum(upper[t - 1], upper[t] - low[t])
+    for period in range(T - 1, 0, -1):
+        t, earlier = tree.at(period), tree.at(period - 1)
+        needed, allowed = lower[t] - high[t], upper[t] - low[t]
+        if len(earlier) < len(t):
+            needed, allowed = needed.max(axis=0, keepdims=True), allowed.min(axis=0, keepdims=True)
+        lower[earlier] = np.maximum(lower[earlier], needed)
+        upper[earlier] = np.minimum(upper[earlier], allowed)
     path = np.empty_like(least)
-    before = start
-    for t in range(T):
+    before, end = start, tree.last[:1] if T else tree.last[:0]
+    for period in range(T):
+        t = tree.at(period)
         a, b = np.maximum(before + low[t], lower[t]), np.minimum(before + high[t], upper[t])
         room = MARGIN * np.maximum(b - a, 0.0)
-        goal = np.clip(
-            start, least[-1] + 0.2 * (most[-1] - least[-1]), most[-1] - 0.2 * (most[-1] - least[-1])
-        )
-        wish = before + (goal - before) / (T - t)
+        margin = 0.2 * (most[end] - least[end])
+        goal = np.clip(start, least[end] + margin, most[end] - margin)
+        wish = before + (goal - before) / (T - period)
         inside = np.where(a <= b, np.clip(wish, a + room, np.maximum(b - room, a + room)), 0.5 * (a + b))
         width = most[t] - least[t]
         path[t] = np.clip(inside, least[t] + 1e-3 * width, most[t] - 1e-3 * width)
@@ -90,7 +95,7 @@ def inner_powers(program: StepProgram, blocks: DeviceBlocks, stored: FloatArray)
     upper, rating = blocks.upper, blocks.rating_kva
     z = 0.25 * np.minimum(upper, rating[None, :, None])
     z[:, :, :2] = 0.0
-    before = np.concatenate([energy.start_kwh[None], stored[:-1]])
+    before = energy_before(program, stored)
     needed = stored - before + energy.drain_kwh
     top = np.minimum(upper[:, :B, :2], rating[None, :B, None])
     # A little of both, so that neither starts at its bound.
@@ -157,15 +162,20 @@ def _start_energy_prices(point: InteriorPoint) -> None:
     """Multipliers of the balances: stored energy is worth its average price, or what its end says."""
     scaled, program = point.scaled, point.scaled.program
     B = program.energy_count
-    price = -(scaled.gradient[:, :B] / program.hours[:, None]).mean(axis=0)
+    # Costs of the branches add up to those of the first period, which sees them all.
+    tree = program.tree
+    price = -(scaled.gradient[:, :B] / program.hours[:, None]).sum(axis=0) / tree.periods
     if program.energy.end == "free":
         price = np.zeros(B)
     elif program.energy.end == "value":
-        price = program.energy.end_price / scaled.unit
-    elif program.energy.end == "soft":
-        price = np.clip(price, -0.7 * scaled.end_price, 0.7 * scaled.end_price)
-        point.end = -price
-    point.energy = np.tile(price, (program.period_count, 1))
+        price = program.end_price.sum(axis=0) / scaled.unit
+    share = np.full((tree.branches, 1), 1.0 / tree.branches) * price
+    if program.energy.end == "soft":
+        share = np.clip(share, -0.7 * scaled.end_price, 0.7 * scaled.end_price)
+        point.end = -share
+    point.energy[tree.paths] = share[:, None, :]
+    if program.period_count:
+        point.energy[0] = share.sum(axis=0)
 
 
 def _blend(point: InteriorPoint, warm: Warm) -> None:
@@ -190,13 +200,14 @@ def _start_ends(point: InteriorPoint, mean: float) -> None:
     scaled, pairs = point.scaled, point.pairs
     if not scaled.soft:
         return
-    apart = point.stored[-1] - scaled.program.energy.end_kwh
+    apart = point.stored[scaled.program.tree.last] - scaled.program.energy.end_kwh
     spare = mean / scaled.end_price
     pairs.x[pairs.over], pairs.x[pairs.under] = (
-        spare + np.maximum(apart, 0.0),
-        spare + np.maximum(-apart, 0.0),
+        (spare + np.maximum(apart, 0.0)).ravel(),
+        (spare + np.maximum(-apart, 0.0)).ravel(),
     )
-    pairs.y[pairs.over], pairs.y[pairs.under] = scaled.end_price - point.end, scaled.end_price + point.end
+    pairs.y[pairs.over] = (scaled.end_price - point.end).ravel()
+    pairs.y[pairs.under] = (scaled.end_price + point.end).ravel()
 
 
 def _start_rows(point: InteriorPoint, mean: float) -> None:

@@ -10,18 +10,24 @@ Positive power flows into the network.
     minimise costs of c, d, x, u, v, sigma, s_T and the peak
              + gradient . (p, q) + 1/2 damping ((p - p0)^2 + (q - q0)^2)
              + sum_t 1/2 weight_t || M_p (p_t - p0_t) + M_q (q_t - q0_t) ||^2
+
+A program may have scenarios: t is then a node of a tree (:class:`cosim.model.scenario_tree.ScenarioTree`),
+t - 1 the node before it, T the number of nodes, and s_T the energies at the ends of all branches. Costs are
+those of the nodes: whoever builds the program weighs them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.opf.program_size import ProgramSize
 
 FACES = 16
@@ -37,7 +43,7 @@ Status = Literal["optimal", "almost", "infeasible", "failed"]
 
 @dataclass(frozen=True)
 class EnergyDevices:
-    """EnergyDevices of one program; T periods, B energy.
+    """EnergyDevices of one program; T periods or nodes, B energy.
 
     Attributes:
         charge_max_kw, discharge_max_kw: shape (T, B), at least 0; 0 fixes the variable.
@@ -53,7 +59,8 @@ class EnergyDevices:
             ``value``: the objective gets - ``end_price`` times the energy;
             ``soft``: it gets ``end_price`` times the distance from ``end_kwh``.
         end_kwh: target, shape (B,), read by ``fixed`` and ``soft``.
-        end_price: currency per kWh, shape (B,), read by ``value`` and ``soft`` (there at least 0).
+        end_price: currency per kWh, shape (B,), or (branch, B) where the program has scenarios; read by
+            ``value`` and ``soft`` (there at least 0).
     """
 
     charge_max_kw: FloatArray
@@ -174,6 +181,7 @@ class StepProgram:
         hours: length of each period, shape (T,).
         energy, sources, tangent, rows: see there.
         peak: None: no row may be of the peak.
+        scenarios: None: one future, the periods follow each other.
 
     Raises:
         ContractError: an array has the wrong shape or a value outside its range.
@@ -185,8 +193,13 @@ class StepProgram:
     tangent: Tangent
     rows: SoftRows
     peak: Peak | None = None
+    scenarios: ScenarioTree | None = None
 
     def __post_init__(self) -> None:
+        if self.period_count and len(self.tree) != self.period_count:
+            raise ContractError(
+                f"a step program has {self.period_count} periods, but {len(self.tree)} nodes of scenarios"
+            )
         for name, values, shape in _expected_shapes(self):
             if np.shape(values) != shape:
                 raise ContractError(
@@ -202,9 +215,19 @@ class StepProgram:
         if self.row_count and not 0 <= self.rows.period.min() <= self.rows.period.max() < self.period_count:
             raise ContractError(f"rows of a step program name periods outside 0 .. {self.period_count - 1}")
 
+    @cached_property
+    def tree(self) -> ScenarioTree:
+        """Which node follows which."""
+        return self.scenarios or ScenarioTree(max(self.period_count, 1))
+
+    @cached_property
+    def end_price(self) -> FloatArray:
+        """Price of the energy at the end of each branch, shape (branch, B)."""
+        return np.broadcast_to(self.energy.end_price, (self.tree.branches, self.energy_count))
+
     @property
     def period_count(self) -> int:
-        """Number of periods, T."""
+        """Number of periods or nodes, T."""
         return len(self.hours)
 
     @property
@@ -248,8 +271,8 @@ class Multipliers:
         energy: of the energy balances, minus the marginal worth of stored energy, shape (T, B): the
             Lagrangian holds energy (s_t - s_(t-1) - h (eta_c c - d / eta_d) + drain).
         face: of the polygons, at least 0, shape (T, J, 16).
-        end: of the rule ``soft``: of s_T - target, within plus and minus the price, shape (B,); of
-            ``fixed`` as well; else 0.
+        end: of the rule ``soft``: of s_T - target, within plus and minus the price, shape (branch, B);
+            else 0.
     """
 
     row: FloatArray
@@ -355,6 +378,8 @@ def _expected_shapes(
             if name != "end":
                 expected = shape if name in special else usual
                 expected = (T,) if name == "mode_weight" else expected
+                if name == "end_price" and np.ndim(values) > 1:
+                    expected = (program.tree.branches, B)
                 found.append((f"{part}.{name}", values, expected))
     return found
 
