@@ -87,9 +87,7 @@ class NoisyOptions(Options):
     @model_validator(mode="after")
     def _rising(self) -> NoisyOptions:
         if any(low >= high for low, high in pairwise(self.quantiles)):
-            raise ValueError(
-                f"quantiles {list(self.quantiles)} do not rise; give each level once, in order"
-            )
+            raise ValueError(f"{list(self.quantiles)} do not rise; give each level once, in order")
         return self
 
 

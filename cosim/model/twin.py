@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.state import Measurement
 
 
@@ -135,6 +136,7 @@ class Twin(Protocol):
         demand_kva: ComplexArray,
         source_ratio: FloatArray | None = None,
         period_s: FloatArray | None = None,
+        scenarios: ScenarioTree | None = None,
     ) -> None:
         """Take what is measured now, and what is forecast.
 
@@ -143,6 +145,8 @@ class Twin(Protocol):
             demand_kva: at rated voltage, shape (period, load).
             source_ratio: voltage of the source over what the master says, shape (period,); None: as now.
             period_s: length of each period, shape (period,); None: a second, for a look at now.
+            scenarios: None: one future. Else all that is per period, here and in flows, is per node of
+                this tree, ``period_s`` excepted; regulators and capacitors react along each branch.
         """
         ...
 

@@ -32,6 +32,10 @@ class FlowCost:
         self._price = np.zeros(len(horizon))
         self._peak_so_far_kw = 0.0
 
+    def set_hours(self, hours: FloatArray) -> None:
+        """Weigh the periods, or the nodes of scenarios: length times weight, shape (period,)."""
+        self._hours = hours
+
     def update(self, price_per_kwh: FloatArray, peak_so_far_kw: float) -> None:
         """Set prices and the peak of the run so far."""
         self._price = np.asarray(price_per_kwh, dtype=np.float64)
@@ -64,6 +68,18 @@ class FlowCost:
     def peak_kw(self, flow: Flow) -> FloatArray:
         """Highest import of each flow and of the run so far."""
         return np.asarray(np.maximum(flow.import_kva.real.max(axis=-1), self._peak_so_far_kw))
+
+    def of_each_node(self, flow: Flow) -> FloatArray:
+        """Costs of each period or node, limits of the import included, the peak not, currency."""
+        objective, imported = self._objective, flow.import_kva.real
+        cost = self._energy_rate * imported + objective.losses_per_kwh * self._hours * flow.losses_kw
+        if objective.voltage_deviation_per_pu2_h:
+            apart = ((flow.voltage_pu**2 - self._middle_pu**2) ** 2).sum(axis=0)
+            cost = cost + objective.voltage_deviation_per_pu2_h * self._hours * apart
+        for sign, bound in self._import_bounds():
+            over = np.maximum(sign * (imported - bound), 0.0)
+            cost = cost + self._limits.power_penalty_per_kwh * self._hours * over
+        return np.asarray(cost)
 
     def over_kw(self, flow: TwinFlow) -> float:
         """Largest violation of a limit of the import."""

@@ -12,6 +12,7 @@ from cosim.devices.storage import StorageRating
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
+from cosim.opf.uncertainty import Uncertainty
 
 ONLY_ON_EXACT_FLOWS = ("limits.transformers", "limits.unbalance_max_percent")
 """Wishes that no formulation on a tree can fulfil."""
@@ -129,6 +130,7 @@ class PlannerOptions:
         solver: name of the solver, or ``auto``.
         solver_seconds: a solve is stopped after this, and there is no plan, or the best one found so far
             (planner tangent); None is no limit.
+        uncertainty: how a plan reckons with errors of the forecast; None: it takes the forecast for true.
     """
 
     objective: Objective = field(default_factory=Objective)
@@ -146,6 +148,7 @@ class PlannerOptions:
     reactive_cost_per_kvarh: float = 0.002
     solver: str = "auto"
     solver_seconds: float | None = None
+    uncertainty: Uncertainty | None = None
 
     def asked(self) -> dict[str, bool]:
         """Wishes that not every formulation can fulfil, and whether they are made."""

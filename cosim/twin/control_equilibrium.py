@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import cast
 
 import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.twin import Quantity
 from cosim.twin.commanded_positions import Commands
 from cosim.twin.controls import Controls, ControlState, Settled
@@ -85,6 +87,7 @@ class ControlEquilibrium:
         measured: state of the controls now.
         demand_kva: forecast demand at rated voltage, shape (period, load).
         source_ratio: forecast voltage of the source, shape (period,).
+        tree: which period follows which; with scenarios, periods are its nodes.
 
     Device powers may be those of several candidates: then they have one row per candidate and period,
     candidate by candidate, and each candidate starts from the measured state.
@@ -96,6 +99,7 @@ class ControlEquilibrium:
         self.measured = controls.present
         self.demand_kva: ComplexArray = np.zeros((0, 0), dtype=np.complex128)
         self.source_ratio: FloatArray = np.ones(0)
+        self.tree = ScenarioTree(1)
         self._inverses: dict[ControlState, ComplexArray] = {}
 
     def solve(
@@ -181,20 +185,20 @@ class ControlEquilibrium:
         settled, overran = list(states), set[int]()
         good = volts.converged.reshape(-1, periods).all(axis=1)
         firsts = (np.flatnonzero(good) * periods).tolist()
-        before = dict.fromkeys(firsts, self.measured)
-        sensed = self.sensed(volts)
-        for period in range(periods):
+        sensed, previous = self.sensed(volts), self.tree.previous.tolist()
+        for period in range(self.tree.periods):
             paths = []
-            for first in firsts:
-                row = first + period
+            for first, node in product(firsts, self.tree.at(period).tolist()):
+                row = first + node
                 if row in hunting_periods:
-                    before[first] = settled[row] = states[row]
-                else:
-                    begun = self._controls.steps(commands.applied(before[first], row), CONTROL_ITERATIONS)
-                    paths.append(_Path(row, begun, {states[row]: sensed[:, row]}, volts))
+                    settled[row] = states[row]
+                    continue
+                before = self.measured if previous[node] < 0 else settled[first + previous[node]]
+                begun = self._controls.steps(commands.applied(before, row), CONTROL_ITERATIONS)
+                paths.append(_Path(row, begun, {states[row]: sensed[:, row]}, volts))
             self._follow(paths, device_kva)
             for path in paths:
-                before[path.row - period] = settled[path.row] = path.rest.state
+                settled[path.row] = path.rest.state
                 if path.rest.overrun:
                     overran.add(path.row)
         return tuple(settled), volts, hunting_periods | overran

@@ -18,6 +18,7 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.network_device import NetworkDevice
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.state import Measurement
 from cosim.model.twin import FirstOrder, LossCurvature, Prices, Quantity, Slope, TwinFlow
 from cosim.twin.acceptance import TOLERANCE_PU
@@ -117,11 +118,14 @@ class FeederTwin:
         demand_kva: ComplexArray,
         source_ratio: FloatArray | None = None,
         period_s: FloatArray | None = None,
+        scenarios: ScenarioTree | None = None,
     ) -> None:
         """See :class:`cosim.model.twin.Twin`."""
-        now = np.full(len(demand_kva), measurement.source_ratio)
-        lengths = np.ones(len(demand_kva)) if period_s is None else period_s
-        standing = self._data.standing_over(measurement.time_s, lengths)
+        tree = scenarios or ScenarioTree(len(demand_kva))
+        now = np.full(len(tree), measurement.source_ratio)
+        lengths = np.ones(tree.periods) if period_s is None else period_s
+        standing = self._data.standing_over(measurement.time_s, lengths)[tree.period]
+        self._equilibrium.tree = tree
         self._equilibrium.demand_kva = np.concatenate([demand_kva, standing], axis=1)
         self._equilibrium.source_ratio = now if source_ratio is None else source_ratio
         if self._stale and self._measured:
@@ -224,8 +228,11 @@ class FeederTwin:
         These are the hunting periods among the first ``TRIED_AGAIN`` in which every capacitor control is
         inside its switching thresholds. The other hunting periods keep their states.
         """
-        near = frozenset(range(TRIED_AGAIN)) & (earlier.hunting_periods if earlier else frozenset())
-        if earlier is None or not near:
+        if earlier is None or not earlier.hunting_periods:
+            return frozenset()
+        of_row = np.resize(self._equilibrium.tree.period, len(earlier.states))
+        near = frozenset(row for row in earlier.hunting_periods if of_row[row] < TRIED_AGAIN)
+        if not near:
             return frozenset()
         nearest = self._quantities.values(earlier, Quantity.SWITCHING).max(axis=0, initial=0.0)
         return frozenset(period for period in near if nearest[period] < 1.0)

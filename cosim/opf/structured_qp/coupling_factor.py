@@ -1,8 +1,9 @@
 """Factors of the matrix over coupling rows and modes: one dense block, or one for each scenario.
 
-Rows of different branches are coupled only through the energies at the end of the first period. With these
-held, the matrix is block diagonal; that they move adds the low-rank part ``V k V'``, one column of V for each
-battery. So S branches cost S dense factors and one small system, not one factor of S times the size.
+Rows of different branches are coupled only through the energies at the end of the first period. With
+these held, the matrix is block diagonal; that they move adds the low-rank part ``V k V'``, one column of V
+for each battery. So S branches cost S dense factors and one small system, not one factor of S times the
+size.
 """
 
 from __future__ import annotations

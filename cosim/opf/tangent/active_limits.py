@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Quantity, Twin, TwinFlow
 from cosim.opf.options import Limits
+from cosim.opf.tangent.limit_rows import Rows
 
 MARGIN = {
     Quantity.VOLTAGE: 0.001,
@@ -73,16 +75,19 @@ class Bound:
         sign: +1 for an upper limit, -1 for a lower one.
         limit: its value.
         price: currency per unit beyond the limit and hour, shape (place,).
+        margin: what a plan stays inside the limit by, see :mod:`cosim.opf.tangent.chance_margins`: a
+            number, or shape (place, period).
     """
 
     quantity: Quantity
     sign: float
     limit: float
     price: FloatArray
+    margin: FloatArray | float = 0.0
 
     def beyond(self, values: FloatArray) -> FloatArray:
-        """Distance beyond the limit, negative inside."""
-        return np.asarray(self.sign * (values - self.limit))
+        """Distance beyond the limit with its margin, negative inside; values of shape (place, period)."""
+        return np.asarray(self.sign * (values - self.limit) + self.margin)
 
 
 def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
@@ -106,43 +111,6 @@ def bounds_of(limits: Limits, twin: Twin) -> tuple[Bound, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of one bound that are in the program.
-
-    Attributes:
-        place, period: of each row, shape (row,).
-        p, q: slope of the quantity per kW and kvar of each device, shape (row, device).
-        fresh: whether the slope is that of the present flow, nearly, shape (row,).
-        multiplier: of the last program, currency per unit of the quantity, shape (row,); 0 for a new row.
-    """
-
-    place: IntArray
-    period: IntArray
-    p: FloatArray
-    q: FloatArray
-    fresh: BoolArray
-    multiplier: FloatArray
-
-    @classmethod
-    def none(cls, devices: int) -> Rows:
-        """No rows yet."""
-        index, slope = np.zeros(0, dtype=np.int64), np.zeros((0, devices))
-        return cls(index, index, slope, slope, np.zeros(0, dtype=bool), np.zeros(0))
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def only(self, keep: IntArray | BoolArray) -> Rows:
-        """Some of the rows."""
-        return Rows(*(getattr(self, part.name)[keep] for part in fields(self)))
-
-    def joined(self, more: Rows) -> Rows:
-        """These and more."""
-        pairs = [(getattr(self, part.name), getattr(more, part.name)) for part in fields(self)]
-        return Rows(*(np.concatenate(pair) for pair in pairs))
-
-
 class ActiveLimits:
     """Rows of all bounds, carried from step to step and from plan to plan.
 
@@ -151,21 +119,41 @@ class ActiveLimits:
         twin: gives values and slopes.
         horizon: the periods.
         devices: how many.
+        tree: of the scenarios, whose nodes then stand for the periods; None: one future.
     """
 
-    def __init__(self, bounds: tuple[Bound, ...], twin: Twin, horizon: Horizon, devices: int) -> None:
+    def __init__(
+        self,
+        bounds: tuple[Bound, ...],
+        twin: Twin,
+        horizon: Horizon,
+        devices: int,
+        tree: ScenarioTree | None = None,
+    ) -> None:
         self.bounds = bounds
-        self._twin, self._horizon = twin, horizon
+        tree = tree or ScenarioTree(len(horizon))
+        self._twin, self._hours = twin, horizon.hours[tree.period]
+        self._most_rows = MOST_ROWS * tree.branches
         self.rows = [Rows.none(devices) for _ in bounds]
         self._hopeless: list[BoolArray] = [
-            np.zeros((twin.places(bound.quantity), len(horizon)), dtype=bool) for bound in bounds
+            np.zeros((twin.places(bound.quantity), len(tree)), dtype=bool) for bound in bounds
         ]
         # The flow of each period that fresh slopes are of.
-        self._voltage_pu: FloatArray = np.full((len(twin.nodes), len(horizon)), np.nan)
-        self._controls: FloatArray = np.zeros((len(horizon), 0))
+        self._voltage_pu: FloatArray = np.full((len(twin.nodes), len(tree)), np.nan)
+        self._controls: FloatArray = np.zeros((len(tree), 0))
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.rows)
+
+    def set_hours(self, hours: FloatArray) -> None:
+        """Weigh the periods, or the nodes of scenarios: length times weight, shape (period,)."""
+        self._hours = hours
+
+    def tighten(self, margins: dict[Quantity, FloatArray]) -> None:
+        """Keep further inside the limits, by margins of shape (place, period)."""
+        self.bounds = tuple(
+            replace(bound, margin=margins.get(bound.quantity, 0.0)) for bound in self.bounds
+        )
 
     def state(self) -> dict[str, Any]:
         """All that later plans depend on, see :class:`cosim.model.roles.Resumable`."""
@@ -204,7 +192,7 @@ class ActiveLimits:
         Returns:
             How far the new rows are beyond their limits: see :meth:`beyond_by`.
         """
-        beyond_by = np.zeros((2, len(self._horizon)))
+        beyond_by = np.zeros((2, len(self._hours)))
         # A flow that is only tried is not the one that fresh slopes are of.
         remembered = ~self._turned(flow)
         for i, bound in enumerate(self.bounds):
@@ -257,11 +245,11 @@ class ActiveLimits:
 
     def trim(self, flow: TwinFlow) -> None:
         """Drop the rows furthest inside their limits, measured in margins, where there are too many."""
-        if len(self) <= MOST_ROWS:
+        if len(self) <= self._most_rows:
             return
         nearness = self.values(flow) / self._each(MARGIN)
         keep = np.zeros(len(nearness), dtype=bool)
-        keep[np.argsort(-nearness, kind="stable")[:MOST_ROWS]] = True
+        keep[np.argsort(-nearness, kind="stable")[: self._most_rows]] = True
         first = 0
         for i, rows in enumerate(self.rows):
             self.rows[i] = rows.only(keep[first : first + len(rows)])
@@ -305,12 +293,12 @@ class ActiveLimits:
         self._controls = _positions(flow)
 
     def worst(self, flow: TwinFlow) -> dict[Quantity, float]:
-        """Largest distance beyond a limit of each quantity; 0 where all is kept."""
+        """Largest distance beyond a limit of each quantity, margins left out; 0 where all is kept."""
         found: dict[Quantity, float] = {}
         for bound in self.bounds:
             if bound.quantity is Quantity.SWITCHING:
                 continue  # no limit of the grid
-            beyond = bound.beyond(self._twin.values(flow, bound.quantity))
+            beyond = bound.beyond(self._twin.values(flow, bound.quantity)) - bound.margin
             worst = max(float(beyond.max(initial=0.0)) - INSIDE.get(bound.quantity, 0.0), 0.0)
             found[bound.quantity] = max(found.get(bound.quantity, 0.0), worst)
         return found
@@ -324,7 +312,7 @@ class ActiveLimits:
             flow: where.
             allowed: distance beyond its limit of every row.
         """
-        worst = np.zeros((2, len(self._horizon)))
+        worst = np.zeros((2, len(self._hours)))
         period, beyond = np.concatenate([rows.period for rows in self.rows]), self.values(flow) - allowed
         for of, unit in zip(worst, (TOLERANCE, HALF_A_TAP), strict=True):
             np.maximum.at(of, period, beyond / self._each(unit))
@@ -332,12 +320,21 @@ class ActiveLimits:
 
     def penalty(self, flow: TwinFlow) -> float:
         """What a flow pays for being beyond the limits of the grid, by the rows, currency."""
-        hours, total = self._horizon.hours, 0.0
+        hours, total = self._hours, 0.0
         for bound, rows in zip(self.bounds, self.rows, strict=True):
             if bound.quantity is not Quantity.SWITCHING:
                 beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
                 total += float((bound.price[rows.place] * hours[rows.period]) @ np.maximum(beyond, 0.0))
         return total
+
+    def node_penalty(self, flow: TwinFlow) -> FloatArray:
+        """The same of each period or node, shape (period,)."""
+        total = np.zeros(len(self._hours))
+        for bound, rows in zip(self.bounds, self.rows, strict=True):
+            if bound.quantity is not Quantity.SWITCHING:
+                beyond = bound.beyond(self._twin.values(flow, bound.quantity))[rows.place, rows.period]
+                np.add.at(total, rows.period, bound.price[rows.place] * np.maximum(beyond, 0.0))
+        return total * self._hours
 
     def tolerances(self) -> FloatArray:
         """What distance beyond the limit of every row counts as none, shape (row,)."""
@@ -383,7 +380,7 @@ class ActiveLimits:
 
     def stacked(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
         """Period, slopes signed like the bound and price per unit beyond, of every row."""
-        hours = self._horizon.hours
+        hours = self._hours
         period = np.concatenate([rows.period for rows in self.rows])
         p = np.concatenate([b.sign * rows.p for b, rows in zip(self.bounds, self.rows, strict=True)])
         q = np.concatenate([b.sign * rows.q for b, rows in zip(self.bounds, self.rows, strict=True)])

@@ -201,11 +201,14 @@ class DeviceDispatch:
         cost += (reactive * np.abs(dispatch.reactive_kvar)).sum(axis=both)
         terminal = self._options.terminal
         if terminal.kind in {"value", "soft"} and self.model.energy:
-            apart = self._final_kwh(dispatch, energy) - self._target_kwh
-            apart = apart[..., energy.end_price > 0.0]
-            off = np.abs(apart).sum(axis=-1) if terminal.kind == "soft" else -apart.sum(axis=-1)
-            cost += terminal.per_kwh * off
+            cost += self._end_cost(self._final_kwh(dispatch, energy) - self._target_kwh, energy)
         return np.asarray(cost)
+
+    def _end_cost(self, apart_kwh: FloatArray, energy: EnergyDevices) -> FloatArray:
+        """Cost of energies that end apart from their targets, currency, shape as the first axes."""
+        terminal, apart = self._options.terminal, apart_kwh[..., energy.end_price > 0.0]
+        off = np.abs(apart).sum(axis=-1) if terminal.kind == "soft" else -apart.sum(axis=-1)
+        return np.asarray(terminal.per_kwh * off)
 
     def _final_kwh(self, dispatch: Dispatch, energy: EnergyDevices) -> FloatArray:
         hours = self._horizon.hours[:, None]
@@ -247,7 +250,7 @@ class DeviceDispatch:
 
         ``available_kw`` is that of devices without energy, shape (period, device).
         """
-        periods, count = len(self._horizon), len(self.model.energy)
+        periods, count = len(available_kw), len(self.model.energy)
         none = np.zeros((periods, count))
         return Dispatch(
             charge_kw=none,
@@ -282,6 +285,12 @@ class DeviceDispatch:
             rounding=np.inf,
         )
         return replace(dispatch, charge_kw=np.maximum(-kw, 0.0), discharge_kw=np.maximum(kw, 0.0))
+    def continued(
+        self, dispatch: Dispatch, earlier: Plan, period: IntArray, available_kw: FloatArray
+    ) -> Dispatch:
+        """Where the next search begins, given the last dispatch and its plan; see :meth:`as_planned`."""
+        del dispatch
+        return self.as_planned(earlier, period, available_kw)
 
     def planned(
         self, dispatch: Dispatch, measurement: Measurement, forecast_kw: FloatArray

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,9 @@ from pydantic import Field, PositiveInt
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
+from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
@@ -27,11 +30,16 @@ from cosim.opf.program_size import ProgramSize
 from cosim.opf.structured_qp.solve import ROUTES, SolverName
 from cosim.opf.structured_qp.starting_point import Warm
 from cosim.opf.tangent.active_limits import CURRENTS, ActiveLimits, bounds_of
+from cosim.opf.tangent.chance_margins import chance_margins
 from cosim.opf.tangent.device_dispatch import DeviceDispatch
 from cosim.opf.tangent.network_cost import NetworkCost
+from cosim.opf.tangent.node_forecast import NodeForecast, on_nodes
+from cosim.opf.tangent.scenario_dispatch import ScenarioDispatch
+from cosim.opf.tangent.scenario_risk import ScenarioRisk
 from cosim.opf.tangent.search import Search
 from cosim.opf.tangent.search_log import Devices, Iterate, SearchLog
 from cosim.opf.tangent.warm_start import matching_periods
+from cosim.opf.uncertainty import ChanceLimits, ScenarioPlanning, ScenarioWeights
 from cosim.plugins import Options, needs, options
 
 KEPT = 1e-4
@@ -78,15 +86,28 @@ class TangentPlanner:
     ) -> None:
         _must_suit(site, options)
         self._horizon, self._options, self._twin = horizon, options, twin
+        self._sun_kw, asked = site.sun_kw(), options.uncertainty
+        planning = asked if isinstance(asked, ScenarioPlanning) else None
+        self._chance = asked if isinstance(asked, ChanceLimits) else None
+        self._tree = tree = ScenarioTree(len(horizon), planning.count if planning else 1)
         self._own = own or TangentOptions()
         self._threads = ThreadpoolController()
-        self._dispatcher = DeviceDispatch(site, horizon, options)
+        self._dispatcher = (
+            DeviceDispatch(site, horizon, options)
+            if tree.branches == 1
+            else ScenarioDispatch(site, horizon, options, tree)
+        )
         self._cost = NetworkCost(options.objective, options.limits, horizon, twin)
         self._limits_in_force = ActiveLimits(
-            bounds_of(options.limits, twin), twin, horizon, len(site.devices)
+            bounds_of(options.limits, twin), twin, horizon, len(site.devices), tree
         )
         solver = cast("SolverName", options.solver)
-        self._search = Search(horizon, twin, self._dispatcher, self._cost, self._limits_in_force, solver)
+        self._search = Search(
+            horizon, twin, self._dispatcher, self._cost, self._limits_in_force, solver, tree
+        )
+        weights = ScenarioWeights(planning, tree.branches)
+        parts = (self._dispatcher, self._cost, self._limits_in_force, self._search)
+        self._risk = ScenarioRisk(weights, horizon, tree, *parts)
         self._earlier: Plan | None = None
         self._last: Iterate | None = None
         self._foreseen: Forecast | None = None
@@ -106,6 +127,7 @@ class TangentPlanner:
             "limits": self._limits_in_force.state(),
             "cost": self._cost.state(),
             "warm": self._search.warm if isinstance(self._search.warm, Warm) else None,
+            "share": self._risk.weights.share,
             "plans": (self._earlier, self._last, self._planned, self._foreseen, self._foreseen_s),
         }
 
@@ -114,7 +136,7 @@ class TangentPlanner:
         self._twin.restore(state["twin"])
         self._limits_in_force.restore(state["limits"])
         self._cost.restore(state["cost"])
-        self._search.warm = state["warm"]
+        self._search.warm, self._risk.weights.share = state["warm"], state["share"]
         self._earlier, self._last, self._planned, self._foreseen, self._foreseen_s = state["plans"]
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
@@ -134,22 +156,24 @@ class TangentPlanner:
             soon_again,
             None if most_s is None else started + most_s,
         )
+        nodes = on_nodes(forecast, self._tree, self._sun_kw, measurement.source_ratio)
         self._twin.set_forecast(
-            measurement,
-            forecast.demand_kw + 1j * forecast.demand_kvar,
-            forecast.source_ratio_from(measurement.source_ratio),
-            np.asarray(self._horizon.period_s, dtype=np.float64),
+            measurement, nodes.demand_kva, nodes.source_ratio, self._period_s, self._tree
         )
-        self._cost.update(forecast.price_per_kwh, measurement.peak_import_kw)
-        devices = self._devices(measurement, forecast)
+        self._cost.update(nodes.price_per_kwh, measurement.peak_import_kw)
+        self._risk.weigh()
+        devices = self._devices(measurement, nodes)
         point = self._start(measurement, forecast, devices, course)
-        outcome = self._search.run(point, devices, course)
+        self._tighten(point, measurement, forecast)
+        outcome = self._risk.least(
+            self._search.run(point, devices, course), partial(self._devices, measurement, nodes), course
+        )
         for _ in range(MOST_REPAIRS):
             if isinstance(outcome, NoPlan) or self._options.complementarity != "repair":
                 break
             if not self._dispatcher.fix_directions(outcome.dispatch):
                 break
-            outcome = self._search.run(outcome, self._devices(measurement, forecast), course)
+            outcome = self._search.run(outcome, self._devices(measurement, nodes), course)
         self._dispatcher.free_directions()
         seconds = time.perf_counter() - started
         solve_s = course.parts_s["programs"]
@@ -165,8 +189,25 @@ class TangentPlanner:
             return self._plan(measurement, forecast, started, soon_again=False)
         return plan
 
-    def _devices(self, measurement: Measurement, forecast: Forecast) -> Devices:
-        return Devices(*self._dispatcher.devices(measurement, forecast.available_kw, self._earlier))
+    def _devices(self, measurement: Measurement, nodes: NodeForecast) -> Devices:
+        return Devices(*self._dispatcher.devices(measurement, nodes.available_kw, self._earlier))
+
+    @property
+    def _period_s(self) -> FloatArray:
+        return np.asarray(self._horizon.period_s, dtype=np.float64)
+
+    def _tighten(self, point: Iterate, measurement: Measurement, forecast: Forecast) -> None:
+        """Margins of chance constraints about the start of the search."""
+        if self._chance is not None and point.flow.converged.all():
+            margins = chance_margins(
+                *(self._twin, self._dispatcher, point, measurement, forecast),
+                limits=self._chance,
+                sun_kw=self._sun_kw,
+                period_s=self._period_s,
+            )
+            self._limits_in_force.tighten(margins)
+
+    # --- where a search begins ----------------------------------------------------------------------
 
     def _start(
         self, measurement: Measurement, forecast: Forecast, devices: Devices, course: SearchLog
@@ -177,8 +218,8 @@ class TangentPlanner:
         if self._last is not None and self._earlier is not None and self._planned is not None:
             passed_s = measurement.time_s - self._earlier.time_s
             origin = matching_periods(forecast, self._planned, passed_s)
-            dispatch = self._dispatcher.as_planned(self._earlier, origin, available_kw)
-            flow = self._twin.moved(self._last.flow, origin)
+            dispatch = self._dispatcher.continued(self._last.dispatch, self._earlier, origin, available_kw)
+            flow = self._twin.moved(self._last.flow, self._tree.moved(origin))
             # Where controls stand as foreseen, the earlier plan's states are those of this start.
             foreseen = self._stand_as_foreseen(measurement, self._earlier, self._last.flow)
             point = self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
@@ -188,7 +229,7 @@ class TangentPlanner:
 
     def _stand_as_foreseen(self, measurement: Measurement, earlier: Plan, flow: TwinFlow) -> bool:
         """Whether regulators and capacitors were measured where the earlier plan left them for now."""
-        period = earlier.period_at(measurement.time_s - JUST_BEFORE_S) or 0
+        period = self._tree.paths[0, earlier.period_at(measurement.time_s - JUST_BEFORE_S) or 0]
         return np.array_equal(measurement.tap, flow.tap[period]) and np.array_equal(
             measurement.capacitor_closed, flow.capacitor_closed[period]
         )
@@ -196,7 +237,7 @@ class TangentPlanner:
     def _inherit(self, time_s: float, forecast: Forecast) -> None:
         """Move rows and iterate to the periods of a new horizon: also where no plan is found for it."""
         if self._foreseen is not None:
-            origin = matching_periods(forecast, self._foreseen, time_s - self._foreseen_s)
+            origin = self._tree.moved(matching_periods(forecast, self._foreseen, time_s - self._foreseen_s))
             self._limits_in_force.move(origin)
             warm = self._search.warm
             self._search.warm = warm.moved(origin) if isinstance(warm, Warm) else None
@@ -269,6 +310,10 @@ class TangentPlanner:
         if exceeded:
             verdict = "unattainable, best found" if course.end == "optimal" else "best found"
             said.append(f"{verdict}: {', '.join(exceeded)} (pu or share of rating) beyond a limit")
+        if self._tree.branches > 1:
+            said.append(f"over {self._tree.branches} scenarios")
+        if self._risk.doubt:
+            said.append(self._risk.doubt)
         if course.end == "settled":
             said.append(f"settled after {course.programs} programs, not proven to be optimal")
         if course.end == "stopped":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cosim.model.arrays import FloatArray
+from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.state import NoPlan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import Twin, TwinFlow
@@ -41,7 +42,8 @@ exceeded by what half a tap changes."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
-"""Modes of the losses' curvature, fewer beyond so many periods: each is two dense rows per period."""
+"""Modes of the losses' curvature, fewer beyond so many periods and with scenarios: each is two dense rows
+per period."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Search:
         horizon: the periods.
         twin, fleet, cost, pool: feeder, devices, cost and limits.
         solver: of the programs.
+        tree: of the scenarios, whose nodes then stand for the periods; None: one future.
 
     Attributes:
         warm: the solver's iterate, to start the next program from.
@@ -97,8 +100,12 @@ class Search:
         cost: NetworkCost,
         pool: ActiveLimits,
         solver: SolverName,
+        tree: ScenarioTree | None = None,
     ) -> None:
-        self._horizon, self._twin = horizon, twin
+        tree = tree or ScenarioTree(len(horizon))
+        self._tree, self._twin, self._hours = tree, twin, horizon.hours[tree.period]
+        many = tree.branches > 1 or tree.periods > LONG
+        self._loss_modes = LOSS_MODES_LONG if many else LOSS_MODES
         self._dispatcher, self._cost, self._limits_in_force, self._solver = fleet, cost, pool, solver
         self.warm: object | None = None
         self.program_size: ProgramSize | None = None
@@ -256,14 +263,14 @@ class Search:
         self._limits_in_force.trim(point.flow)
         self._limits_in_force.refresh(point.flow)
         slopes = self._cost.slopes(point.flow)
-        modes = LOSS_MODES if len(self._horizon) <= LONG else LOSS_MODES_LONG
-        tangent = self._cost.tangent(point.flow, slopes, modes)
+        tangent = self._cost.tangent(point.flow, slopes, self._loss_modes)
         limits, scale = self._limit_rows(point.flow)
         rows, peak = self._cost.rows(point.flow, slopes)
         curved = replace(tangent, damping=tangent.damping + self._limits_in_force.curvature(point.flow))
         course.parts_s["slopes"] += time.perf_counter() - began
         program = StepProgram(
-            self._horizon.hours, devices.energy, devices.sources, curved, limits.joined(rows), peak
+            *(self._hours, devices.energy, devices.sources, curved, limits.joined(rows), peak),
+            scenarios=self._tree,
         )
         return _TangentStep(program, slopes, tangent, scale)
 
