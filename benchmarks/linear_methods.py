@@ -28,8 +28,8 @@ from cosim.model.state import NoPlan
 from cosim.model.twin import TwinFlow
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.expected import Expected
+from cosim.run.planner_config import ObjectiveConfig
 from cosim.run.policy import make_planner
-from cosim.run.scenario import ObjectiveConfig
 from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
@@ -201,7 +201,7 @@ def prediction_errors(
     if not isinstance(planner, DispatchPlanner) or planner.problem.exact:
         return None, None, None, None
     split = sum(device.has_energy for device in day.site.devices)
-    network = planner._network
+    network = planner.network
     if hasattr(network, "exact"):
         network.exact = None
     apart: list[tuple[FloatArray, FloatArray, FloatArray]] = []

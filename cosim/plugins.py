@@ -74,6 +74,8 @@ class Declaration:
         forecaster: name of the forecaster that it always has; empty: that of the scenario.
         bound: of a controller, whether no other can do better by cost: runs are scored by it.
         in_process: of a driver, whether it keeps everything in one process.
+        many_futures: of a planner, whether it takes ``planner.uncertainty``.
+        tells_errors: of a forecaster, whether its forecasts carry the law of their errors.
     """
 
     needs: frozenset[Need] = ANY_NETWORK
@@ -88,6 +90,8 @@ class Declaration:
     forecaster: str = ""
     bound: bool = False
     in_process: bool = False
+    many_futures: bool = False
+    tells_errors: bool = False
 
 
 # --- how to declare -------------------------------------------------------------------------------
@@ -154,6 +158,16 @@ def in_process(plugin: T) -> T:
     return _declare("in_process", True)(plugin)
 
 
+def plans_many_futures(plugin: T) -> T:
+    """Declare that a planner takes ``PlannerOptions.uncertainty``; other planners refuse it."""
+    return _declare("many_futures", True)(plugin)
+
+
+def tells_errors(plugin: T) -> T:
+    """Declare that forecasts carry the law of their errors, so that scenarios can be drawn from them."""
+    return _declare("tells_errors", True)(plugin)
+
+
 def _declare(name: str, value: object) -> Callable[[T], T]:
     def declare(plugin: T) -> T:
         setattr(plugin, name, value)
@@ -167,6 +181,7 @@ def _declare(name: str, value: object) -> Callable[[T], T]:
 
 FLAGS = (
     "seeded", "commands", "engine_led", "plans", "own_horizon", "own_planner", "bound", "in_process",
+    "many_futures", "tells_errors",
 )  # fmt: skip
 NAMES = ("planner_option", "forecaster")
 

@@ -16,7 +16,7 @@ from cosim.errors import ScenarioError
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.executor import Budget, Progress
 from cosim.experiments.gap_case import OPTIMALITY_GAP, GapCase, GapRow, Penetration
-from cosim.run.scenario import PlannerConfig
+from cosim.run.planner_config import PlannerConfig
 from cosim.run.shipped import shipped_feeders
 
 SMALL_BUSES = 128

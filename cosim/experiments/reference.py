@@ -14,7 +14,7 @@ from cosim.errors import ScenarioError
 from cosim.experiments.open_loop import OpenLoopPlan, plan_day
 from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
-from cosim.run.scenario import ObjectiveConfig, PlannerConfig, TerminalConfig
+from cosim.run.planner_config import ObjectiveConfig, PlannerConfig, TerminalConfig
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 

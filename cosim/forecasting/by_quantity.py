@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from cosim.model.forecast import Forecast
+from cosim.model.forecast_errors import ForecastErrors
 from cosim.model.roles import Forecaster, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Measurement
@@ -55,4 +56,20 @@ class ForecasterByQuantity:
             available_quantiles=sun.available_quantiles,
             price_per_kwh=price.price_per_kwh,
             price_quantiles=price.price_quantiles,
+            errors=_errors(load.errors, sun.errors, price.errors),
         )
+
+
+def _errors(
+    load: ForecastErrors | None, sun: ForecastErrors | None, price: ForecastErrors | None
+) -> ForecastErrors | None:
+    """What each forecaster says about the errors of its own quantity; None where nobody says anything."""
+    known = [errors for errors in (load, sun, price) if errors is not None]
+    if not known:
+        return None
+    return replace(
+        known[0],
+        load=None if load is None else load.load,
+        sun=None if sun is None else sun.sun,
+        price=None if price is None else price.price,
+    )

@@ -19,7 +19,7 @@ from cosim.model.forecast_errors import IRRADIANCE, LOAD, PRICE, ErrorLaw, Forec
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.plugins import Options, needs, options, seeded
+from cosim.plugins import Options, needs, options, seeded, tells_errors
 
 Level = Literal["none", "low", "medium", "high"]
 
@@ -156,6 +156,7 @@ class ErrorProcess:
 
 
 @needs("truth")
+@tells_errors
 @options(NoisyOptions)
 @seeded
 class NoisyForecaster:

@@ -16,15 +16,12 @@ from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle
-from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.model import DeviceModel
-from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.formulations.network_block import Formulation, NetworkBlock
+from cosim.opf.futures import Futures, Planned
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
-from cosim.opf.program import Program
 from cosim.opf.program_size import ProgramSize
-from cosim.opf.terms import ImportTerms
 
 log = logging.getLogger(__name__)
 
@@ -66,25 +63,23 @@ class DispatchPlanner:
         self.name = name
         self._horizon = horizon
         self._devices = DeviceModel(site.devices, horizon, options)
-        self._energy = EnergyBlock(self._devices, horizon, options)
-        self._sources = SourceBlock(self._devices, horizon, options)
-        self._network: NetworkBlock = formulation(site, self._energy, self._sources, horizon, options)
+        self._futures = Futures(name, self._devices, formulation, site, horizon, options)
         asked = options.asked()
-        beyond = {*self._network.blind_to, *ONLY_ON_EXACT_FLOWS}
+        beyond = {*self.network.blind_to, *ONLY_ON_EXACT_FLOWS}
         blind = [option for option, wanted in asked.items() if wanted and option in beyond]
         if blind:
             log.warning("planner %s does nothing with %s on this feeder", name, ", ".join(blind))
-        self._import = ImportTerms(options.objective, options.limits, horizon, self._network.import_kw)
-        program = Program.of((self._energy, self._sources, self._network, self._import))
-        self.problem = DispatchProblem(program, solver=options.solver, seconds=options.solver_seconds)
+        self.problem = DispatchProblem(
+            self._futures.program, solver=options.solver, seconds=options.solver_seconds
+        )
         self._earlier: Plan | None = None
         self._first: tuple[Measurement, Forecast] | None = None
         self._gap: FloatArray | None = None
 
     @property
     def network(self) -> NetworkBlock:
-        """The formulation of the network."""
-        return self._network
+        """The formulation of the network, in the first future where there are several."""
+        return self._futures.first.network
 
     @property
     def program_size(self) -> ProgramSize:
@@ -115,38 +110,31 @@ class DispatchPlanner:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
         self._first = self._first or (measurement, forecast)
         started = time.perf_counter()
-        base_kw = self._network.update(measurement, forecast)
-        energy, sources = self._devices.bounds(
-            measurement.stored_kwh, forecast.available_kw, self._earlier, measurement.time_s
-        )
-        self._energy.update(energy)
-        self._sources.update(sources)
-        self._import.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
+        self._futures.update(measurement, forecast, self._earlier)
         build_s = time.perf_counter() - started
         solved = self._solve(measurement, forecast)
         if not solved.found:
             reason = f"the {self.name} program is {solved.status}"
-            doubt = f"; {self._network.caution}" if self._network.caution else ""
+            doubt = f"; {self.network.caution}" if self.network.caution else ""
             return NoPlan(solved.status, reason + doubt, build_s, solved.solve_s)
-        energy_kw, energy_kvar = self._energy_dispatch(measurement, forecast)
-        source_kw, source_kw_limit, source_kvar = self._sources.planned()
-        gap = self._network.relaxation_gap()
+        planned = self._planned(measurement, forecast)
+        gap = self.network.relaxation_gap()
         try:
-            expected = self._network.expected(
-                (energy_kw + 1j * energy_kvar).T, (source_kw + 1j * source_kvar).T
+            expected = self._futures.expected(
+                (planned.kw + 1j * planned.kvar).T, (planned.source_kw + 1j * planned.source_kvar).T
             )
         except FeederError as error:
             return NoPlan(
                 "not_physical", f"the {self.name} plan cannot be: {error}", build_s, solved.solve_s
             )
         self._gap = gap
-        self._import.adopt()
-        stored_kwh = self._devices.roll_out(measurement.stored_kwh, energy_kw, measurement.time_s)
+        self._futures.adopt()
+        stored_kwh = self._devices.roll_out(measurement.stored_kwh, planned.kw, measurement.time_s)
         plan = Plan(
             time_s=measurement.time_s,
             period_s=np.asarray(self._horizon.period_s, dtype=np.float64),
-            p_kw=np.concatenate([energy_kw, source_kw_limit], axis=1),
-            q_kvar=np.concatenate([energy_kvar, source_kvar], axis=1),
+            p_kw=np.concatenate([planned.kw, planned.source_limit_kw], axis=1),
+            q_kvar=np.concatenate([planned.kvar, planned.source_kvar], axis=1),
             stored_kwh=stored_kwh,
             import_kw=np.asarray(expected.import_kva.real),
             import_kvar=np.asarray(expected.import_kva.imag),
@@ -159,20 +147,19 @@ class DispatchPlanner:
         # Where a battery's idling loss falls is only known once there is a plan.
         return self.plan(measurement, forecast) if first and self._devices.idles else plan
 
-    def _energy_dispatch(
-        self, measurement: Measurement, forecast: Forecast
-    ) -> tuple[FloatArray, FloatArray]:
-        """Set-points of devices with energy, kW and kvar, shape (period, device).
+    def _planned(self, measurement: Measurement, forecast: Forecast) -> Planned:
+        """Set-points of the answer.
 
         What a solver's tolerance puts beyond a window or a circle is taken back here, so that the plant
         need not cut it. More than a tolerance is left as it is: it must be seen.
         """
-        kw, kvar = self._energy.planned()
+        planned, energy = self._futures.planned(), self._futures.first.energy
         # From where the program starts, which a rounding of the measurement may lie outside of.
         stored = measurement.stored_kwh.copy()
-        stored[: len(self._energy.ratings)] = self._energy.start_kwh
-        kw = self._devices.within_window(stored, forecast.available_kw, kw, measurement.time_s)
-        return kw, back_into_circle(kw, kvar, each(self._energy.ratings, "kva"))
+        stored[: len(energy.ratings)] = energy.start_kwh
+        kw = self._devices.within_window(stored, forecast.available_kw, planned.kw, measurement.time_s)
+        kvar = back_into_circle(kw, planned.kvar, each(energy.ratings, "kva"))
+        return replace(planned, kw=kw, kvar=kvar)
 
     def _solve(self, measurement: Measurement, forecast: Forecast) -> Solved:
         """Solve what was set up; planners whose data follow from answers do it more than once."""
@@ -181,10 +168,10 @@ class DispatchPlanner:
 
     def _solve_program(self) -> Solved:
         """Solve; with complementarity ``repair`` again, until no battery does both at once."""
-        self._energy.free_directions()
+        self._futures.free_directions()
         solved = first = self.problem.solve()
         for _ in range(MOST_REPAIRS):
-            if not (solved.found and self._energy.fix_directions()):
+            if not (solved.found and self._futures.fix_directions()):
                 break
             again = self.problem.solve()
             # Fixing directions can only cost, so the first bound holds for all.
@@ -198,7 +185,7 @@ class DispatchPlanner:
         return solved
 
     def _certificate(self, solved: Solved, build_s: float, stored_kwh: FloatArray) -> Certificate:
-        gap, constant = self._gap, self._import.constant()
+        gap, constant, futures = self._gap, self._futures.constant(), self._futures
         objective, optimality_gap = self._objective(solved.objective + constant), None
         if gap is not None:
             # The exact flow of the plan now stands in the variables, and what it exceeds is paid for.
@@ -206,16 +193,16 @@ class DispatchPlanner:
             if np.isfinite(solved.bound):
                 bound = solved.bound + constant
                 optimality_gap = (objective - bound) / max(abs(bound), 1.0)
-        drift_kwh = self._energy.drift_kwh(stored_kwh[:, : len(self._energy.ratings)])
+        drift_kwh = futures.drift_kwh(stored_kwh[:, : len(self._devices.energy)])
         return Certificate(
             planner=self.name,
             status=solved.status,
             objective=objective,
             primal_residual=solved.primal_residual,
-            simultaneous_kw=self._energy.simultaneous_kw(),
-            simultaneous_h=self._energy.simultaneous_hours(),
-            slack_pu=self._network.slack_pu(),
-            over_kw=max(self._import.over_kw(), self._network.over_kw()),
+            simultaneous_kw=futures.simultaneous_kw(),
+            simultaneous_h=futures.simultaneous_hours(),
+            slack_pu=futures.slack_pu(),
+            over_kw=futures.over_kw(),
             iterations=solved.iterations,
             build_s=build_s,
             solve_s=solved.solve_s,
@@ -230,7 +217,7 @@ class DispatchPlanner:
 
     def _claim(self, optimality_gap: float | None, drift_kwh: float) -> str:
         """What is proven about the plan, in words."""
-        if self._energy.simultaneous_hours():
+        if self._futures.simultaneous_hours():
             return "not realisable: a battery charges and discharges at once; use complementarity repair"
         if drift_kwh > MOST_DRIFT_KWH:
             return f"not exact: stored energy is off by {drift_kwh:.2g} kWh, idling losses fell elsewhere"
@@ -243,5 +230,5 @@ class DispatchPlanner:
                 return "globally optimal"
             if -GLOBAL_GAP <= optimality_gap <= LOOSE_GAP:
                 return f"within {100 * optimality_gap:.2g} % of the global optimum"
-            return f"nothing: {self._network.caution or 'the relaxation is not exact; use branch_flow_nl'}"
+            return f"nothing: {self.network.caution or 'the relaxation is not exact; use branch_flow_nl'}"
         return "locally optimal" if self.problem.exact else "optimal for its own model"

@@ -16,13 +16,14 @@ from cosim.model.site import Site
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.options import PlannerOptions
-from cosim.plugins import Options, needs, options
+from cosim.plugins import Options, needs, options, plans_many_futures
 
 if TYPE_CHECKING:
     from cosim.opf.dispatch_planner import DispatchPlanner
 
 
 @needs("network")
+@plans_many_futures
 def lindistflow(
     site: Site, horizon: Horizon, options: PlannerOptions, _twin: OpenTwin | None = None
 ) -> DispatchPlanner:

@@ -56,29 +56,40 @@ class RotatedCones:
 
 @dataclass
 class Squares:
-    """``sum(weight · (variable - center)²)`` in the cost.
+    """``share · sum(weight · (variable - center)²)`` in the cost.
 
     Attributes:
         variable: of any shape.
         weight: non-negative, of that shape; may change between solves.
         center: of that shape; may change between solves.
+        share: what all of it counts, e.g. the probability of a scenario.
     """
 
     variable: cp.Variable
     weight: FloatArray
     center: FloatArray
+    share: float = 1.0
+
+    @property
+    def counted(self) -> FloatArray:
+        """Weights with the share."""
+        return self.share * self.weight
 
     def value(self) -> float:
         """Cost at the present value."""
-        return float(np.sum(self.weight * (np.asarray(self.variable.value) - self.center) ** 2))
+        return float(np.sum(self.counted * (np.asarray(self.variable.value) - self.center) ** 2))
+
+    def constant(self) -> float:
+        """Constant part when multiplied out."""
+        return float(np.sum(self.counted * self.center**2))
 
     def curvature(self) -> FloatArray:
         """Weights, flat in the order of columns."""
-        return self.weight.ravel(order="F")
+        return self.counted.ravel(order="F")
 
     def slope(self) -> FloatArray:
         """Linear part when multiplied out, flat in the order of columns."""
-        return np.asarray(-2.0 * (self.weight * self.center).ravel(order="F"))
+        return np.asarray(-2.0 * (self.counted * self.center).ravel(order="F"))
 
 
 class Block(Protocol):

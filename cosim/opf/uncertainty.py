@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -46,6 +47,28 @@ class ChanceLimits:
 
 
 Uncertainty = ScenarioPlanning | ChanceLimits
+
+
+def margin(deviation: FloatArray, violation: float) -> FloatArray:
+    """Distance that a deviation exceeds, upwards or downwards, with a probability alone.
+
+    It is the quantile of a normal distribution with the spread of the sample, whose mean is zero by
+    construction of the scenarios.
+
+    Source: deterministic form of an individual chance constraint, Charnes and Cooper, *Deterministic
+    equivalents for optimizing and satisficing under chance constraints*, Operations Research 11(1), 1963;
+    for power flow, Roald and Andersson, *Chance-constrained AC optimal power flow: reformulations and
+    efficient algorithms*, IEEE Transactions on Power Systems 33(3), 2018 (after the abstract).
+
+    Args:
+        deviation: shape (scenario, ...).
+        violation: probability, in (0, 0.5).
+
+    Returns:
+        Shape of one deviation, at least 0.
+    """
+    spread = np.sqrt((deviation**2).mean(axis=0))
+    return np.asarray(NormalDist().inv_cdf(1.0 - violation) * spread)
 
 
 def tail_share(cost: FloatArray, level: float) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.run.accept import problems_of
 from cosim.run.assembly import Assembly
-from cosim.run.choice import choices_of, controller_of
+from cosim.run.choice import choices_of, controller_of, uncertainty_problems
 from cosim.run.contract import checked, sealed
 from cosim.run.inputs import Problems
 from cosim.run.loop import answer_of, start_controller
@@ -132,6 +132,8 @@ def _check_control(study: Study) -> Problems:
     except CosimError:
         return problems
     problems += [problem for part in parts for problem in part.problems()]
+    if not problems:  # names that do not exist declare nothing
+        problems += uncertainty_problems(study)
     if not parts:  # and no solver
         return problems
     place, solver = ("control", "planner", "solver"), study.scenario.control.planner.solver

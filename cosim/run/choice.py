@@ -247,3 +247,22 @@ def _forecaster(study: Study, config: ForecastConfig, place: Place) -> Choice:
         folder=study.plugin_folder,
         trusted=study.trusted,
     )
+
+
+def uncertainty_problems(study: Study) -> list[str]:
+    """Why the planner or the forecaster of a study cannot do what ``control.planner.uncertainty`` asks.
+
+    Raises:
+        UnknownPlugin, WrongDeclaration: a name is wrong.
+    """
+    asked, place = study.scenario.control.planner.uncertainty, ("control", "planner", "uncertainty")
+    if asked is None:
+        return []
+    at = f"{line_of(study.path, place)}{'.'.join(place)}: "
+    planner, forecasters = planner_of(study), forecasters_of(study)
+    if not planner.declared.many_futures:
+        return [f"{at}{planner.who} plans for one future; use lindistflow or tangent, or leave it out"]
+    if not any(forecaster.declared.tells_errors for forecaster in forecasters):
+        said = " and ".join(dict.fromkeys(forecaster.who for forecaster in forecasters))
+        return [f"{at}{said} says nothing about errors; use forecaster noisy, or leave it out"]
+    return []

@@ -7,17 +7,25 @@ from typing import cast
 
 from cosim.control.planning import Planning
 from cosim.control.receding_horizon import Rhythm
-from cosim.errors import WrongDeclaration
+from cosim.errors import ScenarioError, WrongDeclaration
 from cosim.forecasting.by_quantity import ForecasterByQuantity
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.timegrid import Horizon
 from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
 from cosim.plugins import Need
-from cosim.run.choice import Choice, choices_of, controller_of, forecasters_of, planner_of
+from cosim.run.choice import (
+    Choice,
+    choices_of,
+    controller_of,
+    forecasters_of,
+    planner_of,
+    uncertainty_problems,
+)
 from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
-from cosim.run.scenario import PlannerConfig, Scenario
+from cosim.run.planner_config import PlannerConfig
+from cosim.run.scenario import Scenario
 from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
 
@@ -103,9 +111,13 @@ def make_planner(
         options: that planners share; None: those of the scenario.
 
     Raises:
+        ScenarioError: the planner or the forecaster cannot do what ``uncertainty`` asks.
         CosimError: an unknown name, a missing solver, a feeder the planner does not cover.
     """
     choice = planner_of(study)
+    problems = uncertainty_problems(study)
+    if problems:
+        raise ScenarioError(str(study.path), problems)
     shared = options or planner_options(study.scenario)
     parts = (knowledge.site, horizon or study.horizon, shared, knowledge.open_twin)
     planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth", "areas")))
@@ -185,6 +197,7 @@ def planner_options(scenario: Scenario) -> PlannerOptions:
         reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,
         solver=config.solver,
         solver_seconds=_solver_seconds(scenario),
+        uncertainty=None if config.uncertainty is None else config.uncertainty.planning(),
     )
 
 

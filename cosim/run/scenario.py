@@ -27,6 +27,7 @@ from cosim.run.forecast_config import ForecastConfig, Forecasts, PluginOptions
 from cosim.run.injected import FaultsConfig
 from cosim.run.input_config import InputsConfig
 from cosim.run.links import CommunicationConfig
+from cosim.run.planner_config import PlannerConfig
 from cosim.run.sensing_stage import SensingConfig
 from cosim.twin.acceptance import TOLERANCE_PU
 
@@ -98,28 +99,6 @@ class TailConfig(Config):
     resolution_s: PositiveInt = Field(description="length of the periods after that")
 
 
-class TerminalConfig(Config):
-    """What the end of the horizon asks of stored energy."""
-
-    type: Literal["hard", "soft", "value", "free"] = "free"
-    soc: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="target; default: where each battery started"
-    )
-    per_kwh: NonNegativeFloat = Field(0.0, description="cost of deviation, or value of energy left")
-
-
-class ObjectiveConfig(Config):
-    """Weights of the objective."""
-
-    energy_cost: NonNegativeFloat = 1.0
-    losses_per_kwh: NonNegativeFloat = 0.0
-    losses_at_price: NonNegativeFloat = Field(
-        0.0, description="share of the energy price that a lossless model charges losses with"
-    )
-    peak_per_kw: NonNegativeFloat = 0.0
-    voltage_deviation_per_pu2_h: NonNegativeFloat = 0.0
-
-
 class LimitsConfig(Config):
     """Limits of the network; they are soft in the plan and counted in the report."""
 
@@ -167,42 +146,6 @@ class TwinConfig(Config):
         False, description="do not expect regulators and capacitors to react to the plan"
     )
     load_model: LoadModelName = Field("as_is", description="how loads depend on voltage, for the twin")
-
-
-class PlannerConfig(Config):
-    """How plans are made."""
-
-    type: str = Field("lindistflow", description="an installed planner, or module:Class")
-    options: PluginOptions = Field({}, description="of this planner alone; it says which it takes")
-    objective: ObjectiveConfig = ObjectiveConfig()
-    terminal: TerminalConfig = TerminalConfig()
-    complementarity: Literal["relaxed", "binary", "repair"] = Field(
-        "relaxed", description="how charging and discharging at once is ruled out"
-    )
-    inverter: Literal["polygon", "cone"] = "polygon"
-    anchor: Literal["measurement", "none"] = Field(
-        "measurement", description="correct a linear model by the measurement, or use it as it stands"
-    )
-    storage_reactive: bool = True
-    pv_reactive: bool = True
-    pv_curtail: bool = True
-    storage_loss_cost_per_kwh: NonNegativeFloat = Field(
-        0.0, description="of energy lost in batteries; above every negative nodal price it rules out waste"
-    )
-    throughput_cost_per_kwh: NonNegativeFloat = 0.005
-    curtailment_cost_per_kwh: NonNegativeFloat = 0.0
-    reactive_cost_per_kvarh: NonNegativeFloat = Field(
-        0.002, description="tie-break: a lossless network does not care about reactive power"
-    )
-    solver: str = Field("auto", description="auto, clarabel, highs, scip, ipopt, bonmin, ...")
-    solver_seconds: PositiveFloat | None = Field(
-        None, description="stop a solve after this; the controller then falls back on its earlier plan"
-    )
-
-    def of_type(self, name: str) -> PlannerConfig:
-        """The same for another planner, which does not take this one's own options."""
-        options = self.options if name == self.type else {}
-        return self.model_copy(update={"type": name, "options": options})
 
 
 class ControlConfig(Config):

@@ -13,7 +13,8 @@ from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
 from cosim.run.injected import AT_CONTROLLER, NoPlanFault, Schedule
-from cosim.run.scenario import ControlConfig, PlannerConfig, Scenario
+from cosim.run.planner_config import PlannerConfig
+from cosim.run.scenario import ControlConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario, scenario_of
 from cosim.run.shipped import shipped, shipped_feeders
 

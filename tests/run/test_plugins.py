@@ -16,8 +16,9 @@ from cosim.opf.tangent.planner import TangentOptions
 from cosim.plugins import Declaration, declared
 from cosim.run.assembly import Assembly
 from cosim.run.check import check_study
+from cosim.run.planner_config import PlannerConfig
 from cosim.run.policy import make_planner, needs_of_study
-from cosim.run.scenario import PlannerConfig, Scenario
+from cosim.run.scenario import Scenario
 from cosim.run.study import Study, open_study
 from tests import controllers
 from tests.conftest import ROOT, small_scenario

@@ -192,16 +192,17 @@ class EnergyBlock(EmptyBlock):
         kvar[np.abs(kvar) < 1e-7 * self._kw[:, 0]] = 0.0
         return kw, kvar
 
-    def drift_kwh(self, stored_kwh: FloatArray) -> float:
-        """Largest difference between the exact storage law along the plan and the program's energy.
-
-        Args:
-            stored_kwh: by :meth:`DeviceModel.roll_out`, shape (period + 1, device with energy).
-        """
+    def programmed_kwh(self) -> FloatArray:
+        """Stored energy of the program, shape (period + 1, device)."""
         if not self.ratings:
-            return 0.0
-        programmed = np.asarray(self._energy.value) * self._kwh
-        return float(np.max(np.abs(stored_kwh.T - programmed)))
+            return np.zeros((len(self.horizon) + 1, 0))
+        return np.asarray(self._energy.value * self._kwh).T
+
+    def first_decisions(self) -> list[cp.Expression]:
+        """What is decided for the first period: charge, discharge and reactive power per unit."""
+        if not self.ratings:
+            return []
+        return [part[:, 0] for part in (self._charge, self._discharge, self._reactive)]
 
     def simultaneous_kw(self) -> float:
         """Largest power that is charged and discharged at once."""

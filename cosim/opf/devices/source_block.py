@@ -82,6 +82,10 @@ class SourceBlock(EmptyBlock):
             )
             self._reactive_room.value = np.sqrt(room) / self._kw_rated
 
+    def first_decisions(self) -> list[cp.Expression]:
+        """What is decided for the first period: curtailment and reactive power per unit."""
+        return [part[:, 0] for part in (self._curtailed, self._reactive)] if self.ratings else []
+
     def planned(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Planned kW, limit in kW and kvar, shape (period, device).
 

@@ -10,6 +10,8 @@ Sources: see :mod:`cosim.opf.linear_flow`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
@@ -28,6 +30,7 @@ from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import Flow, LinearFlow
 from cosim.opf.options import Objective, PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
+from cosim.opf.uncertainty import ChanceLimits, margin
 
 VOLTAGE_UNIT_PU2 = 0.01
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
@@ -43,6 +46,19 @@ LINE_SCREEN of their rating are constrained."""
 
 FAR_AWAY = 1e3
 """Stands for no bound, in units of the program: an infinite one would disable in-place updates."""
+
+
+@dataclass(frozen=True)
+class _Margins:
+    """What a plan stays inside limits by, for chance constraints.
+
+    Attributes:
+        squared_pu: of squared voltages, shape (node, period).
+        line_kva: of the lines whose ratings hold, shape (line, period).
+    """
+
+    squared_pu: FloatArray
+    line_kva: FloatArray
 
 
 class LinDistFlowNetwork(EmptyBlock):
@@ -76,6 +92,8 @@ class LinDistFlowNetwork(EmptyBlock):
         self._anchored = options.anchor == "measurement"
         flow = self._flow = LinearFlow(network, losses_imported=self._anchored)
         self._limits, self._horizon = limits, horizon
+        self._chance = options.uncertainty if isinstance(options.uncertainty, ChanceLimits) else None
+        self._sun_kw = site.sun_kw()
         self._split = len(energy.ratings)
         share_of_all = flow.device_share(network.device_share, len(site.devices)).tocsc()
         self.energy_share = share_of_all[:, : self._split]
@@ -173,10 +191,14 @@ class LinDistFlowNetwork(EmptyBlock):
         self._line_p, self._line_q = cp.Parameter(shape), cp.Parameter(shape)
         over = self._line_over = cp.Variable(shape, nonneg=True)
         rating = network.limit_kva[self.tree.flow_nodes][self._line_rows] / self._unit[self._line_rows]
+        room: cp.Expression | FloatArray = rating[:, None]
+        if self._chance is not None:
+            self._line_margin = cp.Parameter(shape)
+            room = room - self._line_margin
         p = self._line_p - self._p[self._line_rows]
         q = self._line_q - self._q[self._line_rows]
         for angle in (2 * np.arange(LINE_POLYGON_SIDES) + 1) * np.pi / LINE_POLYGON_SIDES:
-            self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= rating[:, None] + over)
+            self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= room + over)
         over_kw = self._unit[self._line_rows] @ over
         self.cost += self._limits.power_penalty_per_kwh * cp.sum(over_kw @ self._horizon.hours)
 
@@ -196,8 +218,34 @@ class LinDistFlowNetwork(EmptyBlock):
         self._source = forecast.source_ratio_from(measurement.source_ratio)
         sunny = self.source_share @ forecast.available_kw.T[self._split :].astype(np.complex128)
         base = self._flow.predict(self._anchor, *self._demand, sunny, self._source)
-        self._set_base(base, forecast.price_per_kwh)
+        margins = None if self._chance is None else self._margins(base, forecast, self._chance)
+        self._set_base(base, forecast.price_per_kwh, margins)
         return np.asarray(base.import_kva.real)
+
+    def _margins(self, base: Flow, forecast: Forecast, chance: ChanceLimits) -> _Margins:
+        """How far errors of the forecast move what is limited; no device answers to them.
+
+        All scenarios of the sample are periods of one flow.
+        """
+        drawn, periods = forecast.scenarios(chance.sample, self._sun_kw), len(self._horizon)
+
+        def side_by_side(values: FloatArray) -> FloatArray:
+            return np.ascontiguousarray(values.reshape(-1, values.shape[-1]).T)
+
+        sunny = self.source_share @ side_by_side(drawn.available_kw[:, :, self._split :]).astype(complex)
+        demand = side_by_side(drawn.demand_kw), side_by_side(drawn.demand_kvar)
+        source = np.concatenate([self._source] * chance.sample)
+        moved = self._flow.predict(self._anchor, *demand, sunny, source)
+
+        def spread(values: FloatArray, at: FloatArray) -> FloatArray:
+            apart = values.reshape(len(values), chance.sample, periods) - at[:, None]
+            return margin(apart.swapaxes(0, 1), chance.violation)
+
+        rows = self.tree.flow_nodes[self._line_rows]
+        return _Margins(
+            spread(moved.squared_pu, base.squared_pu),
+            spread(np.abs(moved.flow_kva[rows]), np.abs(base.flow_kva[rows])),
+        )
 
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
@@ -214,9 +262,12 @@ class LinDistFlowNetwork(EmptyBlock):
     def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:
         return np.asarray(self.energy_share @ energy_kva + self.source_share @ source_kva)
 
-    def _set_base(self, base: Flow, price_per_kwh: FloatArray) -> None:
+    def _set_base(self, base: Flow, price_per_kwh: FloatArray, margins: _Margins | None = None) -> None:
         limits, tree = self._limits, self.tree
-        lower, upper = tree.bounds(base.squared_pu, limits.voltage_min_pu, limits.voltage_max_pu)
+        band, low, high = (limits.voltage_min_pu, limits.voltage_max_pu), base.squared_pu, base.squared_pu
+        if margins is not None:
+            low, high = low - margins.squared_pu, high + margins.squared_pu
+        lower, upper = tree.bounds(low, *band)[0], tree.bounds(high, *band)[1]
         self._lower.value = np.clip(lower / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         self._upper.value = np.clip(upper / VOLTAGE_UNIT_PU2, -FAR_AWAY, FAR_AWAY)
         flow = base.flow_kva[tree.flow_nodes]
@@ -229,6 +280,8 @@ class LinDistFlowNetwork(EmptyBlock):
             unit = self._unit[self._line_rows][:, None]
             self._line_p.value = flow.real[self._line_rows] / unit
             self._line_q.value = flow.imag[self._line_rows] / unit
+            if margins is not None:
+                self._line_margin.value = margins.line_kva / unit
 
     def slack_pu(self) -> float:
         """Largest voltage violation the plan expects."""

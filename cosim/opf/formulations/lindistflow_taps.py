@@ -7,6 +7,7 @@ changers stand, with loads following their voltages. Responses of several tap ch
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import cvxpy as cp
 import numpy as np
@@ -164,8 +165,6 @@ class LinDistFlowTaps(LinDistFlowNetwork):
 class LinDistFlowTapsPlanner(DispatchPlanner):
     """Planner on :class:`LinDistFlowTaps`, whose plans command the tap changers."""
 
-    _network: LinDistFlowTaps
-
     @property
     def resumable(self) -> bool:
         """Operations so far are counted from all measurements, so a run is resumed by repeating it."""
@@ -176,4 +175,4 @@ class LinDistFlowTapsPlanner(DispatchPlanner):
         plan = super().plan(measurement, forecast)
         if isinstance(plan, NoPlan):
             return plan
-        return replace(plan, position=self._network.taps.position())
+        return replace(plan, position=cast("LinDistFlowTaps", self.network).taps.position())

@@ -100,7 +100,7 @@ class LinearPlanner(DispatchPlanner):
         boxed: bool = False,
     ) -> None:
         super().__init__(name, partial(AffineNetwork, boxed=boxed), site, horizon, options)
-        self._affine = cast("AffineNetwork", self._network)
+        self._affine = cast("AffineNetwork", self.network)
         self._twin, self._options = twin, options
         self._cost = FlowCost(options.objective, options.limits, horizon)
         self._foreseen: Forecast | None = None
@@ -157,7 +157,7 @@ class LinearPlanner(DispatchPlanner):
         rows = self._affine.rows
         for _ in range(MOST_PASSES):
             base_kw = self._affine.set_model(model)
-            self._import.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
+            self._futures.first.imported.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
             self.problem.forget()
             self._add(self._solve_program())
             if not self._total.found:
@@ -178,11 +178,11 @@ class LinearPlanner(DispatchPlanner):
         )
 
     def _read(self) -> Answer:
-        kw, kvar = self._energy.planned()
-        source_kw, _, source_kvar = self._sources.planned()
+        kw, kvar = self._futures.first.energy.planned()
+        source_kw, _, source_kvar = self._futures.first.sources.planned()
         planned = np.concatenate([kw + 1j * kvar, source_kw + 1j * source_kvar], axis=1)
         injected = self._devices.at_terminals(planned)
-        costs = (self._energy.cost, self._sources.cost)
+        costs = (self._futures.first.energy.cost, self._futures.first.sources.cost)
         device_cost = sum(float(getattr(cost, "value", cost)) for cost in costs)
         values = [np.array(variable.value) for variable in self.problem.affine.variables()]
         return Answer(planned, injected, device_cost, self._affine.predict(injected), values)

@@ -69,7 +69,7 @@ class ClarabelRoute:
             warnings.simplefilter("ignore", UserWarning)
             self._affine.unpack_results(raw, chain, inverse)
         offset = float(inverse[-1][cp.settings.OFFSET])
-        offset += sum(float(np.sum(part.weight * part.center**2)) for part in self._program.squares)
+        offset += sum(part.constant() for part in self._program.squares)
         proven = max(raw.r_prim, raw.r_dual) <= PROVEN_RESIDUAL
         bound = float(raw.obj_val_dual) + offset if proven else float("nan")
         return Answer(str(self._affine.status), int(raw.iterations), bound)

@@ -45,7 +45,7 @@ class ModelledRoute:
     def solve(self) -> Answer:
         """Solve with the present parameter values."""
         for root, shift, part in self._roots:
-            root.value = np.sqrt(part.weight)
+            root.value = np.sqrt(part.counted)
             shift.value = root.value * part.center
         self._whole.solve(
             solver=self._solver,

@@ -285,6 +285,7 @@ class DeviceDispatch:
             rounding=np.inf,
         )
         return replace(dispatch, charge_kw=np.maximum(-kw, 0.0), discharge_kw=np.maximum(kw, 0.0))
+
     def continued(
         self, dispatch: Dispatch, earlier: Plan, period: IntArray, available_kw: FloatArray
     ) -> Dispatch:

@@ -40,7 +40,7 @@ from cosim.opf.tangent.search import Search
 from cosim.opf.tangent.search_log import Devices, Iterate, SearchLog
 from cosim.opf.tangent.warm_start import matching_periods
 from cosim.opf.uncertainty import ChanceLimits, ScenarioPlanning, ScenarioWeights
-from cosim.plugins import Options, needs, options
+from cosim.plugins import Options, needs, options, plans_many_futures
 
 KEPT = 1e-4
 """A limit is kept if it is exceeded by no more than this, pu or share of a rating."""
@@ -322,6 +322,7 @@ class TangentPlanner:
 
 
 @needs("twin")
+@plans_many_futures
 @options(TangentOptions)
 def tangent(
     site: Site, horizon: Horizon, common: PlannerOptions, twin: OpenTwin, *, options: TangentOptions
