@@ -152,7 +152,9 @@ def main() -> None:
         "later_exponent": exponent(several, "later_cpu_s"),
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{options.planner}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (options.out / f"{options.planner}.json").write_text(
+        json.dumps(found, indent=1) + "\n", encoding="utf-8"
+    )
     (options.out / f"{options.planner}.md").write_text(table(found), encoding="utf-8")
     print(table(found))
 

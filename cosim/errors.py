@@ -113,6 +113,10 @@ class ControllerError(CosimError):
     """A controller raised an exception or did not answer in time; names the step."""
 
 
+class NoAnswer(ControllerError):
+    """A controller did not answer within ``control.hang_limit_s``; the run ends, also inside a planner."""
+
+
 class RecordError(CosimError):
     """A run directory cannot be read, or would be overwritten."""
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from cosim.errors import ContractError
+from cosim.errors import ContractError, NoAnswer
 from cosim.model.forecast import Forecast
 from cosim.model.roles import Forecaster, Planner, Resumable, is_resumable
 from cosim.model.site import Site
@@ -123,6 +123,8 @@ class RecedingHorizonController:
         try:
             outcome = self._planner.plan(measurement, forecast)
             _must_be_usable(outcome, len(measurement.p_kw))
+        except NoAnswer:
+            raise
         except Exception as error:
             if self._rhythm.stops_on_error:
                 raise

@@ -12,7 +12,7 @@ from datetime import datetime
 from statistics import median
 from types import FrameType
 
-from cosim.errors import ControllerError
+from cosim.errors import NoAnswer
 from cosim.twin.compilation import COMPILATION
 
 FIRST_S, TIMES_SET_UP = 300.0, 10.0
@@ -95,7 +95,7 @@ class Patience:
         Only the main thread of a Unix process can be interrupted; elsewhere nothing ends the wait.
 
         Raises:
-            ControllerError: it took longer than the limit.
+            NoAnswer: it took longer than the limit.
         """
         limit_s, late_s, began = self.limit_s, self.late_s, time.perf_counter()
         count = self.set_up if step is None else self.took
@@ -118,9 +118,7 @@ class Patience:
                 signal.setitimer(signal.ITIMER_REAL, left_s)
                 return
             what = "start" if step is None else f"answer step {step}"
-            raise ControllerError(
-                f"{who} did not {what} within {self.limit_s:.3g} s; see control.hang_limit_s"
-            )
+            raise NoAnswer(f"{who} did not {what} within {self.limit_s:.3g} s; see control.hang_limit_s")
 
         before = signal.signal(signal.SIGALRM, look)
         left_s, interval_s = signal.setitimer(signal.ITIMER_REAL, min(late_s, limit_s))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cosim.control.receding_horizon import RecedingHorizonController, Rhythm
-from cosim.errors import ContractError, CosimError
+from cosim.errors import ContractError, CosimError, NoAnswer
 from cosim.model.state import Certificate, NoPlan, Plan, Source
 from cosim.model.timegrid import Horizon
 from tests.conftest import a_feeder, a_storage, shipped_master
@@ -99,6 +99,12 @@ def test_a_planner_that_fails_is_no_plan_unless_it_shall_stop(measured, failure,
     assert why in made[1].reason
     with pytest.raises((CosimError, np.linalg.LinAlgError, MemoryError)):
         decisions(measured, ScriptedPlanner([10, 20], failure), 2, stops_on_error=True)
+
+
+def test_a_planner_that_hangs_ends_the_run(measured):
+    """The alarm of the hang limit is raised inside the planner, where other failures are no plan."""
+    with pytest.raises(NoAnswer, match="within 60 s"):
+        decisions(measured, ScriptedPlanner([10, 20], NoAnswer("no answer within 60 s")), 2)
 
 
 def test_a_plan_after_the_deadline_is_for_the_next_step(measured):
