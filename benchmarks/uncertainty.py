@@ -2,10 +2,11 @@
 
     python -m benchmarks.uncertainty [--planner tangent] [--counts 1 5 20] [--steps 6] [--out DIR]
 
-Eight batteries and eight PV systems, 24 periods of a quarter of an hour, noisy forecasts, limits on voltages
-and lines, regulators that react in every scenario. Each number of scenarios runs in a process of its own: a
-first plan, then the plans of the steps that follow in closed loop. Reported are the CPU seconds of the first
-plan, the median of those that follow, the largest memory, and the exponent b of ``seconds = a count^b``.
+Eight batteries and eight PV systems, 24 periods of a quarter of an hour, noisy forecasts, limits on
+voltages and lines, regulators that react in every scenario. Each number of scenarios runs in a process of
+its own: a first plan, then the plans of the steps that follow in closed loop. Reported are the CPU seconds
+of the first plan, the median of those that follow, the largest memory, and the exponent b of
+``seconds = a count^b``.
 """
 
 from __future__ import annotations
@@ -101,26 +102,25 @@ def exponent(rows: list[dict[str, Any]], part: str) -> float:
 
 def table(found: dict[str, Any]) -> str:
     """The rows as a page."""
-    lines = [
-        f"# Planning for scenarios: planner {found['planner']} on IEEE 123",
-        "",
-        f"{found['rows'][0]['devices']} devices, {found['rows'][0]['periods']} periods, noisy forecasts; "
-        "made by `python -m benchmarks.uncertainty`. 0 scenarios: the forecast is taken for true.",
-        "",
-        "| scenarios | first plan, CPU s | later plans, median CPU s | largest memory, MiB |",
-        "|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {one['scenarios']} | {one['first_cpu_s']:.2f} | {one['later_cpu_s']:.2f} | {one['peak_mib']:.0f} |"
-        for one in found["rows"]
-    ]
-    lines += [
-        "",
-        f"CPU seconds grow as the number of scenarios to the power of {found['first_exponent']:.2f} (first "
-        f"plan) and {found['later_exponent']:.2f} (later plans).",
-        "",
-    ]
-    return "\n".join(lines)
+    planner, rows = found["planner"], found["rows"]
+    first, later = found["first_exponent"], found["later_exponent"]
+    return f"""# Planning for scenarios: planner {planner} on IEEE 123
+
+{rows[0]["devices"]} devices, {rows[0]["periods"]} periods, noisy forecasts; made by
+`python -m benchmarks.uncertainty --planner {planner}`. 0 scenarios: the forecast is taken for true.
+
+| scenarios | first plan, CPU s | later plans, median CPU s | largest memory, MiB |
+|---:|---:|---:|---:|
+{"".join(map(line, rows))}
+CPU seconds grow as the number of scenarios to the power of {first:.2f} (first plan) and {later:.2f} (later
+plans).
+"""
+
+
+def line(one: dict[str, Any]) -> str:
+    """A row of the table."""
+    seconds = f"{one['first_cpu_s']:.2f} | {one['later_cpu_s']:.2f}"
+    return f"| {one['scenarios']} | {seconds} | {one['peak_mib']:.0f} |\n"
 
 
 def main() -> None:
@@ -152,10 +152,9 @@ def main() -> None:
         "later_exponent": exponent(several, "later_cpu_s"),
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{options.planner}.json").write_text(
-        json.dumps(found, indent=1) + "\n", encoding="utf-8"
-    )
-    (options.out / f"{options.planner}.md").write_text(table(found), encoding="utf-8")
+    page = options.out / f"{options.planner}.md"
+    page.write_text(table(found), encoding="utf-8")
+    page.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(table(found))
 
 
