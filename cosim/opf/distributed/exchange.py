@@ -9,26 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from cosim.opf.distributed.areas import Areas
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
 
 Order = Literal["jacobi", "gauss_seidel"]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A moment at which areas act.
-
-    Attributes:
-        round: number of the round, from 1.
-        areas: positions of the areas that act.
-    """
-
-    round: int
-    areas: tuple[int, ...]
 
 
 def _all_at_once(areas: Areas) -> list[tuple[int, ...]]:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from cosim.errors import FormulationRefused
+from cosim.errors import ContractError, FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
@@ -22,8 +22,8 @@ from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.cut import cut_at, cut_evenly
 from cosim.opf.distributed.enapp import EnappAgent
-from cosim.opf.distributed.exchange import Order, Slot, exchange, slots_of
-from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer
+from cosim.opf.distributed.exchange import Order, exchange, slots_of
+from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
 from cosim.plugins import Options, needs, options
@@ -136,6 +136,23 @@ class EnappPlanner:
         )
         self._devices = DeviceModel(site.devices, horizon, shared)
         self._horizon, self._weight, self._nodes = horizon, shared.objective.energy_cost, len(site.nodes)
+
+    @classmethod
+    def part_of(
+        cls, site: Site, horizon: Horizon, shared: PlannerOptions, position: int, *, options: AreasOptions
+    ) -> AreaPart:
+        """See :class:`cosim.opf.distributed.messages.PlannerOfAreas`."""
+        areas = areas_of(site, options)
+        if position >= len(areas.areas):
+            raise ContractError(
+                f"there is no area {position + 1}, the feeder is cut into {len(areas.areas)} areas; list "
+                "one federate of role area for each"
+            )
+        return AreaPart(
+            agent_of(site, areas, position, horizon, shared, options),
+            slots_of(areas, options.order, options.rounds),
+            tuple(area.name for area in areas.areas),
+        )
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Let the areas plan, and put their plans together; see :class:`cosim.model.roles.Planner`."""
