@@ -240,8 +240,8 @@ class FederateConfig(Config):
     """A process of the federation over HELICS."""
 
     role: FederateRole = Field(
-        description="areas belong to a planner with areas, in their order; observers only listen; the broker "
-        "waits for all of them"
+        description="areas belong to a planner with areas, in their order; observers only listen; the "
+        "broker waits for all of them"
     )
     name: Name = Field(description="of the federate; its topics are NAME/quantity")
     command: tuple[str, ...] | None = Field(
