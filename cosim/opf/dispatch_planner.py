@@ -113,6 +113,16 @@ class DispatchPlanner:
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
+        build_s = self.set_up(measurement, forecast)
+        solved = self._solve(measurement, forecast)
+        first = self._earlier is None
+        plan = self.plan_of(solved, measurement, forecast, build_s)
+        # Where a battery's idling loss falls is only known once there is a plan.
+        again = first and isinstance(plan, Plan) and self._devices.idles
+        return self.plan(measurement, forecast) if again else plan
+
+    def set_up(self, measurement: Measurement, forecast: Forecast) -> float:
+        """Write the data of a plan into the program; returns the seconds that it took."""
         self._first = self._first or (measurement, forecast)
         started = time.perf_counter()
         base_kw = self._network.update(measurement, forecast)
@@ -122,8 +132,18 @@ class DispatchPlanner:
         self._energy.update(energy)
         self._sources.update(sources)
         self._import.update(base_kw, forecast.price_per_kwh, measurement.peak_import_kw)
-        build_s = time.perf_counter() - started
-        solved = self._solve(measurement, forecast)
+        return time.perf_counter() - started
+
+    def plan_of(
+        self, solved: Solved, measurement: Measurement, forecast: Forecast, build_s: float
+    ) -> Plan | NoPlan:
+        """The plan that stands in the variables of a solved program.
+
+        Args:
+            solved: outcome of the last solve.
+            measurement, forecast: that the program was set up with.
+            build_s: seconds of the set-up.
+        """
         if not solved.found:
             reason = f"the {self.name} program is {solved.status}"
             doubt = f"; {self._network.caution}" if self._network.caution else ""
@@ -155,9 +175,8 @@ class DispatchPlanner:
             certificate=self._certificate(solved, build_s, stored_kwh),
             relaxation_gap_kva=None if gap is None else np.abs(gap).max(axis=1),
         )
-        first, self._earlier = self._earlier is None, plan
-        # Where a battery's idling loss falls is only known once there is a plan.
-        return self.plan(measurement, forecast) if first and self._devices.idles else plan
+        self._earlier = plan
+        return plan
 
     def _energy_dispatch(
         self, measurement: Measurement, forecast: Forecast

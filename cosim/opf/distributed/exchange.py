@@ -40,6 +40,11 @@ def slots_of(areas: Areas, order: Order, rounds: int) -> tuple[Slot, ...]:
     return tuple(Slot(number, here) for number in range(1, rounds + 1) for here in ORDERS[order](areas))
 
 
+def opening_slots(areas: Areas) -> tuple[Slot, ...]:
+    """Slots of round 0, from the ends to the substation: what is drawn now gets to every area upstream."""
+    return tuple(Slot(0, here) for here in _from_the_ends(areas))
+
+
 def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer]:
     """Let agents of one process exchange their messages; what they answer after the last slot."""
     waiting: dict[str, dict[str, Message]] = defaultdict(dict)

@@ -1,10 +1,11 @@
-"""The planner of a feeder whose areas plan for themselves."""
+"""What planners of feeders have in common whose areas plan for themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -17,43 +18,30 @@ from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.devices.model import DeviceModel
-from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.cut import cut_at, cut_evenly
-from cosim.opf.distributed.enapp import EnappAgent
-from cosim.opf.distributed.exchange import Order, exchange, slots_of
+from cosim.opf.distributed.exchange import exchange
 from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
 from cosim.opf.options import PlannerOptions
-from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
-from cosim.plugins import Options, needs, options
-
-AreaFormulation = Literal["lindistflow", "branch_flow_soc", "branch_flow_nl"]
-PLANNERS: dict[AreaFormulation, Callable[[Site, Horizon, PlannerOptions], DispatchPlanner]] = {
-    "lindistflow": lindistflow,
-    "branch_flow_soc": branch_flow_soc,
-    "branch_flow_nl": branch_flow_nl,
-}
-CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
-"""Formulations that follow the option ``anchor``."""
+from cosim.plugins import Options
 
 
 class AreasOptions(Options):
-    """How a feeder is cut, and how its areas agree."""
+    """How a feeder is cut into areas, and when they agree.
+
+    Attributes:
+        tolerance: below this distance of boundary values areas agree; planners say what it counts.
+    """
 
     areas: int = Field(4, ge=1, description="number of areas, cut by the rule; not with cuts")
     cuts: tuple[str, ...] = Field(
         (), description="lines, switches, transformers that are cut; instead of areas"
     )
-    formulation: AreaFormulation = Field("lindistflow", description="of every area")
-    order: Order = Field(
-        "gauss_seidel",
-        description="jacobi: all areas at once; gauss_seidel: from the ends to the substation",
-    )
-    rounds: int = Field(5, ge=1, le=50, description="number of rounds of every plan")
-    tolerance: float = Field(
-        1e-4, gt=0.0, description="move of a boundary value after which an area solves again, per unit"
-    )
+    tolerance: float
+
+
+Chosen = TypeVar("Chosen", bound=AreasOptions)
 
 
 def areas_of(site: Site, chosen: AreasOptions) -> Areas:
@@ -70,48 +58,33 @@ def areas_of(site: Site, chosen: AreasOptions) -> Areas:
     return cut_evenly(site.network, count, chosen.areas)
 
 
-def agent_of(
-    site: Site, areas: Areas, position: int, horizon: Horizon, shared: PlannerOptions, chosen: AreasOptions
-) -> EnappAgent:
-    """The controller of one area.
-
-    Raises:
-        FormulationRefused: the area has no device, or the formulation does not cover it.
-    """
-    area = area_site(site, areas, position)
-    own = shared if area.upstream is None else _without_import(shared)
-    return EnappAgent(
-        area,
-        PLANNERS[chosen.formulation](area.site, horizon, own),
-        tuple(item.name for item in areas.areas),
-        horizon,
-        tolerance=chosen.tolerance,
-        corrected=chosen.formulation in CORRECTED and shared.anchor == "measurement",
-    )
-
-
-def _without_import(shared: PlannerOptions) -> PlannerOptions:
+def without_import(shared: PlannerOptions) -> PlannerOptions:
     """Options of an area that is not at the substation: limits of the import are not its own."""
     limits = replace(shared.limits, import_max_kw=None, import_min_kw=None)
     return replace(shared, limits=limits, objective=replace(shared.objective, peak_per_kw=0.0))
 
 
-@needs("network", "areas")
-@options(AreasOptions)
-class EnappPlanner:
-    """Areas that plan for themselves and exchange boundary values (equivalent network approximation).
+def without_energy_cost(shared: PlannerOptions) -> PlannerOptions:
+    """Options of an area that does not pay for energy itself."""
+    return replace(shared, objective=replace(shared.objective, energy_cost=0.0))
+
+
+class AreasPlanner(ABC, Generic[Chosen]):
+    """Areas that plan for themselves and exchange messages in slots that are agreed beforehand.
 
     Args:
         site: facts of the plant; needs a radial network.
         horizon: the periods of every plan.
         shared: options that planners share. Limits of the import and the demand charge are those of the
             area at the substation.
-        options: see :class:`AreasOptions`.
+        options: of the planner.
         areas: answers of areas in processes of their own; None: they plan here.
 
     Raises:
         FormulationRefused: the feeder cannot be cut so, or an area has no device.
     """
+
+    name: ClassVar[str]
 
     def __init__(
         self,
@@ -120,26 +93,45 @@ class EnappPlanner:
         shared: PlannerOptions,
         _twin: OpenTwin | None = None,
         *,
-        options: AreasOptions,
+        options: Chosen,
         areas: AnswersOfAreas | None = None,
     ) -> None:
         self.areas = areas_of(site, options)
-        self._sites = [area_site(site, self.areas, place) for place in range(len(self.areas.areas))]
-        self._slots = slots_of(self.areas, options.order, options.rounds)
+        places = range(len(self.areas.areas))
+        self._sites = [area_site(site, self.areas, place) for place in places]
         self._tolerance = options.tolerance
         self._answers = areas or _InProcess(
-            [
-                agent_of(site, self.areas, place, horizon, shared, options)
-                for place in range(len(self.areas.areas))
-            ],
-            self._slots,
+            [self.agent_of(site, self.areas, place, horizon, shared, options) for place in places],
+            self.slots_of(self.areas, shared, options),
         )
         self._devices = DeviceModel(site.devices, horizon, shared)
         self._horizon, self._weight, self._nodes = horizon, shared.objective.energy_cost, len(site.nodes)
 
     @classmethod
+    @abstractmethod
+    def agent_of(
+        cls,
+        site: Site,
+        areas: Areas,
+        position: int,
+        horizon: Horizon,
+        shared: PlannerOptions,
+        chosen: Chosen,
+    ) -> AreaAgent:
+        """The controller of one area.
+
+        Raises:
+            FormulationRefused: the area has no device, or cannot be planned so.
+        """
+
+    @classmethod
+    @abstractmethod
+    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: Chosen) -> tuple[Slot, ...]:
+        """When areas act, the same in every plan."""
+
+    @classmethod
     def part_of(
-        cls, site: Site, horizon: Horizon, shared: PlannerOptions, position: int, *, options: AreasOptions
+        cls, site: Site, horizon: Horizon, shared: PlannerOptions, position: int, *, options: Chosen
     ) -> AreaPart:
         """See :class:`cosim.opf.distributed.messages.PlannerOfAreas`."""
         areas = areas_of(site, options)
@@ -149,8 +141,8 @@ class EnappPlanner:
                 "one federate of role area for each"
             )
         return AreaPart(
-            agent_of(site, areas, position, horizon, shared, options),
-            slots_of(areas, options.order, options.rounds),
+            cls.agent_of(site, areas, position, horizon, shared, options),
+            cls.slots_of(areas, shared, options),
             tuple(area.name for area in areas.areas),
         )
 
@@ -196,7 +188,7 @@ class EnappPlanner:
         agreed = mismatch <= self._tolerance
         rounds = int(max(item.last_round for item in figures))
         return Certificate(
-            planner="enapp",
+            planner=self.name,
             status="settled" if agreed else "stopped",
             objective=float(self._weight * np.sum(price_per_kwh * import_kw * self._horizon.hours)),
             simultaneous_h=sum(item.simultaneous_h for item in figures),
@@ -205,8 +197,8 @@ class EnappPlanner:
             solve_s=sum(item.solve_s for item in figures),
             relaxation_gap_kva=None,
             optimality_gap=None,
-            claim=f"{len(answers)} areas {'agree' if agreed else 'do not agree'}: boundary values moved by "
-            f"{mismatch:.1e} in the last round",
+            claim=f"{len(answers)} areas {'agree' if agreed else 'do not agree'}: boundary values differ "
+            f"by {mismatch:.1e}",
             rounds=rounds,
             messages=int(sum(item.messages for item in figures)),
             message_bytes=int(sum(item.message_bytes for item in figures)),

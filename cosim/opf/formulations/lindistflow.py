@@ -24,12 +24,13 @@ from cosim.opf.active_tree import ActiveTree, active_tree
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
+from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.network_block import radial_network
-from cosim.opf.linear_flow import Flow, LinearFlow
+from cosim.opf.linear_flow import Anchor, Flow, LinearFlow
 from cosim.opf.options import Objective, PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
 
-VOLTAGE_UNIT_PU2 = 0.01
+VOLTAGE_UNIT_PU2 = SQUARED_UNIT_PU2
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
 
 SMALLEST_UNIT = 1e-6
@@ -53,6 +54,8 @@ class LinDistFlowNetwork(EmptyBlock):
         energy, sources: device blocks, whose powers are injected.
         horizon: the periods.
         options: losses, voltage deviation and the voltage and line limits are built here.
+        coupling: variables at the boundaries of an area whose neighbours have a say in them; None: what
+            happens at boundaries is data.
 
     Raises:
         FormulationRefused: the site has no radial network (the reason is repeated).
@@ -65,6 +68,8 @@ class LinDistFlowNetwork(EmptyBlock):
         sources: SourceBlock,
         horizon: Horizon,
         options: PlannerOptions,
+        *,
+        coupling: Coupling | None = None,
     ) -> None:
         super().__init__()
         self.caution = ""
@@ -80,9 +85,11 @@ class LinDistFlowNetwork(EmptyBlock):
         share_of_all = flow.device_share(network.device_share, len(site.devices)).tocsc()
         self.energy_share = share_of_all[:, : self._split]
         self.source_share = share_of_all[:, self._split :]
-        inject = share_of_all.tocsr()
-        kva = each(site.devices, "kva")
-        self.tree: ActiveTree = active_tree(flow, inject, kva)
+        inject, kva = share_of_all.tocsr(), each(site.devices, "kva")
+        self._coupling = coupling
+        if coupling is not None:
+            inject, kva = _with_feeding(inject, kva, coupling)
+        self.tree: ActiveTree = active_tree(flow, inject, kva, heads_move=coupling is not None)
         periods = len(horizon)
         tree = self.tree
         # Flows in units of what the devices behind each branch can do: all variables are near one.
@@ -93,6 +100,7 @@ class LinDistFlowNetwork(EmptyBlock):
         )
         parts = [(energy.change_kw, energy.kvar)] if energy.ratings else []
         parts += [(sources.change_kw, sources.kvar)] if sources.ratings else []
+        parts += [] if coupling is None else coupling.fed()
         p = cp.vstack([kw for kw, _ in parts])
         q = cp.vstack([kvar for _, kvar in parts])
         self._p = cp.Variable((len(tree.flow_nodes), periods))
@@ -108,10 +116,13 @@ class LinDistFlowNetwork(EmptyBlock):
             == inject_kva.real @ p - inject_kva.imag @ q + share.real @ self._p - share.imag @ self._q,
             self._q
             == inject_kva.imag @ p + inject_kva.real @ q + share.imag @ self._p + share.real @ self._q,
-            self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
+            self._u
+            == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q + self._head_change(),
             groups + self._slack >= self._lower,
             groups - self._slack <= self._upper,
         ]
+        if coupling is not None:
+            self._add_coupling(coupling)
         self.import_kw = -((tree.head * unit) @ self._p)
         # d|v| = du / 2 near 1 pu.
         slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
@@ -121,6 +132,33 @@ class LinDistFlowNetwork(EmptyBlock):
         self._line_rows = np.zeros(0, dtype=np.int64)
         if limits.lines:
             self._add_lines(kva, inject)
+
+    def _head_change(self) -> cp.Expression | float:
+        """Change of the squared voltage of each voltage variable by what is upstream of the area."""
+        coupling = self._coupling
+        if coupling is None or not len(coupling.heads):
+            return 0.0
+        heads = coupling.at_heads
+        lift = (self.tree.voltage_nodes[:, None] == coupling.heads[None, :]).astype(float)
+        return sp.csr_matrix(lift) @ (coupling.squared[heads] - coupling.base_squared[heads])
+
+    def _add_coupling(self, coupling: Coupling) -> None:
+        """Tie voltages where the area feeds others, and powers at its heads, to the flow."""
+        tree = self.tree
+        if len(coupling.feeding):
+            here = coupling.at_feeding
+            change = tree.changes(coupling.feeding) @ self._u
+            self.constraints.append(coupling.squared[here] == coupling.base_squared[here] + change)
+        if len(coupling.heads):
+            here = coupling.at_heads
+            among = coupling.heads[:, None] == tree.flow_nodes[None, :]
+            scale = self._unit[None, :] / coupling.unit_kva[here][:, None]
+            select = sp.csr_matrix(among * scale)
+            self.constraints += [
+                coupling.kw[here] == coupling.base_kw[here] - select @ self._p,
+                coupling.kvar[here] == coupling.base_kvar[here] - select @ self._q,
+            ]
+        self.squares += coupling.pull
 
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data less the change."""
@@ -180,9 +218,7 @@ class LinDistFlowNetwork(EmptyBlock):
             The import without change, shape (period,).
         """
         if self._anchored:
-            device_kva = measurement.p_kw + 1j * measurement.q_kvar
-            measured = self._der_kva(device_kva[: self._split], device_kva[self._split :])
-            self._anchor = self._flow.anchor(measurement, measured)
+            self._anchor = self._anchor_at(measurement)
         else:
             self._anchor = self._flow.unanchored(measurement.tap, measurement.source_ratio)
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
@@ -190,7 +226,17 @@ class LinDistFlowNetwork(EmptyBlock):
         sunny = self.source_share @ forecast.available_kw.T[self._split :].astype(np.complex128)
         base = self._flow.predict(self._anchor, *self._demand, sunny, self._source)
         self._set_base(base, forecast.price_per_kwh)
+        if self._coupling is not None:
+            nodes, fed = self._coupling.nodes, len(self._coupling.feeding)
+            load_kva = (forecast.demand_kw + 1j * forecast.demand_kvar).T
+            drawn = np.vstack([base.flow_kva[self._coupling.heads], load_kva[len(load_kva) - fed :]])
+            self._coupling.set_base(base.squared_pu[nodes], drawn)
         return np.asarray(base.import_kva.real)
+
+    def _anchor_at(self, measurement: Measurement) -> Anchor:
+        device_kva = measurement.p_kw + 1j * measurement.q_kvar
+        injected = self._der_kva(device_kva[: self._split], device_kva[self._split :])
+        return self._flow.anchor(measurement, injected)
 
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
@@ -203,6 +249,10 @@ class LinDistFlowNetwork(EmptyBlock):
     def drawn_kva(self) -> ComplexArray:
         """See :class:`AreaBlock`: without losses; with the anchor, that of the measurement comes first."""
         return self._drawn_kva
+
+    def drawn_now_kva(self, measurement: Measurement) -> ComplexArray:
+        """See :class:`CoupledBlock`."""
+        return self._anchor_at(measurement).head_kva
 
     def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:
         return np.asarray(self.energy_share @ energy_kva + self.source_share @ source_kva)
@@ -238,3 +288,14 @@ class LinDistFlowNetwork(EmptyBlock):
     def relaxation_gap(self) -> FloatArray | None:
         """A linear model relaxes nothing."""
         return None
+
+
+def _with_feeding(inject: Matrix, kva: FloatArray, coupling: Coupling) -> tuple[Matrix, FloatArray]:
+    """Injections and ratings of devices, and after them those of the areas that the area feeds."""
+    feeding = coupling.feeding
+    places = np.arange(len(feeding))
+    shape = (inject.shape[0], len(feeding))
+    more = sp.csr_matrix((np.ones(len(feeding), dtype=np.complex128), (feeding, places)), shape=shape)
+    return sp.hstack([inject, more], format="csr"), np.concatenate(
+        [kva, coupling.unit_kva[coupling.at_feeding]]
+    )

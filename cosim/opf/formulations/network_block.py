@@ -77,6 +77,15 @@ class AreaBlock(NetworkBlock, Protocol):
         ...
 
 
+@runtime_checkable
+class CoupledBlock(AreaBlock, Protocol):
+    """A formulation whose boundary values are variables, see :mod:`cosim.opf.formulations.coupling`."""
+
+    def drawn_now_kva(self, measurement: Measurement) -> ComplexArray:
+        """Power that the area draws at each head at a measurement, by the lossless model, shape (head,)."""
+        ...
+
+
 Formulation = Callable[[Site, EnergyBlock, SourceBlock, Horizon, PlannerOptions], NetworkBlock]
 
 
