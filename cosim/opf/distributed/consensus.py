@@ -9,8 +9,8 @@ Both areas hold a copy ``x`` of the boundary values. With the copies of a round,
 and the next copies minimise the cost of each area plus ``y (x - z) + r / 2 (x - z)²``.
 
 Source: after Boyd, Parikh, Chu, Peleato and Eckstein, 2011, "Distributed optimization and statistical
-learning via the alternating direction method of multipliers", doi 10.1561/2200000016: chapter 7 (consensus),
-section 3.4 (over-relaxation, penalty that balances the residuals), section 3.3 (stopping).
+learning via the alternating direction method of multipliers", doi 10.1561/2200000016: chapter 7 (consensus)
+and sections 3.4 (over-relaxation, penalty that balances the residuals) and 3.3 (stopping).
 """
 
 from __future__ import annotations
