@@ -154,7 +154,8 @@ class AdmmAgent:
         self._hear(received)
         if number == 0:
             own = self._work.area.measurement(self._measurement, self._now_kva)
-            self._head_now_kva = self._network.drawn_now_kva(own)
+            # Heads at the substation are no boundary.
+            self._head_now_kva = self._network.drawn_now_kva(own)[: len(self._coupling.heads)]
         else:
             if number == 1:
                 self._agree_at_first()

@@ -100,7 +100,7 @@ class AreasPlanner(ABC, Generic[Chosen]):
         places = range(len(self.areas.areas))
         self._sites = [area_site(site, self.areas, place) for place in places]
         self._tolerance = options.tolerance
-        self._answers = areas or _InProcess(
+        self._answers = areas or AreasInProcess(
             [self.agent_of(site, self.areas, place, horizon, shared, options) for place in places],
             self.slots_of(self.areas, shared, options),
         )
@@ -206,14 +206,24 @@ class AreasPlanner(ABC, Generic[Chosen]):
         )
 
 
-class _InProcess:
-    """Answers of areas that plan in this process."""
+class AreasInProcess:
+    """Answers of areas that plan in this process, one after the other.
+
+    Args:
+        agents: of the areas, in their order.
+        slots: when they act.
+
+    Attributes:
+        last: answers of the last plan.
+    """
 
     def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
         self._agents, self._slots = agents, slots
+        self.last: Sequence[AreaAnswer] = ()
 
     def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer]:
         """See :class:`AnswersOfAreas`."""
         for agent in self._agents:
             agent.begin(measurement, forecast)
-        return exchange(self._agents, self._slots)
+        self.last = exchange(self._agents, self._slots)
+        return self.last
