@@ -17,7 +17,7 @@ from federates.session import Session
 
 def main(core: str, port: str, key: str, name: str, study_file: str, slots: str, out: str) -> None:
     study = Study.from_json(Path(study_file).read_text(encoding="utf-8"))
-    first, second = study.scenario.area_federates
+    first, second, *_ = study.scenario.area_federates
     heard: dict[str, list[list[float]]] = {first: [], second: []}
     with Session(name, Address(core, int(port), key), period_s=0.0, offset_s=0.0) as session:
         session.subscribes(first, [to_neighbour(second)])

@@ -14,7 +14,7 @@ SHAPE = (3, 2, 4)
 def pair(relaxation: float = 1.6, penalty: float = 0.5) -> tuple[Consensus, Consensus]:
     both = tuple(Consensus(SHAPE, relaxation=relaxation, balance=Balance()) for _ in range(2))
     for sign, side in zip((1.0, -1.0), both, strict=True):
-        side.start(np.zeros(SHAPE), np.full(SHAPE, sign * 0.1), scale=2.0, penalty=penalty)
+        side.start(np.zeros(SHAPE), np.full(SHAPE, sign * 0.1), scale=np.full(3, 2.0), penalty=penalty)
     return both[0], both[1]
 
 
@@ -62,7 +62,7 @@ def test_a_later_plan_begins_with_the_values_of_its_periods_and_its_own_price():
     side = pair()[0]
     agreed = np.arange(24.0).reshape(SHAPE)
     price = np.broadcast_to([1.0, 2.0, 3.0, 4.0], SHAPE)
-    side.start(agreed, price + 0.5, scale=1.0, penalty=1.0)
+    side.start(agreed, price + 0.5, scale=np.ones(3), penalty=1.0)
     side.shift(np.array([1, 2, 3, 3]), price, np.broadcast_to([2.0, 3.0, 4.0, 9.0], SHAPE))
     assert side.agreed[0, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
     # What a neighbour's limits add to the price stays; the price itself is the new one.

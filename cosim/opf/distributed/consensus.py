@@ -23,8 +23,6 @@ from cosim.model.arrays import FloatArray, IntArray
 
 SQUARED, KW, KVAR = range(3)
 """Kinds of boundary values, the first axis of every array here."""
-KINDS: tuple[tuple[int, ...], ...] = ((SQUARED,), (KW, KVAR))
-"""Kinds that share a penalty."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +63,22 @@ class Consensus:
     def __init__(self, shape: tuple[int, int, int], *, relaxation: float, balance: Balance) -> None:
         self.agreed, self.multiplier = np.zeros(shape), np.zeros(shape)
         self.penalty = np.ones((3, 1, 1))
-        self._start, self._scale = self.penalty, 1.0
+        self._start = self._scale = self.penalty
         self._relaxation, self._balance = relaxation, balance
         self.primal = self.dual = np.full(3, np.inf)
 
-    def start(self, agreed: FloatArray, multiplier: FloatArray, *, scale: float, penalty: float) -> None:
+    def start(
+        self, agreed: FloatArray, multiplier: FloatArray, *, scale: FloatArray, penalty: float
+    ) -> None:
         """Begin with values that both areas know.
 
         Args:
             agreed, multiplier: of the shape of all values.
-            scale: what a unit costs about, currency per unit.
+            scale: what a unit of each kind costs about, currency per unit, shape (3,).
             penalty: first penalty, as a part of the scale.
         """
-        self.agreed, self.multiplier, self._scale = agreed, multiplier, scale
-        self.penalty = self._start = np.full((3, 1, 1), penalty * scale)
+        self.agreed, self.multiplier, self._scale = agreed, multiplier, scale[:, None, None]
+        self.penalty = self._start = penalty * self._scale
 
     def shift(self, periods: IntArray, price: FloatArray, new_price: FloatArray) -> None:
         """Begin a later plan with the values of the one before.
@@ -112,21 +112,19 @@ class Consensus:
         mine, theirs = a * own + (1.0 - a) * before, a * other + (1.0 - a) * before
         self.agreed = (mine + theirs) / 2.0
         self.multiplier = self.multiplier + self.penalty * (mine - self.agreed)
-        moved = self.penalty * np.abs(self.agreed - before)
+        # In units of what each kind costs, so that the currency does not matter.
+        moved = self.penalty / self._scale * np.abs(self.agreed - before)
         self.primal = np.abs(own - other).max(axis=(1, 2))
-        self.dual = moved.max(axis=(1, 2)) / self._scale
+        self.dual = moved.max(axis=(1, 2))
         self._adapt(own - other, moved)
 
     def _adapt(self, apart: FloatArray, moved: FloatArray) -> None:
         """Balance the residuals of each kind: a larger penalty where copies differ, a smaller one else."""
         balance, penalty = self._balance, self.penalty.copy()
-        for kinds in KINDS:
-            chosen = list(kinds)
-            primal = float(np.linalg.norm(apart[chosen]))
-            # In units of what the quantity costs, so that the currency does not matter.
-            dual = float(np.linalg.norm(moved[chosen])) / self._scale
+        for kind in range(3):
+            primal, dual = float(np.linalg.norm(apart[kind])), float(np.linalg.norm(moved[kind]))
             if primal > balance.ratio * dual:
-                penalty[chosen] *= balance.factor
+                penalty[kind] *= balance.factor
             elif dual > balance.ratio * primal:
-                penalty[chosen] /= balance.factor
+                penalty[kind] /= balance.factor
         self.penalty = np.clip(penalty, self._start / balance.most, self._start * balance.most)
