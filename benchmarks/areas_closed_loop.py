@@ -181,6 +181,23 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
     )
 
 
+def growth_rows(study: Study, counts: list[int], kept: Path) -> list[dict[str, Any]]:
+    """Rows of all numbers of areas; those in the file ``kept`` are not computed again."""
+    known: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    missing = [count for count in counts if str(count) not in known]
+    if missing:
+        with open_day(study) as day:
+            for count in missing:
+                try:
+                    row = growth(day, study, count, study.scenario.control.planner.options)
+                except FormulationRefused as error:
+                    print(f"{count} areas: {error}")
+                    continue
+                known[str(count)] = asdict(row)
+                kept.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return [known[str(count)] for count in counts if str(count) in known]
+
+
 # --- results --------------------------------------------------------------------------------------
 
 
@@ -208,13 +225,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     asked = parser.parse_args()
     study = open_study(find_scenario(asked.scenario), steps=asked.steps)
-    grown = []
-    with open_day(study) as day:
-        for count in asked.counts:
-            try:
-                grown.append(asdict(growth(day, study, count, study.scenario.control.planner.options)))
-            except FormulationRefused as error:
-                print(f"{count} areas: {error}")
+    asked.rows.mkdir(parents=True, exist_ok=True)
+    grown = growth_rows(study, asked.counts, asked.rows / "growth.json")
     loops = loop_rows(run_loops(cases(study), asked.rows))
     text = f"{HEADING}\n## Closed loop\n\n{table(loops)}\n\n## Growth\n\n{table(grown)}\n"
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -35,9 +35,9 @@ class Balance:
         most: largest product of all changes, and its inverse the smallest.
     """
 
-    ratio: float = 5.0
-    factor: float = 1.6
-    most: float = 1e4
+    ratio: float = 4.0
+    factor: float = 1.8
+    most: float = 1e5
 
 
 class Consensus:
@@ -64,6 +64,7 @@ class Consensus:
         self.agreed, self.multiplier = np.zeros(shape), np.zeros(shape)
         self.penalty = np.ones((3, 1, 1))
         self._start = self._scale = self.penalty
+        self._base = self.multiplier
         self._relaxation, self._balance = relaxation, balance
         self.primal = self.dual = np.full(3, np.inf)
 
@@ -78,6 +79,7 @@ class Consensus:
             penalty: first penalty, as a part of the scale.
         """
         self.agreed, self.multiplier, self._scale = agreed, multiplier, scale[:, None, None]
+        self._base = multiplier
         self.penalty = self._start = penalty * self._scale
 
     def shift(self, periods: IntArray, price: FloatArray, new_price: FloatArray) -> None:
@@ -90,6 +92,7 @@ class Consensus:
         """
         self.agreed = self.agreed[:, :, periods]
         self.multiplier = (self.multiplier - price)[:, :, periods] + new_price
+        self._base = new_price
         self.primal = self.dual = np.full(3, np.inf)
 
     @property
@@ -121,8 +124,11 @@ class Consensus:
     def _adapt(self, apart: FloatArray, moved: FloatArray) -> None:
         """Balance the residuals of each kind: a larger penalty where copies differ, a smaller one else."""
         balance, penalty = self._balance, self.penalty.copy()
+        # Where a limit is far from being kept, its multiplier has a long way to go.
+        far = np.maximum(np.abs(self.multiplier - self._base) / self._scale, 1.0).max(axis=(1, 2))
         for kind in range(3):
-            primal, dual = float(np.linalg.norm(apart[kind])), float(np.linalg.norm(moved[kind]))
+            primal = float(np.linalg.norm(apart[kind]))
+            dual = float(np.linalg.norm(moved[kind])) / float(far[kind])
             if primal > balance.ratio * dual:
                 penalty[kind] *= balance.factor
             elif dual > balance.ratio * primal:
