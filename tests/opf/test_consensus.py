@@ -67,3 +67,13 @@ def test_a_later_plan_begins_with_the_values_of_its_periods_and_its_own_price():
     assert side.agreed[0, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
     # What a neighbour's limits add to the price stays; the price itself is the new one.
     assert side.multiplier[0, 0].tolist() == [2.5, 3.5, 4.5, 9.5]
+
+
+def test_areas_that_do_not_plan_again_leave_multipliers_as_they_are():
+    """Otherwise a small difference that both accept would be added to the multiplier in every round."""
+    side = pair()[0]
+    first, second = np.full(SHAPE, 1.0), np.full(SHAPE, 1.001)
+    side.update(first, second)
+    before = side.multiplier.copy()
+    side.update(first.copy(), second.copy())
+    assert np.array_equal(side.multiplier, before)

@@ -65,6 +65,7 @@ class Consensus:
         self.penalty = np.ones((3, 1, 1))
         self._start = self._scale = self.penalty
         self._base = self.multiplier
+        self._taken: tuple[FloatArray, FloatArray] | None = None
         self._relaxation, self._balance = relaxation, balance
         self.primal = self.dual = np.full(3, np.inf)
 
@@ -93,6 +94,7 @@ class Consensus:
         self.agreed = self.agreed[:, :, periods]
         self.multiplier = (self.multiplier - price)[:, :, periods] + new_price
         self._base = new_price
+        self._taken = None
         self.primal = self.dual = np.full(3, np.inf)
 
     @property
@@ -106,11 +108,14 @@ class Consensus:
         return np.asarray(np.broadcast_to(self.penalty / 2.0, self.agreed.shape))
 
     def update(self, own: FloatArray, other: FloatArray) -> None:
-        """Take the copies of a round.
+        """Take the copies of a round; nothing changes if neither area has planned again.
 
         Args:
             own, other: copies of this area and of its neighbour, of the shape of the agreed values.
         """
+        if self._taken is not None and all(map(np.array_equal, self._taken, (own, other))):
+            return
+        self._taken = own, other
         before, a = self.agreed, self._relaxation
         mine, theirs = a * own + (1.0 - a) * before, a * other + (1.0 - a) * before
         self.agreed = (mine + theirs) / 2.0

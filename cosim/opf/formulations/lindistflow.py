@@ -158,7 +158,8 @@ class LinDistFlowNetwork(EmptyBlock):
                 coupling.kw[here] == coupling.base_kw[here] - select @ self._p,
                 coupling.kvar[here] == coupling.base_kvar[here] - select @ self._q,
             ]
-        self.squares += coupling.pull
+        if len(coupling.nodes):
+            self.squares += coupling.pull
 
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data less the change."""
