@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,7 @@ class DispatchPlanner:
         site: facts of the plant.
         horizon: the periods of every plan.
         options: see :class:`cosim.opf.options.PlannerOptions`.
+        storage: builds the program's part of devices with energy.
 
     Raises:
         FormulationRefused: the formulation does not cover this feeder.
@@ -56,7 +58,14 @@ class DispatchPlanner:
     """
 
     def __init__(
-        self, name: str, formulation: Formulation, site: Site, horizon: Horizon, options: PlannerOptions
+        self,
+        name: str,
+        formulation: Formulation,
+        site: Site,
+        horizon: Horizon,
+        options: PlannerOptions,
+        *,
+        storage: Callable[[DeviceModel, Horizon, PlannerOptions], EnergyBlock] = EnergyBlock,
     ) -> None:
         if not site.devices:
             raise FormulationRefused(
@@ -66,7 +75,7 @@ class DispatchPlanner:
         self.name = name
         self._horizon = horizon
         self._devices = DeviceModel(site.devices, horizon, options)
-        self._energy = EnergyBlock(self._devices, horizon, options)
+        self._energy = storage(self._devices, horizon, options)
         self._sources = SourceBlock(self._devices, horizon, options)
         self._network: NetworkBlock = formulation(site, self._energy, self._sources, horizon, options)
         asked = options.asked()
@@ -85,6 +94,11 @@ class DispatchPlanner:
     def network(self) -> NetworkBlock:
         """The formulation of the network."""
         return self._network
+
+    @property
+    def storage(self) -> EnergyBlock:
+        """The program's part of devices with energy."""
+        return self._energy
 
     @property
     def program_size(self) -> ProgramSize:

@@ -18,7 +18,7 @@ Source: see :mod:`cosim.opf.distributed.consensus`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -47,7 +47,7 @@ from cosim.opf.distributed.planner import (
 from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 from cosim.opf.formulations.network_block import CoupledBlock
-from cosim.opf.options import PlannerOptions
+from cosim.opf.options import PlannerOptions, fastest_solver
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
 
@@ -315,12 +315,6 @@ class AdmmAgent:
         work.count_solve(number, build_s=build_s, solve_s=solved.solve_s, iterations=solved.iterations)
         # Without a plan the neighbours get what is agreed; the plan of the feeder fails as a whole.
         self._copies = coupling.values() if solved.found else self._agreed_values()
-
-
-def fastest_solver(shared: PlannerOptions) -> PlannerOptions:
-    """Options with the solver that is fastest for a program that is solved many times."""
-    quadratic = shared.capability == "polygon" and shared.complementarity != "binary"
-    return replace(shared, solver="piqp") if shared.solver == "auto" and quadratic else shared
 
 
 @needs("network", "areas")

@@ -22,7 +22,7 @@ import numpy as np
 from cosim.model.arrays import FloatArray, IntArray
 
 SQUARED, KW, KVAR = range(3)
-"""Kinds of boundary values, the first axis of every array here."""
+"""Kinds of boundary values between areas."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +47,28 @@ class Consensus:
     penalties are the same in both to the last bit.
 
     Args:
-        shape: (3, boundary node, period); units see :class:`cosim.opf.formulations.coupling.Coupling`.
+        shape: (kind, row, column) of the values. Kinds have a scale and a penalty each. Between areas they
+            are those of :class:`cosim.opf.formulations.coupling.Coupling` by node and period.
         relaxation: 1 is none, up to 2.
         balance: of the penalties.
 
     Attributes:
         agreed: z, of that shape.
         multiplier: y, of that shape, currency per unit.
-        penalty: r, shape (3, 1, 1), currency per unit squared.
-        primal: largest difference of the copies, by kind, shape (3,).
-        dual: largest change of the agreed value times penalty, by kind, as a part of what a unit costs,
-            shape (3,).
+        penalty: r, shape (kind, 1, 1), currency per unit squared.
+        primal: largest difference of the copies, shape (kind,).
+        dual: largest change of the agreed value times penalty, as a part of what a unit costs, shape
+            (kind,).
     """
 
     def __init__(self, shape: tuple[int, int, int], *, relaxation: float, balance: Balance) -> None:
         self.agreed, self.multiplier = np.zeros(shape), np.zeros(shape)
-        self.penalty = np.ones((3, 1, 1))
+        self.penalty = np.ones((shape[0], 1, 1))
         self._start = self._scale = self.penalty
         self._base = self.multiplier
         self._taken: tuple[FloatArray, FloatArray] | None = None
         self._relaxation, self._balance = relaxation, balance
-        self.primal = self.dual = np.full(3, np.inf)
+        self.primal = self.dual = np.full(shape[0], np.inf)
 
     def start(
         self, agreed: FloatArray, multiplier: FloatArray, *, scale: FloatArray, penalty: float
@@ -76,7 +77,7 @@ class Consensus:
 
         Args:
             agreed, multiplier: of the shape of all values.
-            scale: what a unit of each kind costs about, currency per unit, shape (3,).
+            scale: what a unit of each kind costs about, currency per unit, shape (kind,).
             penalty: first penalty, as a part of the scale.
         """
         self.agreed, self.multiplier, self._scale = agreed, multiplier, scale[:, None, None]
@@ -95,7 +96,7 @@ class Consensus:
         self.multiplier = (self.multiplier - price)[:, :, periods] + new_price
         self._base = new_price
         self._taken = None
-        self.primal = self.dual = np.full(3, np.inf)
+        self.primal = self.dual = np.full(len(self.penalty), np.inf)
 
     @property
     def center(self) -> FloatArray:
@@ -131,7 +132,7 @@ class Consensus:
         balance, penalty = self._balance, self.penalty.copy()
         # Where a limit is far from being kept, its multiplier has a long way to go.
         far = np.maximum(np.abs(self.multiplier - self._base) / self._scale, 1.0).max(axis=(1, 2))
-        for kind in range(3):
+        for kind in range(len(penalty)):
             primal = float(np.linalg.norm(apart[kind]))
             dual = float(np.linalg.norm(moved[kind])) / float(far[kind])
             if primal > balance.ratio * dual:
