@@ -62,8 +62,9 @@ def test_a_later_plan_begins_with_the_values_of_its_periods_and_its_own_price():
     side = pair()[0]
     agreed = np.arange(24.0).reshape(SHAPE)
     price = np.broadcast_to([1.0, 2.0, 3.0, 4.0], SHAPE)
-    side.start(agreed, price + 0.5, scale=np.ones(3), penalty=1.0)
-    side.shift(np.array([1, 2, 3, 3]), price, np.broadcast_to([2.0, 3.0, 4.0, 9.0], SHAPE))
+    side.start(agreed, price, scale=np.ones(3), penalty=1.0)
+    side.multiplier = price + 0.5
+    side.shift(np.array([1, 2, 3, 3]), np.broadcast_to([2.0, 3.0, 4.0, 9.0], SHAPE))
     assert side.agreed[0, 0].tolist() == [1.0, 2.0, 3.0, 3.0]
     # What a neighbour's limits add to the price stays; the price itself is the new one.
     assert side.multiplier[0, 0].tolist() == [2.5, 3.5, 4.5, 9.5]

@@ -121,8 +121,7 @@ class AdmmAgent:
         self._work = AreaPlanning(area, planner, names)
         self._links = [self._link(name, rows) for name, rows in self._rows()]
         self._now_kva = np.zeros(len(feeding), dtype=np.complex128)
-        self._charged: dict[str, FloatArray] = {}
-        self._began_s: float | None = None
+        self._began_s = 0.0
         self._solved: Solved | None = None
 
     def _rows(self) -> list[tuple[str, slice]]:
@@ -232,13 +231,13 @@ class AdmmAgent:
     def _agree_at_first(self) -> None:
         """Begin with the earlier plan, or with the measurement and the price of energy."""
         price = self._price_weight * self._forecast.price_per_kwh * self._horizon.hours
-        now_s, before_s = self._measurement.time_s, self._began_s
+        now_s = self._measurement.time_s
         for link in self._links:
             unit_kva = self._coupling.unit_kva[link.rows, None]
             charged = np.zeros(link.consensus.agreed.shape)
             pays = 1.0 if link.neighbour == self._work.upstream else -1.0
             charged[KW] = pays * price * unit_kva
-            if before_s is None:
+            if not link.consensus.started:
                 least = LEAST_PRICE_PER_KWH * float(self._horizon.hours.mean())
                 cost = float(unit_kva.mean()) * max(float(np.abs(price).mean()), least)
                 scale = cost * np.array(SCALES)
@@ -246,10 +245,7 @@ class AdmmAgent:
                     self._measured(link), charged, scale=scale, penalty=self._chosen.penalty
                 )
             else:
-                link.consensus.shift(
-                    self._horizon.periods_after(now_s - before_s), self._charged[link.neighbour], charged
-                )
-            self._charged[link.neighbour] = charged
+                link.consensus.shift(self._horizon.periods_after(now_s - self._began_s), charged)
         self._began_s = now_s
 
     def _measured(self, link: _Link) -> FloatArray:

@@ -12,7 +12,6 @@ from cosim.model.state import NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_site import AreaSite
 from cosim.opf.distributed.messages import BYTES_PER_VALUE, AreaAnswer, Figures, Message
-from cosim.opf.formulations.network_block import AreaBlock
 
 
 class AreaPlanning:
@@ -20,22 +19,16 @@ class AreaPlanning:
 
     Args:
         area: its part of the site.
-        planner: plans the area; its formulation must describe areas.
+        planner: plans the area.
         names: names of all areas by position.
 
     Attributes:
         upstream, downstream: names of the neighbours.
         figures: of the present plan.
-
-    Raises:
-        TypeError: the formulation of the planner cannot describe an area.
     """
 
     def __init__(self, area: AreaSite, planner: DispatchPlanner, names: tuple[str, ...]) -> None:
-        network = planner.network
-        if not isinstance(network, AreaBlock):
-            raise TypeError(f"the formulation of planner {planner.name} cannot describe an area")
-        self.area, self.planner, self.network = area, planner, network
+        self.area, self.planner = area, planner
         self.upstream = None if area.upstream is None else names[area.upstream.upstream]
         self.downstream = tuple(names[boundary.downstream] for boundary in area.downstream)
         self.figures = Figures()

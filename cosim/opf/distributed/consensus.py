@@ -65,7 +65,7 @@ class Consensus:
         self.agreed, self.multiplier = np.zeros(shape), np.zeros(shape)
         self.penalty = np.ones((shape[0], 1, 1))
         self._start = self._scale = self.penalty
-        self._base = self.multiplier
+        self._base, self._started = self.multiplier, False
         self._taken: tuple[FloatArray, FloatArray] | None = None
         self._relaxation, self._balance = relaxation, balance
         self.primal = self.dual = np.full(shape[0], np.inf)
@@ -81,20 +81,25 @@ class Consensus:
             penalty: first penalty, as a part of the scale.
         """
         self.agreed, self.multiplier, self._scale = agreed, multiplier, scale[:, None, None]
-        self._base = multiplier
+        self._base, self._started = multiplier, True
         self.penalty = self._start = penalty * self._scale
 
-    def shift(self, periods: IntArray, price: FloatArray, new_price: FloatArray) -> None:
+    @property
+    def started(self) -> bool:
+        """Whether there was a plan before."""
+        return self._started
+
+    def shift(self, periods: IntArray, multiplier: FloatArray) -> None:
         """Begin a later plan with the values of the one before.
 
         Args:
             periods: period of the earlier plan in which each period begins, shape (period,).
-            price, new_price: what multipliers are counted from in the earlier and the new plan, of the
-                shape of the multipliers.
+            multiplier: what a first plan would begin with now; how far multipliers have moved from what
+                they began with is kept.
         """
         self.agreed = self.agreed[:, :, periods]
-        self.multiplier = (self.multiplier - price)[:, :, periods] + new_price
-        self._base = new_price
+        self.multiplier = (self.multiplier - self._base)[:, :, periods] + multiplier
+        self._base = multiplier
         self._taken = None
         self.primal = self.dual = np.full(len(self.penalty), np.inf)
 

@@ -34,6 +34,7 @@ from cosim.opf.distributed.boundary_values import BoundaryValues
 from cosim.opf.distributed.exchange import Order, slots_of
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power
 from cosim.opf.distributed.planner import AreasOptions, AreasPlanner, without_import
+from cosim.opf.formulations.network_block import AreaBlock
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
 from cosim.plugins import needs, options
@@ -87,6 +88,9 @@ class EnappAgent:
         tolerance: float,
         corrected: bool,
     ) -> None:
+        if not isinstance(planner.network, AreaBlock):
+            raise TypeError(f"the formulation of planner {planner.name} cannot describe an area")
+        self._network = planner.network
         self._work = work = AreaPlanning(area, planner, names)
         self._tolerance, self._now = tolerance, int(corrected)
         self._values = BoundaryValues(area, work.upstream, work.downstream, horizon, now=self._now)
@@ -149,7 +153,7 @@ class EnappAgent:
         proof = plan.certificate
         work.count_solve(number, build_s=proof.build_s, solve_s=proof.solve_s, iterations=proof.iterations)
         work.adopt(plan)
-        self._drawn_kva: ComplexArray = work.network.drawn_kva()
+        self._drawn_kva: ComplexArray = self._network.drawn_kva()
         squared = plan.voltage_pu.T**2
         self._outgoing = {
             name: np.ascontiguousarray(squared[nodes]).ravel()

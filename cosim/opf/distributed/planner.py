@@ -156,10 +156,9 @@ class AreasPlanner(ABC, Generic[Chosen]):
             if not answer.found:
                 return NoPlan("infeasible", f"{area.name}: {answer.reason}", build_s, solve_s)
         shape = (len(self._horizon), self._devices.count)
-        kw, kvar, voltage = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], self._nodes))
+        kw, kvar = np.zeros(shape), np.zeros(shape)
         for own, answer in zip(self._sites, answers, strict=True):
             kw[:, own.devices], kvar[:, own.devices] = answer.p_kw, answer.q_kvar
-            voltage[:, own.nodes[own.own_nodes]] = answer.voltage_pu
         import_kva = np.sum([answer.import_kva for answer in answers], axis=0)
         energy_kw = kw[:, : len(self._devices.energy)]
         return Plan(
@@ -171,9 +170,16 @@ class AreasPlanner(ABC, Generic[Chosen]):
             import_kw=import_kva.real.copy(),
             import_kvar=import_kva.imag.copy(),
             losses_kw=np.sum([answer.losses_kw for answer in answers], axis=0),
-            voltage_pu=voltage,
+            voltage_pu=self._voltage_pu(answers),
             certificate=self._certificate(answers, import_kva.real, forecast.price_per_kwh),
         )
+
+    def _voltage_pu(self, answers: Sequence[AreaAnswer]) -> FloatArray:
+        """Voltages that the areas expect at their own nodes, shape (period, node)."""
+        voltage = np.zeros((len(self._horizon), self._nodes))
+        for own, answer in zip(self._sites, answers, strict=True):
+            voltage[:, own.nodes[own.own_nodes]] = answer.voltage_pu
+        return voltage
 
     def _certificate(
         self, answers: Sequence[AreaAnswer], import_kw: FloatArray, price_per_kwh: FloatArray

@@ -21,11 +21,9 @@ from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import ActiveTree, active_tree
-from cosim.opf.devices.energy_block import EnergyBlock
-from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
-from cosim.opf.formulations.network_block import radial_network
+from cosim.opf.formulations.network_block import Injections, radial_network
 from cosim.opf.linear_flow import Anchor, Flow, LinearFlow
 from cosim.opf.options import Objective, PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
@@ -64,8 +62,8 @@ class LinDistFlowNetwork(EmptyBlock):
     def __init__(
         self,
         site: Site,
-        energy: EnergyBlock,
-        sources: SourceBlock,
+        energy: Injections,
+        sources: Injections,
         horizon: Horizon,
         options: PlannerOptions,
         *,
