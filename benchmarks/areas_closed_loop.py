@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -78,6 +79,11 @@ def cases(study: Study) -> list[LoopCase]:
     return made
 
 
+def counted(mean: float) -> float | None:
+    """A mean of counts; None for one controller."""
+    return None if math.isnan(mean) else round(mean, 1)
+
+
 def loop_rows(rows: dict[str, LoopRow]) -> list[dict[str, Any]]:
     """Key figures of the closed loops beside those of one controller."""
     central = rows["central, local"].run["adjusted_cost"]
@@ -93,9 +99,9 @@ def loop_rows(rows: dict[str, LoopRow]) -> list[dict[str, Any]]:
                 "energy_cost": round(row.run["energy_cost"], 3),
                 "violation_node_h": row.run["violation_node_h"],
                 "settled_share": round(row.figures["settled"], 3),
-                "rounds": round(row.figures["plan_rounds"], 1),
-                "messages": round(row.figures["plan_messages"], 1),
-                "message_bytes": round(row.figures["plan_message_bytes"]),
+                "rounds": counted(row.figures["plan_rounds"]),
+                "messages": counted(row.figures["plan_messages"]),
+                "message_bytes": counted(row.figures["plan_message_bytes"]),
                 "solve_s_per_step": round(row.figures["solve_s"], 3),
                 "wall_s_per_step": round((row.wall_s or 0.0) / steps, 3),
                 "same_as_local": row.figures["digest"] == twin.figures["digest"],
@@ -171,7 +177,7 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
         areas=count,
         rounds=rounds,
         above_central_percent=round(100.0 * (cost(plan) / cost(central) - 1.0), 4),
-        mismatch=max(item.mismatch for item in figures),
+        mismatch=round(max(item.mismatch for item in figures), 5),
         messages=int(sum(item.messages for item in figures)),
         message_bytes=int(sum(item.message_bytes for item in figures)),
         all_areas_s=round(sum(spent), 3),
@@ -205,13 +211,19 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Rows as a table in Markdown."""
     names = list(rows[0])
     lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|---" * len(names) + "|"]
-    lines += ["| " + " | ".join(str(row[name]) for name in names) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join("-" if row[name] is None else str(row[name]) for name in names) + " |"
+        for row in rows
+    ]
     return "\n".join(lines)
 
 
 HEADING = """# Areas against one controller in closed loop
 
-Made by `python -m benchmarks.areas_closed_loop`, whose text says what was run.
+Made by `python -m benchmarks.areas_closed_loop`, whose text says what was run. Rounds, messages, bytes and
+seconds are means of a step. Seconds depend on the machine and on what else it does. `solve s per step` is the sum
+over all areas; over HELICS they solve at the same time, here on two cores. `above central percent` is of the
+adjusted cost. `same as local` compares all columns of the record but seconds.
 """
 
 

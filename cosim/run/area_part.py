@@ -51,7 +51,7 @@ def area_problems(study: Study) -> Iterator[str]:
     if "areas" not in planner_of(study).declared.needs:
         yield (
             f"federates: there are federates of role area, and planner {scenario.control.planner.type} has "
-            "no areas; use planner enapp or admm, or leave them out"
+            "no areas; use planner admm, enapp or dual_price, or leave them out"
         )
     # The areas measure for themselves, so what happens on the way to the controller is not theirs.
     if scenario.sensing != SensingConfig():
