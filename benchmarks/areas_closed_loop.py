@@ -221,9 +221,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 HEADING = """# Areas against one controller in closed loop
 
 Made by `python -m benchmarks.areas_closed_loop`, whose text says what was run. Rounds, messages, bytes and
-seconds are means of a step. Seconds depend on the machine and on what else it does. `solve s per step` is the sum
-over all areas; over HELICS they solve at the same time, here on two cores. `above central percent` is of the
-adjusted cost. `same as local` compares all columns of the record but seconds.
+seconds are means of a step. Seconds depend on the machine and on what else it does. `solve s per step` is
+the sum over all areas; over HELICS they solve at the same time, here on two cores. `above central percent`
+is of the adjusted cost. `same as local` compares all columns of the record but seconds.
 """
 
 
