@@ -33,8 +33,8 @@ from cosim.model.site import Site
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.exchange import Order
-from cosim.opf.distributed.planner import AreasOptions, EnappPlanner
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_soc
@@ -133,7 +133,7 @@ def area_planners(site: Site, horizon: Horizon, shared: PlannerOptions) -> dict[
     """Four areas in both orders."""
     made: dict[str, Planner] = {}
     for order in ORDERS:
-        chosen = AreasOptions(
+        chosen = EnappOptions(
             areas=AREAS, formulation="branch_flow_soc", order=order, rounds=ROUNDS, tolerance=TOLERANCE
         )
         made[f"{AREAS} areas, {order}"] = EnappPlanner(site, horizon, shared, options=chosen)

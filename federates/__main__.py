@@ -1,4 +1,4 @@
-"""``python -m federates feeder|controller|recorder|broker``: one process of a federation.
+"""``python -m federates feeder|controller|recorder|area|broker``: one process of a federation.
 
 The launcher starts these; a user may start one by hand, for instance a controller on another
 machine or under a debugger.
@@ -83,6 +83,10 @@ def _run(options: argparse.Namespace, address: Address) -> None:
         from federates.controller import run_controller
 
         run_controller(study, address, folder)
+    elif options.role == "area":
+        from federates.area import run_area
+
+        run_area(study, address, options.name)
     else:
         from federates.recorder import run_recorder
 
@@ -98,7 +102,8 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m federates", description=__doc__)
-    parser.add_argument("role", choices=["broker", "feeder", "controller", "recorder"])
+    parser.add_argument("role", choices=["broker", "feeder", "controller", "recorder", "area"])
+    parser.add_argument("--name", default="area1", help="area: name of the federate in the scenario")
     parser.add_argument("--port", type=int, default=0, help="port of the broker")
     parser.add_argument("--probe", action="store_true", help="broker: start, say so, and end")
     key = os.environ.get("COSIM_KEY", "cosim")

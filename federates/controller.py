@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from cosim.errors import ContractError
@@ -14,6 +15,7 @@ from cosim.run.resume import take_over
 from cosim.run.study import Study
 from cosim.twin.compilation import COMPILATION
 from federates.address import Address
+from federates.area import AnswersOverHelics
 from federates.codec import (
     KNOWLEDGE,
     OUTLOOK,
@@ -48,12 +50,14 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         if keeps_forecasts:
             session.publishes([OUTLOOK])
         session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
+        areas = study.scenario.area_federates
+        answers = AnswersOverHelics(session, areas) if areas else None
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
         text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
-        knowledge = text_to_knowledge(text, site)
+        knowledge = replace(text_to_knowledge(text, site), areas=answers)
         controller = controller_at_work(study, knowledge)
         start_controller(controller, site, controller_name)
         take_over(controller, study, folder)

@@ -32,7 +32,8 @@ from federates.watch import GRACE_S, POLL_S, watch_federation
 CORE = "zmq"
 PORT_RANGE = (20_000, 30_000)
 """Below the ephemeral range, with room above: cores bind the ports after the broker's."""
-PORTS_NEEDED = 16
+PORTS_NEEDED = 64
+"""Two for each core; a feeder may be cut into many areas."""
 
 BROKER_START_S, BROKER_ATTEMPTS = 15.0, 5
 STUDY_FILE = "study.json"
@@ -152,7 +153,8 @@ def _start_federate(
     """Start a federate, by the scenario's command or the project's own; an empty command starts nothing."""
     study = str(folder / STUDY_FILE)
     if federate.command is None:
-        command = _own(federate.role, address, "--study", study, "--out", str(folder))
+        which = ("--name", federate.name) if federate.role == "area" else ()
+        command = _own(federate.role, address, "--study", study, "--out", str(folder), *which)
     else:
         known = {"port": address.port, "key": address.key, "core": address.core, "study": study}
         command = [part.format(name=federate.name, **known) for part in federate.command]

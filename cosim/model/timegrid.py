@@ -73,3 +73,16 @@ class Horizon:
         if not 0 <= offset_s < self.length_s:
             return None
         return int(np.searchsorted(self.starts_s, offset_s, side="right")) - 1
+
+    def periods_after(self, shift_s: float) -> IntArray:
+        """Period of an earlier plan in which each period of a later one begins; at most its last one.
+
+        Args:
+            shift_s: by which the later plan begins later.
+
+        Returns:
+            Shape (period,).
+        """
+        ends = np.cumsum(self.period_s)
+        found = np.searchsorted(ends, self.starts_s + shift_s, side="right")
+        return np.minimum(found, len(ends) - 1)

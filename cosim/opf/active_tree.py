@@ -55,6 +55,12 @@ class ActiveTree:
     group_of: IntArray
     group_scale: FloatArray
 
+    def changes(self, nodes: IntArray) -> Matrix:
+        """Change of the squared voltage at nodes per voltage variable, shape (node, voltage)."""
+        row = np.flatnonzero(self.group_of[nodes] >= 0)
+        entries = self.group_scale[nodes[row]], (row, self.group_of[nodes[row]])
+        return sp.csr_matrix(entries, shape=(len(nodes), self.groups.shape[0])) @ self.groups
+
     def bounds(
         self, squared_pu: FloatArray, low_pu: float, high_pu: float
     ) -> tuple[FloatArray, FloatArray]:
@@ -75,13 +81,16 @@ class ActiveTree:
         return lower, upper
 
 
-def active_tree(flow: LinearFlow, inject: Matrix, device_kva: FloatArray) -> ActiveTree:
+def active_tree(
+    flow: LinearFlow, inject: Matrix, device_kva: FloatArray, *, heads_move: bool = False
+) -> ActiveTree:
     """Reduce a network to what its devices can influence.
 
     Args:
         flow: the linear model.
         inject: complex power at each node per power of each device, shape (node, device).
         device_kva: largest apparent power of each device, shape (device,).
+        heads_move: whether the voltages of the heads are variables too, those of an area.
     """
     size = flow.network.size
     reach = np.asarray(abs(inject) @ device_kva)
@@ -91,7 +100,8 @@ def active_tree(flow: LinearFlow, inject: Matrix, device_kva: FloatArray) -> Act
     for parent, child, value in zip(share.row[order], share.col[order], share.data[order], strict=True):
         reach[parent] += abs(value) * reach[child]
     flow_nodes = np.flatnonzero(reach > 0)
-    rows, variables = _voltage_rows(flow, reach)
+    moving = flow.network.head if heads_move else flow.network.head[:0]
+    rows, variables = _voltage_rows(flow, reach, moving)
     groups, group_of, group_scale = _groups(rows, variables, size)
     voltage_nodes = np.array(sorted(variables, key=variables.__getitem__), dtype=np.int64)
     gain = sp.lil_matrix((len(voltage_nodes), len(voltage_nodes)))
@@ -116,9 +126,12 @@ def active_tree(flow: LinearFlow, inject: Matrix, device_kva: FloatArray) -> Act
     )
 
 
-def _voltage_rows(flow: LinearFlow, reach: FloatArray) -> tuple[list[dict[int, float]], dict[int, int]]:
+def _voltage_rows(
+    flow: LinearFlow, reach: FloatArray, moving: IntArray
+) -> tuple[list[dict[int, float]], dict[int, int]]:
     """Each node's voltage change as a combination of voltage variables, and the variables."""
     possible = 2.0 * np.asarray(abs(flow.drop) @ reach)
+    possible[moving] = np.inf
     gain = flow.gain.tocsr()
     rows: list[dict[int, float]] = []
     variables: dict[int, int] = {}

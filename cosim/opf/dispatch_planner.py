@@ -16,9 +16,10 @@ from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.circle import back_into_circle
+from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.formulations.network_block import Formulation, NetworkBlock
-from cosim.opf.futures import Futures, Planned
+from cosim.opf.futures import Futures, MakeStorage, Planned
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program_size import ProgramSize
@@ -46,6 +47,7 @@ class DispatchPlanner:
         site: facts of the plant.
         horizon: the periods of every plan.
         options: see :class:`cosim.opf.options.PlannerOptions`.
+        storage: builds the program's part of devices with energy.
 
     Raises:
         FormulationRefused: the formulation does not cover this feeder.
@@ -53,7 +55,14 @@ class DispatchPlanner:
     """
 
     def __init__(
-        self, name: str, formulation: Formulation, site: Site, horizon: Horizon, options: PlannerOptions
+        self,
+        name: str,
+        formulation: Formulation,
+        site: Site,
+        horizon: Horizon,
+        options: PlannerOptions,
+        *,
+        storage: MakeStorage = EnergyBlock,
     ) -> None:
         if not site.devices:
             raise FormulationRefused(
@@ -63,7 +72,7 @@ class DispatchPlanner:
         self.name = name
         self._horizon = horizon
         self._devices = DeviceModel(site.devices, horizon, options)
-        self._futures = Futures(name, self._devices, formulation, site, horizon, options)
+        self._futures = Futures(name, self._devices, formulation, site, horizon, options, storage)
         asked = options.asked()
         beyond = {*self.network.blind_to, *ONLY_ON_EXACT_FLOWS}
         blind = [option for option, wanted in asked.items() if wanted and option in beyond]
@@ -80,6 +89,11 @@ class DispatchPlanner:
     def network(self) -> NetworkBlock:
         """The formulation of the network, in the first future where there are several."""
         return self._futures.first.network
+
+    @property
+    def storage(self) -> EnergyBlock:
+        """The program's part of devices with energy."""
+        return self._futures.first.energy
 
     @property
     def program_size(self) -> ProgramSize:
@@ -108,11 +122,31 @@ class DispatchPlanner:
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
+        build_s = self.set_up(measurement, forecast)
+        solved = self._solve(measurement, forecast)
+        first = self._earlier is None
+        plan = self.plan_of(solved, measurement, forecast, build_s)
+        # Where a battery's idling loss falls is only known once there is a plan.
+        again = first and isinstance(plan, Plan) and self._devices.idles
+        return self.plan(measurement, forecast) if again else plan
+
+    def set_up(self, measurement: Measurement, forecast: Forecast) -> float:
+        """Write the data of a plan into the program; returns the seconds that it took."""
         self._first = self._first or (measurement, forecast)
         started = time.perf_counter()
         self._futures.update(measurement, forecast, self._earlier)
-        build_s = time.perf_counter() - started
-        solved = self._solve(measurement, forecast)
+        return time.perf_counter() - started
+
+    def plan_of(
+        self, solved: Solved, measurement: Measurement, forecast: Forecast, build_s: float
+    ) -> Plan | NoPlan:
+        """The plan that stands in the variables of a solved program.
+
+        Args:
+            solved: outcome of the last solve.
+            measurement, forecast: that the program was set up with.
+            build_s: seconds of the set-up.
+        """
         if not solved.found:
             reason = f"the {self.name} program is {solved.status}"
             doubt = f"; {self.network.caution}" if self.network.caution else ""
@@ -143,9 +177,8 @@ class DispatchPlanner:
             certificate=self._certificate(solved, build_s, stored_kwh),
             relaxation_gap_kva=None if gap is None else np.abs(gap).max(axis=1),
         )
-        first, self._earlier = self._earlier is None, plan
-        # Where a battery's idling loss falls is only known once there is a plan.
-        return self.plan(measurement, forecast) if first and self._devices.idles else plan
+        self._earlier = plan
+        return plan
 
     def _planned(self, measurement: Measurement, forecast: Forecast) -> Planned:
         """Set-points of the answer.

@@ -12,7 +12,7 @@ value-at-risk*, Journal of Risk 2(3), 2000 (after the abstract).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cvxpy as cp
@@ -34,6 +34,9 @@ from cosim.opf.program import Program
 from cosim.opf.terms import ImportTerms
 from cosim.opf.uncertainty import ScenarioPlanning
 
+MakeStorage = Callable[[DeviceModel, Horizon, PlannerOptions], EnergyBlock]
+"""Builds a program's part of devices with energy."""
+
 
 @dataclass(frozen=True)
 class Future:
@@ -52,9 +55,10 @@ class Future:
         site: Site,
         horizon: Horizon,
         options: PlannerOptions,
+        storage: MakeStorage,
     ) -> Future:
         """Blocks without data yet."""
-        energy = EnergyBlock(devices, horizon, options)
+        energy = storage(devices, horizon, options)
         sources = SourceBlock(devices, horizon, options)
         network = formulation(site, energy, sources, horizon, options)
         imported = ImportTerms(options.objective, options.limits, horizon, network.import_kw)
@@ -105,7 +109,7 @@ class Futures:
         name: of the planner.
         devices: the devices.
         formulation: builds the network's part of a program.
-        site, horizon, options: see :class:`cosim.opf.dispatch_planner.DispatchPlanner`.
+        site, horizon, options, storage: see :class:`cosim.opf.dispatch_planner.DispatchPlanner`.
 
     Raises:
         FormulationRefused: the formulation does not cover this feeder, or risk is to count and the cost of
@@ -120,12 +124,15 @@ class Futures:
         site: Site,
         horizon: Horizon,
         options: PlannerOptions,
+        storage: MakeStorage = EnergyBlock,
     ) -> None:
         planning = options.uncertainty
         self._planning = planning if isinstance(planning, ScenarioPlanning) else ScenarioPlanning(1)
         # With one period there is nothing to tell futures apart.
         count = self._planning.count if len(horizon) > 1 else 1
-        self._each = [Future.of(devices, formulation, site, horizon, options) for _ in range(count)]
+        self._each = [
+            Future.of(devices, formulation, site, horizon, options, storage) for _ in range(count)
+        ]
         self._devices, self._sun_kw = devices, site.sun_kw()
         self._risk: _Risk | None = None
         self.program = self._joint(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -160,3 +160,9 @@ class PlannerOptions:
             "limits.transformers": self.limits.transformers,
             "limits.unbalance_max_percent": self.limits.unbalance_max_percent is not None,
         }
+
+
+def fastest_solver(shared: PlannerOptions) -> PlannerOptions:
+    """Options with the solver that is fastest for a program that is solved many times."""
+    quadratic = shared.capability == "polygon" and shared.complementarity != "binary"
+    return replace(shared, solver="piqp") if shared.solver == "auto" and quadratic else shared

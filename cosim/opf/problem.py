@@ -16,6 +16,7 @@ from cosim.opf.program_size import ProgramSize
 from cosim.opf.solvers.casadi_route import CasadiRoute
 from cosim.opf.solvers.clarabel_route import ClarabelRoute
 from cosim.opf.solvers.modelled_route import ModelledRoute
+from cosim.opf.solvers.piqp_route import PiqpRoute
 from cosim.opf.solvers.route import Route
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class DispatchProblem:
             return CasadiRoute(self.affine, self._program, self.solver, self._seconds)
         if self.solver == "clarabel":
             return ClarabelRoute(self.affine, self._program, self._seconds)
+        if self.solver == "piqp":
+            return PiqpRoute(self.affine, self._program)
         return ModelledRoute(self.affine, self._program, self.solver.upper(), self._seconds)
 
     def solve(self) -> Solved:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.run.accept import problems_of
+from cosim.run.area_part import area_problems
 from cosim.run.assembly import Assembly
 from cosim.run.choice import choices_of, controller_of, uncertainty_problems
 from cosim.run.contract import checked, sealed
@@ -132,6 +133,7 @@ def _check_control(study: Study) -> Problems:
     except CosimError:
         return problems
     problems += [problem for part in parts for problem in part.problems()]
+    problems += area_problems(study)
     if not problems:  # names that do not exist declare nothing
         problems += uncertainty_problems(study)
     if not parts:  # and no solver

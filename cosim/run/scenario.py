@@ -176,13 +176,16 @@ class ControlConfig(Config):
     planner: PlannerConfig = PlannerConfig()
 
 
-FederateRole = Literal["feeder", "controller", "recorder", "observer"]
+FederateRole = Literal["feeder", "controller", "recorder", "area", "observer"]
 
 
 class FederateConfig(Config):
     """A process of the federation over HELICS."""
 
-    role: FederateRole = Field(description="observers only listen; the broker waits for them too")
+    role: FederateRole = Field(
+        description="areas belong to a planner with areas, in their order; observers only listen; the "
+        "broker waits for all of them"
+    )
     name: Name = Field(description="of the federate; its topics are NAME/quantity")
     command: tuple[str, ...] | None = Field(
         None,
@@ -297,6 +300,11 @@ class Scenario(Config):
     def federate(self, role: FederateRole) -> str:
         """Name of the federate that has a role."""
         return next(federate.name for federate in self.federates if federate.role == role)
+
+    @property
+    def area_federates(self) -> tuple[str, ...]:
+        """Names of the federates that plan an area, in the order of the areas."""
+        return tuple(federate.name for federate in self.federates if federate.role == "area")
 
     def _terminal_problems(self) -> Iterator[str]:
         terminal = self.control.planner.terminal

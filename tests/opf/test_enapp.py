@@ -14,9 +14,10 @@ from cosim.errors import ContractError, FormulationRefused
 from cosim.experiments.open_loop import Day, open_day
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.distributed.area_site import area_site
+from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.exchange import slots_of
 from cosim.opf.distributed.messages import of_power, to_power
-from cosim.opf.distributed.planner import AreasOptions, EnappPlanner, agent_of, areas_of
+from cosim.opf.distributed.planner import areas_of
 from cosim.opf.linear_flow import LinearFlow
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_soc, lindistflow
@@ -53,7 +54,7 @@ def planned(planner, day: Day) -> Plan:
 
 
 def areas_plan(day: Day, shared: PlannerOptions = SHARED, **chosen) -> Plan:
-    chosen = AreasOptions(**{"cuts": ("line.l632_632q",), "rounds": 6, "tolerance": 1e-6, **chosen})
+    chosen = EnappOptions(**{"cuts": ("line.l632_632q",), "rounds": 6, "tolerance": 1e-6, **chosen})
     return planned(EnappPlanner(day.site, day.forecast.horizon, shared, options=chosen), day)
 
 
@@ -109,7 +110,7 @@ def test_areas_with_losses_cost_little_more_than_one_controller(balanced_day):
 def test_the_flow_of_the_parts_is_the_flow_of_the_whole(day, seed, cut):
     """Any injection: voltages and head power of the areas, put together, are those of the feeder."""
     network, rng = day.site.network, np.random.default_rng(seed)
-    areas = areas_of(day.site, AreasOptions(cuts=(cut,)))
+    areas = areas_of(day.site, EnappOptions(cuts=(cut,)))
     injected = rng.normal(0, 50, network.size) + 1j * rng.normal(0, 50, network.size)
     # Constant power only: what a voltage changes is found by iteration, and this law is exact.
     constant = np.repeat([[0.0, 0.0, 1.0]], len(network.loads), axis=0)
@@ -141,14 +142,14 @@ def test_the_flow_of_the_parts_is_the_flow_of_the_whole(day, seed, cut):
 def test_an_area_without_device_is_refused_by_name(day):
     site = replace(day.site, devices=day.site.devices[:3])
     with pytest.raises(FormulationRefused, match=r"area2 \(633, 634, ...\) has no device"):
-        EnappPlanner(site, day.forecast.horizon, SHARED, options=AreasOptions(cuts=("l632_633",)))
+        EnappPlanner(site, day.forecast.horizon, SHARED, options=EnappOptions(cuts=("l632_633",)))
 
 
 def test_an_infeasible_area_is_named_and_no_exception(day):
     """Stored energy above the window cannot be planned."""
     options = replace(SHARED, terminal=replace(SHARED.terminal, kind="hard", soc=0.9))
     planner = EnappPlanner(
-        day.site, day.forecast.horizon, options, options=AreasOptions(cuts=("line.l632_632q",), rounds=2)
+        day.site, day.forecast.horizon, options, options=EnappOptions(cuts=("line.l632_632q",), rounds=2)
     )
     empty = replace(day.measurement, stored_kwh=0.2 * day.measurement.stored_kwh)
     answer = planner.plan(empty, day.forecast)
@@ -161,10 +162,10 @@ def test_an_infeasible_area_is_named_and_no_exception(day):
 
 def test_neighbours_get_boundary_values_and_nothing_else(day):
     """Upwards two vectors of power, downwards squared voltages: lengths and values leave no room."""
-    areas = areas_of(day.site, AreasOptions(cuts=("line.l632_632q",)))
+    areas = areas_of(day.site, EnappOptions(cuts=("line.l632_632q",)))
     agents = [
-        agent_of(
-            day.site, areas, place, day.forecast.horizon, SHARED, AreasOptions(cuts=("line.l632_632q",))
+        EnappPlanner.agent_of(
+            day.site, areas, place, day.forecast.horizon, SHARED, EnappOptions(cuts=("line.l632_632q",))
         )
         for place in range(2)
     ]
@@ -182,9 +183,9 @@ def test_neighbours_get_boundary_values_and_nothing_else(day):
 
 
 def test_a_message_of_the_wrong_length_is_refused_with_both_names(day):
-    chosen = AreasOptions(cuts=("line.l632_632q",))
+    chosen = EnappOptions(cuts=("line.l632_632q",))
     areas = areas_of(day.site, chosen)
-    agent = agent_of(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
+    agent = EnappPlanner.agent_of(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
     agent.begin(day.measurement, day.forecast)
     with pytest.raises(ContractError, match="area2 expected 12 boundary values from area1, got 5"):
         agent.round(1, {"area1": np.zeros(5)})
@@ -198,7 +199,7 @@ def test_powers_survive_their_way_as_a_vector(rows, columns, seed):
 
 
 def test_gauss_seidel_begins_at_the_ends(day):
-    areas = areas_of(day.site, AreasOptions(cuts=("l632_632q", "sw671_692")))
+    areas = areas_of(day.site, EnappOptions(cuts=("l632_632q", "sw671_692")))
     slots = slots_of(areas, "gauss_seidel", 2)
     assert [slot.areas for slot in slots] == [(2,), (1,), (0,)] * 2
     assert [slot.round for slot in slots] == [1, 1, 1, 2, 2, 2]

@@ -75,7 +75,7 @@ class EnergyBlock(EmptyBlock):
         self.constraints += [
             self._charge <= most_charge,
             self._discharge <= most_discharge,
-            self._energy[:, 0] == self._start,
+            *self._begin(least, most),
             self._energy[:, 1:] == self._energy[:, :-1] + into - out - self._drain,
             self._energy[:, 1:] >= least,
             self._energy[:, 1:] <= most,
@@ -85,6 +85,15 @@ class EnergyBlock(EmptyBlock):
         self._ends = np.flatnonzero(bounds.ends)
         if len(self._ends):
             self.cost += self._terminal(options.terminal, model.target_kwh())
+
+    def _begin(self, least: Bound, most: Bound) -> list[cp.Constraint]:
+        """Where stored energy begins: at what is measured.
+
+        Args:
+            least, most: bounds per unit, shape (device, 1) or (device, period).
+        """
+        del least, most
+        return [self._energy[:, 0] == self._start]
 
     def _add_reactive(self, bounds: EnergyBounds, options: PlannerOptions) -> None:
         """Reactive power inside the inverter, where it is offered at all."""

@@ -34,6 +34,7 @@ class AreaSite:
         nodes, loads, devices, regulators: positions in the vectors of the feeder; heads come first among
             the nodes, and loads are its own.
         feeding: for each boundary in ``downstream``, positions of its nodes in the area.
+        head_kva: nominal power that the area draws at each of its heads; empty at the substation.
     """
 
     name: str
@@ -45,6 +46,12 @@ class AreaSite:
     devices: IntArray
     regulators: IntArray
     feeding: tuple[IntArray, ...]
+    head_kva: FloatArray
+
+    @property
+    def feeding_kva(self) -> FloatArray:
+        """Nominal power at each node where it feeds others, shape (boundary node,)."""
+        return self.network.load_kva[len(self.loads) :]
 
     @property
     def network(self) -> RadialNetwork:
@@ -135,8 +142,9 @@ def area_site(site: Site, areas: Areas, position: int) -> AreaSite:
         load_kvar=np.concatenate([site.load_kvar[area.loads], np.zeros(len(fed))]),
         network_devices=(),
     )
+    head_kva = np.zeros(0) if upstream is None else _nominal_kva(network, areas, upstream)
     return AreaSite(
-        area.name, own, upstream, downstream, nodes, area.loads, area.devices, regulators, feeding
+        area.name, own, upstream, downstream, nodes, area.loads, area.devices, regulators, feeding, head_kva
     )
 
 

@@ -48,8 +48,7 @@ class BoundaryValues:
             name: np.zeros((len(nodes), columns), dtype=np.complex128)
             for name, nodes in zip(downstream, area.feeding, strict=True)
         }
-        load_kva = area.network.load_kva[len(area.loads) :]
-        self._unit_kva = np.maximum(load_kva, LEAST_UNIT_KVA)[:, None]
+        self._unit_kva = np.maximum(area.feeding_kva, LEAST_UNIT_KVA)[:, None]
         self.head_squared_pu: FloatArray | None = None
         self._began_s: float | None = None
 
@@ -57,7 +56,7 @@ class BoundaryValues:
         """Begin a plan at the time of a measurement."""
         shift_s = 0.0 if self._began_s is None else measurement.time_s - self._began_s
         self._began_s = measurement.time_s
-        periods = self._periods_after(shift_s)
+        periods = self._horizon.periods_after(shift_s)
         kept = np.concatenate([np.arange(self._now), self._now + periods])
         self._drawn = {name: drawn[:, kept] for name, drawn in self._drawn.items()}
         if self._upstream is None:
@@ -68,12 +67,6 @@ class BoundaryValues:
             self.head_squared_pu = np.repeat(now, len(self._horizon), axis=1)
         else:
             self.head_squared_pu = self.head_squared_pu[:, periods]
-
-    def _periods_after(self, shift_s: float) -> FloatArray:
-        """Period of the earlier plan in which each period of this one begins; at most its last one."""
-        ends = np.cumsum(self._horizon.period_s)
-        found = np.searchsorted(ends, self._horizon.starts_s + shift_s, side="right")
-        return np.minimum(found, len(ends) - 1)
 
     def take(self, received: Mapping[str, Message]) -> None:
         """Take over what neighbours say.

@@ -15,20 +15,52 @@ multi-period version for feeders with batteries. No reproduction of the full tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
-from cosim.opf.distributed.area_site import AreaSite
+from cosim.opf.distributed.area_planning import AreaPlanning
+from cosim.opf.distributed.area_site import AreaSite, area_site
+from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.boundary_values import BoundaryValues
-from cosim.opf.distributed.messages import BYTES_PER_VALUE, AreaAnswer, Figures, Message, of_power
+from cosim.opf.distributed.exchange import Order, slots_of
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power
+from cosim.opf.distributed.planner import AreasOptions, AreasPlanner, without_import
 from cosim.opf.formulations.network_block import AreaBlock
+from cosim.opf.options import PlannerOptions
+from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
+from cosim.plugins import needs, options
+
+AreaFormulation = Literal["lindistflow", "branch_flow_soc", "branch_flow_nl"]
+PLANNERS: dict[AreaFormulation, Callable[[Site, Horizon, PlannerOptions], DispatchPlanner]] = {
+    "lindistflow": lindistflow,
+    "branch_flow_soc": branch_flow_soc,
+    "branch_flow_nl": branch_flow_nl,
+}
+CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
+"""Formulations that follow the option ``anchor``."""
+
+
+class EnappOptions(AreasOptions):
+    """Options of planner enapp."""
+
+    formulation: AreaFormulation = Field("lindistflow", description="of every area")
+    order: Order = Field(
+        "gauss_seidel",
+        description="jacobi: all areas at once; gauss_seidel: from the ends to the substation",
+    )
+    rounds: int = Field(5, ge=1, le=50, description="number of rounds of every plan")
+    tolerance: float = Field(
+        1e-4, gt=0.0, description="move of a boundary value after which an area solves again, per unit"
+    )
 
 
 class EnappAgent:
@@ -56,26 +88,23 @@ class EnappAgent:
         tolerance: float,
         corrected: bool,
     ) -> None:
-        network = planner.network
-        if not isinstance(network, AreaBlock):
+        if not isinstance(planner.network, AreaBlock):
             raise TypeError(f"the formulation of planner {planner.name} cannot describe an area")
-        self._area, self._planner, self._network = area, planner, network
-        self._upstream = None if area.upstream is None else names[area.upstream.upstream]
-        self._downstream = tuple(names[boundary.downstream] for boundary in area.downstream)
+        self._network = planner.network
+        self._work = work = AreaPlanning(area, planner, names)
         self._tolerance, self._now = tolerance, int(corrected)
-        self._values = BoundaryValues(area, self._upstream, self._downstream, horizon, now=self._now)
+        self._values = BoundaryValues(area, work.upstream, work.downstream, horizon, now=self._now)
         self._plan: Plan | NoPlan = NoPlan("not_planned", "no round has begun")
-        self._figures = Figures()
 
     @property
     def name(self) -> str:
         """Of the area."""
-        return self._area.name
+        return self._work.area.name
 
     @property
     def neighbours(self) -> tuple[str, ...]:
         """The area upstream, then those downstream."""
-        return (*(() if self._upstream is None else (self._upstream,)), *self._downstream)
+        return self._work.neighbours
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
@@ -83,44 +112,24 @@ class EnappAgent:
         self._values.begin(measurement)
         self._solved_for: FloatArray | None = None
         self._outgoing: dict[str, Message] = {}
-        self._figures = Figures()
+        self._work.figures = Figures()
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Solve if a boundary value has moved, and tell the neighbours what follows."""
         self._values.take(received)
         if self._mismatch() > self._tolerance:
             self._solve(number)
-        figures = self._figures
-        self._figures = replace(
-            figures,
-            messages=figures.messages + len(self._outgoing),
-            message_bytes=figures.message_bytes
-            + BYTES_PER_VALUE * sum(message.size for message in self._outgoing.values()),
-        )
+        self._work.count_sent(self._outgoing.values())
         return self._outgoing
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
         """See :class:`AreaAgent`."""
         self._values.take(received)
-        plan, area = self._plan, self._area
-        figures = replace(self._figures, mismatch=self._mismatch())
-        if isinstance(plan, NoPlan):
-            periods, nodes = len(self._forecast.horizon), len(area.nodes[area.own_nodes])
-            none, power = np.zeros((periods, len(area.devices))), np.zeros(periods, dtype=np.complex128)
-            voltage = np.zeros((periods, nodes))
-            return AreaAnswer(False, none, none, voltage, power, power.real, figures, plan.reason)
-        imported = plan.import_kw + 1j * plan.import_kvar
-        if self._upstream is not None:
-            imported = imported - self._drawn_kva[:, self._now :].sum(axis=0)
-        return AreaAnswer(
-            True,
-            plan.p_kw,
-            plan.q_kvar,
-            plan.voltage_pu[:, area.own_nodes],
-            imported,
-            plan.losses_kw,
-            figures,
-        )
+        seen = None
+        if self._work.upstream is not None and isinstance(self._plan, Plan):
+            seen = self._drawn_kva[:, self._now :]
+        periods = len(self._forecast.horizon)
+        return self._work.answer(self._plan, seen, periods=periods, mismatch=self._mismatch())
 
     def _mismatch(self) -> float:
         """Largest move of a boundary value since the last solve."""
@@ -129,49 +138,62 @@ class EnappAgent:
         return float(np.max(np.abs(self._values.scaled() - self._solved_for), initial=0.0))
 
     def _solve(self, number: int) -> None:
-        values, area = self._values, self._area
+        values, work = self._values, self._work
+        area = work.area
         self._solved_for = values.scaled()
         drawn = values.drawn_kva()
         measurement = area.measurement(self._measurement, drawn[:, 0])
         forecast = area.forecast(self._forecast, drawn[:, self._now :], values.head_squared_pu)
-        plan = self._planner.plan(measurement, forecast)
-        self._count(plan, number)
+        plan = self._plan = work.planner.plan(measurement, forecast)
         if isinstance(plan, NoPlan):
+            work.count_solve(number, build_s=plan.build_s, solve_s=plan.solve_s)
             # Neighbours keep what they heard last; the plan of the feeder fails as a whole.
-            self._plan = plan
             self._outgoing = self._outgoing or values.resting_messages()
             return
-        self._plan = plan
+        proof = plan.certificate
+        work.count_solve(number, build_s=proof.build_s, solve_s=proof.solve_s, iterations=proof.iterations)
+        work.adopt(plan)
         self._drawn_kva: ComplexArray = self._network.drawn_kva()
         squared = plan.voltage_pu.T**2
         self._outgoing = {
             name: np.ascontiguousarray(squared[nodes]).ravel()
-            for name, nodes in zip(self._downstream, area.feeding, strict=True)
+            for name, nodes in zip(work.downstream, area.feeding, strict=True)
         }
-        if self._upstream is not None:
-            self._outgoing[self._upstream] = of_power(self._drawn_kva)
+        if work.upstream is not None:
+            self._outgoing[work.upstream] = of_power(self._drawn_kva)
 
-    def _count(self, plan: Plan | NoPlan, number: int) -> None:
-        """Add a solve to the figures."""
-        before = self._figures
-        if isinstance(plan, NoPlan):
-            self._figures = replace(
-                before,
-                build_s=before.build_s + plan.build_s,
-                solve_s=before.solve_s + plan.solve_s,
-                last_round=float(number),
-            )
-            return
-        proof = plan.certificate
-        self._figures = replace(
-            before,
-            primal_residual=proof.primal_residual,
-            simultaneous_kw=proof.simultaneous_kw,
-            simultaneous_h=proof.simultaneous_h,
-            slack_pu=proof.slack_pu,
-            over_kw=proof.over_kw,
-            iterations=before.iterations + proof.iterations,
-            build_s=before.build_s + proof.build_s,
-            solve_s=before.solve_s + proof.solve_s,
-            last_round=float(number),
+
+@needs("network", "areas")
+@options(EnappOptions)
+class EnappPlanner(AreasPlanner[EnappOptions]):
+    """Areas that plan for themselves and exchange boundary values (equivalent network approximation)."""
+
+    name = "enapp"
+
+    @classmethod
+    def agent_of(
+        cls,
+        site: Site,
+        areas: Areas,
+        position: int,
+        horizon: Horizon,
+        shared: PlannerOptions,
+        chosen: EnappOptions,
+    ) -> AreaAgent:
+        """See :class:`AreasPlanner`; the formulation may not cover the area."""
+        area = area_site(site, areas, position)
+        own = shared if area.upstream is None else without_import(shared)
+        return EnappAgent(
+            area,
+            PLANNERS[chosen.formulation](area.site, horizon, own),
+            tuple(item.name for item in areas.areas),
+            horizon,
+            tolerance=chosen.tolerance,
+            corrected=chosen.formulation in CORRECTED and shared.anchor == "measurement",
         )
+
+    @classmethod
+    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: EnappOptions) -> tuple[Slot, ...]:
+        """See :class:`AreasPlanner`."""
+        del shared
+        return slots_of(areas, chosen.order, chosen.rounds)

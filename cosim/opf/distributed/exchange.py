@@ -9,26 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from cosim.opf.distributed.areas import Areas
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
 
 Order = Literal["jacobi", "gauss_seidel"]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A moment at which areas act.
-
-    Attributes:
-        round: number of the round, from 1.
-        areas: positions of the areas that act.
-    """
-
-    round: int
-    areas: tuple[int, ...]
 
 
 def _all_at_once(areas: Areas) -> list[tuple[int, ...]]:
@@ -52,6 +38,11 @@ ORDERS: dict[Order, Callable[[Areas], list[tuple[int, ...]]]] = {
 def slots_of(areas: Areas, order: Order, rounds: int) -> tuple[Slot, ...]:
     """The slots of a plan in their order."""
     return tuple(Slot(number, here) for number in range(1, rounds + 1) for here in ORDERS[order](areas))
+
+
+def opening_slots(areas: Areas) -> tuple[Slot, ...]:
+    """Slots of round 0, from the ends to the substation: what is drawn now gets to every area upstream."""
+    return tuple(Slot(0, here) for here in _from_the_ends(areas))
 
 
 def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer]:

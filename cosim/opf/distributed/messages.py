@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.site import Site
 from cosim.model.state import Measurement
+from cosim.model.timegrid import Horizon
+from cosim.opf.options import PlannerOptions
 
 Message = FloatArray
 """A vector of doubles."""
@@ -123,6 +126,52 @@ class AnswersOfAreas(Protocol):
 
     def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer]:
         """The answers of all areas, in their order; areas of other processes make their own forecast."""
+        ...
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A moment at which areas act.
+
+    Attributes:
+        round: number of the round, from 1.
+        areas: positions of the areas that act.
+    """
+
+    round: int
+    areas: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class AreaPart:
+    """What a distributed planner does in the process of one area.
+
+    Attributes:
+        agent: the controller of the area.
+        slots: of every plan, the same for all areas.
+        names: of all areas by position.
+    """
+
+    agent: AreaAgent
+    slots: tuple[Slot, ...]
+    names: tuple[str, ...]
+
+
+class PlannerOfAreas(Protocol):
+    """A planner whose areas can run in processes of their own; it declares that it needs ``areas``."""
+
+    def part_of(
+        self, site: Site, horizon: Horizon, shared: PlannerOptions, position: int, *, options: Any
+    ) -> AreaPart:
+        """The part of one area.
+
+        Args:
+            site: facts of the plant.
+            horizon: the periods of every plan.
+            shared: options that planners share.
+            position: of the area.
+            options: of the planner.
+        """
         ...
 
 

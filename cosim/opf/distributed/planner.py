@@ -1,15 +1,16 @@
-"""The planner of a feeder whose areas plan for themselves."""
+"""What planners of feeders have in common whose areas plan for themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from cosim.errors import FormulationRefused
+from cosim.errors import ContractError, FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
@@ -17,43 +18,30 @@ from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.model.twin import OpenTwin
 from cosim.opf.devices.model import DeviceModel
-from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.cut import cut_at, cut_evenly
-from cosim.opf.distributed.enapp import EnappAgent
-from cosim.opf.distributed.exchange import Order, Slot, exchange, slots_of
-from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer
+from cosim.opf.distributed.exchange import exchange
+from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
 from cosim.opf.options import PlannerOptions
-from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
-from cosim.plugins import Options, needs, options
-
-AreaFormulation = Literal["lindistflow", "branch_flow_soc", "branch_flow_nl"]
-PLANNERS: dict[AreaFormulation, Callable[[Site, Horizon, PlannerOptions], DispatchPlanner]] = {
-    "lindistflow": lindistflow,
-    "branch_flow_soc": branch_flow_soc,
-    "branch_flow_nl": branch_flow_nl,
-}
-CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
-"""Formulations that follow the option ``anchor``."""
+from cosim.plugins import Options
 
 
 class AreasOptions(Options):
-    """How a feeder is cut, and how its areas agree."""
+    """How a feeder is cut into areas, and when they agree.
+
+    Attributes:
+        tolerance: below this distance of boundary values areas agree; planners say what it counts.
+    """
 
     areas: int = Field(4, ge=1, description="number of areas, cut by the rule; not with cuts")
     cuts: tuple[str, ...] = Field(
         (), description="lines, switches, transformers that are cut; instead of areas"
     )
-    formulation: AreaFormulation = Field("lindistflow", description="of every area")
-    order: Order = Field(
-        "gauss_seidel",
-        description="jacobi: all areas at once; gauss_seidel: from the ends to the substation",
-    )
-    rounds: int = Field(5, ge=1, le=50, description="number of rounds of every plan")
-    tolerance: float = Field(
-        1e-4, gt=0.0, description="move of a boundary value after which an area solves again, per unit"
-    )
+    tolerance: float
+
+
+Chosen = TypeVar("Chosen", bound=AreasOptions)
 
 
 def areas_of(site: Site, chosen: AreasOptions) -> Areas:
@@ -70,48 +58,33 @@ def areas_of(site: Site, chosen: AreasOptions) -> Areas:
     return cut_evenly(site.network, count, chosen.areas)
 
 
-def agent_of(
-    site: Site, areas: Areas, position: int, horizon: Horizon, shared: PlannerOptions, chosen: AreasOptions
-) -> EnappAgent:
-    """The controller of one area.
-
-    Raises:
-        FormulationRefused: the area has no device, or the formulation does not cover it.
-    """
-    area = area_site(site, areas, position)
-    own = shared if area.upstream is None else _without_import(shared)
-    return EnappAgent(
-        area,
-        PLANNERS[chosen.formulation](area.site, horizon, own),
-        tuple(item.name for item in areas.areas),
-        horizon,
-        tolerance=chosen.tolerance,
-        corrected=chosen.formulation in CORRECTED and shared.anchor == "measurement",
-    )
-
-
-def _without_import(shared: PlannerOptions) -> PlannerOptions:
+def without_import(shared: PlannerOptions) -> PlannerOptions:
     """Options of an area that is not at the substation: limits of the import are not its own."""
     limits = replace(shared.limits, import_max_kw=None, import_min_kw=None)
     return replace(shared, limits=limits, objective=replace(shared.objective, peak_per_kw=0.0))
 
 
-@needs("network", "areas")
-@options(AreasOptions)
-class EnappPlanner:
-    """Areas that plan for themselves and exchange boundary values (equivalent network approximation).
+def without_energy_cost(shared: PlannerOptions) -> PlannerOptions:
+    """Options of an area that does not pay for energy itself."""
+    return replace(shared, objective=replace(shared.objective, energy_cost=0.0))
+
+
+class AreasPlanner(ABC, Generic[Chosen]):
+    """Areas that plan for themselves and exchange messages in slots that are agreed beforehand.
 
     Args:
         site: facts of the plant; needs a radial network.
         horizon: the periods of every plan.
         shared: options that planners share. Limits of the import and the demand charge are those of the
             area at the substation.
-        options: see :class:`AreasOptions`.
+        options: of the planner.
         areas: answers of areas in processes of their own; None: they plan here.
 
     Raises:
         FormulationRefused: the feeder cannot be cut so, or an area has no device.
     """
+
+    name: ClassVar[str]
 
     def __init__(
         self,
@@ -120,22 +93,58 @@ class EnappPlanner:
         shared: PlannerOptions,
         _twin: OpenTwin | None = None,
         *,
-        options: AreasOptions,
+        options: Chosen,
         areas: AnswersOfAreas | None = None,
     ) -> None:
         self.areas = areas_of(site, options)
-        self._sites = [area_site(site, self.areas, place) for place in range(len(self.areas.areas))]
-        self._slots = slots_of(self.areas, options.order, options.rounds)
+        places = range(len(self.areas.areas))
+        self._sites = [area_site(site, self.areas, place) for place in places]
         self._tolerance = options.tolerance
-        self._answers = areas or _InProcess(
-            [
-                agent_of(site, self.areas, place, horizon, shared, options)
-                for place in range(len(self.areas.areas))
-            ],
-            self._slots,
+        self._answers = areas or AreasInProcess(
+            [self.agent_of(site, self.areas, place, horizon, shared, options) for place in places],
+            self.slots_of(self.areas, shared, options),
         )
         self._devices = DeviceModel(site.devices, horizon, shared)
         self._horizon, self._weight, self._nodes = horizon, shared.objective.energy_cost, len(site.nodes)
+
+    @classmethod
+    @abstractmethod
+    def agent_of(
+        cls,
+        site: Site,
+        areas: Areas,
+        position: int,
+        horizon: Horizon,
+        shared: PlannerOptions,
+        chosen: Chosen,
+    ) -> AreaAgent:
+        """The controller of one area.
+
+        Raises:
+            FormulationRefused: the area has no device, or cannot be planned so.
+        """
+
+    @classmethod
+    @abstractmethod
+    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: Chosen) -> tuple[Slot, ...]:
+        """When areas act, the same in every plan."""
+
+    @classmethod
+    def part_of(
+        cls, site: Site, horizon: Horizon, shared: PlannerOptions, position: int, *, options: Chosen
+    ) -> AreaPart:
+        """See :class:`cosim.opf.distributed.messages.PlannerOfAreas`."""
+        areas = areas_of(site, options)
+        if position >= len(areas.areas):
+            raise ContractError(
+                f"there is no area {position + 1}, the feeder is cut into {len(areas.areas)} areas; list "
+                "one federate of role area for each"
+            )
+        return AreaPart(
+            cls.agent_of(site, areas, position, horizon, shared, options),
+            cls.slots_of(areas, shared, options),
+            tuple(area.name for area in areas.areas),
+        )
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Let the areas plan, and put their plans together; see :class:`cosim.model.roles.Planner`."""
@@ -147,10 +156,9 @@ class EnappPlanner:
             if not answer.found:
                 return NoPlan("infeasible", f"{area.name}: {answer.reason}", build_s, solve_s)
         shape = (len(self._horizon), self._devices.count)
-        kw, kvar, voltage = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], self._nodes))
+        kw, kvar = np.zeros(shape), np.zeros(shape)
         for own, answer in zip(self._sites, answers, strict=True):
             kw[:, own.devices], kvar[:, own.devices] = answer.p_kw, answer.q_kvar
-            voltage[:, own.nodes[own.own_nodes]] = answer.voltage_pu
         import_kva = np.sum([answer.import_kva for answer in answers], axis=0)
         energy_kw = kw[:, : len(self._devices.energy)]
         return Plan(
@@ -162,9 +170,16 @@ class EnappPlanner:
             import_kw=import_kva.real.copy(),
             import_kvar=import_kva.imag.copy(),
             losses_kw=np.sum([answer.losses_kw for answer in answers], axis=0),
-            voltage_pu=voltage,
+            voltage_pu=self._voltage_pu(answers),
             certificate=self._certificate(answers, import_kva.real, forecast.price_per_kwh),
         )
+
+    def _voltage_pu(self, answers: Sequence[AreaAnswer]) -> FloatArray:
+        """Voltages that the areas expect at their own nodes, shape (period, node)."""
+        voltage = np.zeros((len(self._horizon), self._nodes))
+        for own, answer in zip(self._sites, answers, strict=True):
+            voltage[:, own.nodes[own.own_nodes]] = answer.voltage_pu
+        return voltage
 
     def _certificate(
         self, answers: Sequence[AreaAnswer], import_kw: FloatArray, price_per_kwh: FloatArray
@@ -179,7 +194,7 @@ class EnappPlanner:
         agreed = mismatch <= self._tolerance
         rounds = int(max(item.last_round for item in figures))
         return Certificate(
-            planner="enapp",
+            planner=self.name,
             status="settled" if agreed else "stopped",
             objective=float(self._weight * np.sum(price_per_kwh * import_kw * self._horizon.hours)),
             simultaneous_h=sum(item.simultaneous_h for item in figures),
@@ -188,8 +203,8 @@ class EnappPlanner:
             solve_s=sum(item.solve_s for item in figures),
             relaxation_gap_kva=None,
             optimality_gap=None,
-            claim=f"{len(answers)} areas {'agree' if agreed else 'do not agree'}: boundary values moved by "
-            f"{mismatch:.1e} in the last round",
+            claim=f"{len(answers)} areas {'agree' if agreed else 'do not agree'}: boundary values differ "
+            f"by {mismatch:.1e}",
             rounds=rounds,
             messages=int(sum(item.messages for item in figures)),
             message_bytes=int(sum(item.message_bytes for item in figures)),
@@ -197,14 +212,24 @@ class EnappPlanner:
         )
 
 
-class _InProcess:
-    """Answers of areas that plan in this process."""
+class AreasInProcess:
+    """Answers of areas that plan in this process, one after the other.
+
+    Args:
+        agents: of the areas, in their order.
+        slots: when they act.
+
+    Attributes:
+        last: answers of the last plan.
+    """
 
     def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
         self._agents, self._slots = agents, slots
+        self.last: Sequence[AreaAnswer] = ()
 
     def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer]:
         """See :class:`AnswersOfAreas`."""
         for agent in self._agents:
             agent.begin(measurement, forecast)
-        return exchange(self._agents, self._slots)
+        self.last = exchange(self._agents, self._slots)
+        return self.last

@@ -23,16 +23,15 @@ from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.active_tree import ActiveTree, active_tree
-from cosim.opf.devices.energy_block import EnergyBlock
-from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
-from cosim.opf.formulations.network_block import radial_network
-from cosim.opf.linear_flow import Flow, LinearFlow
+from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
+from cosim.opf.formulations.network_block import Injections, radial_network
+from cosim.opf.linear_flow import Anchor, Flow, LinearFlow
 from cosim.opf.options import Objective, PlannerOptions
 from cosim.opf.program import EmptyBlock, Squares
 from cosim.opf.uncertainty import ChanceLimits, margin
 
-VOLTAGE_UNIT_PU2 = 0.01
+VOLTAGE_UNIT_PU2 = SQUARED_UNIT_PU2
 """Unit of the voltage variables: keeps them near one, which saves the solver iterations."""
 
 SMALLEST_UNIT = 1e-6
@@ -69,6 +68,8 @@ class LinDistFlowNetwork(EmptyBlock):
         energy, sources: device blocks, whose powers are injected.
         horizon: the periods.
         options: losses, voltage deviation and the voltage and line limits are built here.
+        coupling: variables at the boundaries of an area whose neighbours have a say in them; None: what
+            happens at boundaries is data.
 
     Raises:
         FormulationRefused: the site has no radial network (the reason is repeated).
@@ -77,10 +78,12 @@ class LinDistFlowNetwork(EmptyBlock):
     def __init__(
         self,
         site: Site,
-        energy: EnergyBlock,
-        sources: SourceBlock,
+        energy: Injections,
+        sources: Injections,
         horizon: Horizon,
         options: PlannerOptions,
+        *,
+        coupling: Coupling | None = None,
     ) -> None:
         super().__init__()
         self.caution = ""
@@ -98,8 +101,10 @@ class LinDistFlowNetwork(EmptyBlock):
         share_of_all = flow.device_share(network.device_share, len(site.devices)).tocsc()
         self.energy_share = share_of_all[:, : self._split]
         self.source_share = share_of_all[:, self._split :]
-        inject = share_of_all.tocsr()
-        kva = each(site.devices, "kva")
+        inject, kva = share_of_all.tocsr(), each(site.devices, "kva")
+        self._coupling = coupling
+        if coupling is not None:
+            inject, kva = _with_feeding(inject, kva, coupling)
         self.tree: ActiveTree = self._active_tree(inject, kva)
         periods = len(horizon)
         tree = self.tree
@@ -111,6 +116,7 @@ class LinDistFlowNetwork(EmptyBlock):
         )
         parts = [(energy.change_kw, energy.kvar)] if energy.ratings else []
         parts += [(sources.change_kw, sources.kvar)] if sources.ratings else []
+        parts += [] if coupling is None else coupling.fed()
         p = cp.vstack([kw for kw, _ in parts])
         q = cp.vstack([kvar for _, kvar in parts])
         self._p = cp.Variable((len(tree.flow_nodes), periods))
@@ -126,9 +132,12 @@ class LinDistFlowNetwork(EmptyBlock):
             == inject_kva.real @ p - inject_kva.imag @ q + share.real @ self._p - share.imag @ self._q,
             self._q
             == inject_kva.imag @ p + inject_kva.real @ q + share.imag @ self._p + share.real @ self._q,
-            self._u == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q,
+            self._u
+            == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q + self._head_change(),
             *self._voltage_limits(groups),
         ]
+        if coupling is not None:
+            self._add_coupling(coupling)
         self.import_kw = -((tree.head * unit) @ self._p)
         # d|v| = du / 2 near 1 pu.
         slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
@@ -141,11 +150,39 @@ class LinDistFlowNetwork(EmptyBlock):
 
     def _active_tree(self, inject: Matrix, device_kva: FloatArray) -> ActiveTree:
         """The part of the network that the devices influence."""
-        return active_tree(self._flow, inject, device_kva)
+        return active_tree(self._flow, inject, device_kva, heads_move=self._coupling is not None)
 
     def _voltage_limits(self, change: cp.Expression) -> list[cp.Constraint]:
         """Soft limits of the changes of squared voltages, units of the program, shape (group, period)."""
         return [change + self._slack >= self._lower, change - self._slack <= self._upper]
+
+    def _head_change(self) -> cp.Expression | float:
+        """Change of the squared voltage of each voltage variable by what is upstream of the area."""
+        coupling = self._coupling
+        if coupling is None or not len(coupling.heads):
+            return 0.0
+        heads = coupling.at_heads
+        lift = (self.tree.voltage_nodes[:, None] == coupling.heads[None, :]).astype(float)
+        return sp.csr_matrix(lift) @ (coupling.squared[heads] - coupling.base_squared[heads])
+
+    def _add_coupling(self, coupling: Coupling) -> None:
+        """Tie voltages where the area feeds others, and powers at its heads, to the flow."""
+        tree = self.tree
+        if len(coupling.feeding):
+            here = coupling.at_feeding
+            change = tree.changes(coupling.feeding) @ self._u
+            self.constraints.append(coupling.squared[here] == coupling.base_squared[here] + change)
+        if len(coupling.heads):
+            here = coupling.at_heads
+            among = coupling.heads[:, None] == tree.flow_nodes[None, :]
+            scale = self._unit[None, :] / coupling.unit_kva[here][:, None]
+            select = sp.csr_matrix(among * scale)
+            self.constraints += [
+                coupling.kw[here] == coupling.base_kw[here] - select @ self._p,
+                coupling.kvar[here] == coupling.base_kvar[here] - select @ self._q,
+            ]
+        if len(coupling.nodes):
+            self.squares += coupling.pull
 
     def _add_losses(self, objective: Objective) -> None:
         """Losses as sum of R |S|^2, with S the flow of the data less the change."""
@@ -209,9 +246,7 @@ class LinDistFlowNetwork(EmptyBlock):
             The import without change, shape (period,).
         """
         if self._anchored:
-            device_kva = measurement.p_kw + 1j * measurement.q_kvar
-            measured = self._der_kva(device_kva[: self._split], device_kva[self._split :])
-            self._anchor = self._flow.anchor(measurement, measured)
+            self._anchor = self._anchor_at(measurement)
         else:
             self._anchor = self._flow.unanchored(measurement.tap, measurement.source_ratio)
         self._demand = forecast.demand_kw.T, forecast.demand_kvar.T
@@ -220,6 +255,11 @@ class LinDistFlowNetwork(EmptyBlock):
         base = self._flow.predict(self._anchor, *self._demand, sunny, self._source)
         margins = None if self._chance is None else self._margins(base, forecast, self._chance)
         self._set_base(base, forecast.price_per_kwh, margins)
+        if self._coupling is not None:
+            nodes, fed = self._coupling.nodes, len(self._coupling.feeding)
+            load_kva = (forecast.demand_kw + 1j * forecast.demand_kvar).T
+            drawn = np.vstack([base.flow_kva[self._coupling.heads], load_kva[len(load_kva) - fed :]])
+            self._coupling.set_base(base.squared_pu[nodes], drawn)
         return np.asarray(base.import_kva.real)
 
     def _margins(self, base: Flow, forecast: Forecast, chance: ChanceLimits) -> _Margins:
@@ -247,6 +287,11 @@ class LinDistFlowNetwork(EmptyBlock):
             spread(np.abs(moved.flow_kva[rows]), np.abs(base.flow_kva[rows])),
         )
 
+    def _anchor_at(self, measurement: Measurement) -> Anchor:
+        device_kva = measurement.p_kw + 1j * measurement.q_kvar
+        injected = self._der_kva(device_kva[: self._split], device_kva[self._split :])
+        return self._flow.anchor(measurement, injected)
+
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """What the grid should do under a plan; see :class:`NetworkBlock`."""
         injected = self._der_kva(energy_kva, source_kva)
@@ -258,6 +303,10 @@ class LinDistFlowNetwork(EmptyBlock):
     def drawn_kva(self) -> ComplexArray:
         """See :class:`AreaBlock`: without losses; with the anchor, that of the measurement comes first."""
         return self._drawn_kva
+
+    def drawn_now_kva(self, measurement: Measurement) -> ComplexArray:
+        """See :class:`CoupledBlock`."""
+        return self._anchor_at(measurement).head_kva
 
     def _der_kva(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> ComplexArray:
         return np.asarray(self.energy_share @ energy_kva + self.source_share @ source_kva)
@@ -298,3 +347,14 @@ class LinDistFlowNetwork(EmptyBlock):
     def relaxation_gap(self) -> FloatArray | None:
         """A linear model relaxes nothing."""
         return None
+
+
+def _with_feeding(inject: Matrix, kva: FloatArray, coupling: Coupling) -> tuple[Matrix, FloatArray]:
+    """Injections and ratings of devices, and after them those of the areas that the area feeds."""
+    feeding = coupling.feeding
+    places = np.arange(len(feeding))
+    shape = (inject.shape[0], len(feeding))
+    more = sp.csr_matrix((np.ones(len(feeding), dtype=np.complex128), (feeding, places)), shape=shape)
+    return sp.hstack([inject, more], format="csr"), np.concatenate(
+        [kva, coupling.unit_kva[coupling.at_feeding]]
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import cvxpy as cp
 
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import ComplexArray, FloatArray
+from cosim.model.device import Device
 from cosim.model.forecast import Forecast
 from cosim.model.network import RadialNetwork
 from cosim.model.site import Site
@@ -19,6 +20,25 @@ from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import Block
+
+
+class Injections(Protocol):
+    """Devices of one sort, as a network sees them."""
+
+    @property
+    def ratings(self) -> Sequence[Device]:
+        """The devices; without any there are no powers."""
+        ...
+
+    @property
+    def change_kw(self) -> cp.Expression:
+        """Active power beyond what is data, shape (device, period)."""
+        ...
+
+    @property
+    def kvar(self) -> cp.Expression:
+        """Reactive power, shape (device, period)."""
+        ...
 
 
 class NetworkBlock(Block, Protocol):
@@ -74,6 +94,15 @@ class AreaBlock(NetworkBlock, Protocol):
         Shape (head, period). A model that is corrected by the measurement puts what it says of the moment
         of the measurement before the first period.
         """
+        ...
+
+
+@runtime_checkable
+class CoupledBlock(AreaBlock, Protocol):
+    """A formulation whose boundary values are variables, see :mod:`cosim.opf.formulations.coupling`."""
+
+    def drawn_now_kva(self, measurement: Measurement) -> ComplexArray:
+        """Power that the area draws at each head at a measurement, by the lossless model, shape (head,)."""
         ...
 
 

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from cosim.model.arrays import FloatArray, IntArray, Matrix
 from cosim.opf.program import Factor, Program, RotatedCones
 from cosim.opf.solvers.route import Answer
+from cosim.opf.solvers.squares import with_squares
 
 PRODUCT_OPTIONS = {"tol_gap_rel": 1e-9, "tol_gap_abs": 1e-9, "tol_feas": 1e-9}
 """Tighter than the default: a product met to 1e-8 shows in the sixth digit of the losses."""
@@ -49,7 +50,7 @@ class ClarabelRoute:
         columns, width = data["param_prob"].var_id_to_col, data["c"].size
         if not self._joined:
             self._join(columns, width)
-        self._add_squares(data, columns)
+        data["c"], data["P"] = with_squares(data["c"], self._program.squares, columns)
         if self._cone_sizes:
             below: Matrix = self._cone_rows
             data["A"] = sp.vstack([data["A"], below], format="csc")
@@ -77,16 +78,6 @@ class ClarabelRoute:
     def forget(self) -> None:
         """Begin anew: the solver, and with it the scaling of the first program, is dropped."""
         self._cache, self._anew = {}, True
-
-    def _add_squares(self, data: dict[str, Any], columns: dict[int, int]) -> None:
-        linear = data["c"].copy()
-        diagonal = np.zeros(linear.size)
-        for squares in self._program.squares:
-            at = columns[squares.variable.id]
-            here = slice(at, at + squares.variable.size)
-            linear[here] += squares.slope()
-            diagonal[here] += 2.0 * squares.curvature()  # the solver minimises x'Px / 2
-        data["c"], data["P"] = linear, sp.csc_array(sp.diags_array(diagonal))
 
     def _join(self, columns: dict[int, int], width: int) -> None:
         """Rows of the cones, on the columns that cvxpy gave the variables."""

@@ -1,0 +1,102 @@
+"""What the controllers of areas have in common: names, figures, and their answer to the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from cosim.model.arrays import ComplexArray
+from cosim.model.state import NoPlan, Plan
+from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.distributed.area_site import AreaSite
+from cosim.opf.distributed.messages import BYTES_PER_VALUE, AreaAnswer, Figures, Message
+
+
+class AreaPlanning:
+    """An area, its planner, its neighbours and the figures of its plan.
+
+    Args:
+        area: its part of the site.
+        planner: plans the area.
+        names: names of all areas by position.
+
+    Attributes:
+        upstream, downstream: names of the neighbours.
+        figures: of the present plan.
+    """
+
+    def __init__(self, area: AreaSite, planner: DispatchPlanner, names: tuple[str, ...]) -> None:
+        self.area, self.planner = area, planner
+        self.upstream = None if area.upstream is None else names[area.upstream.upstream]
+        self.downstream = tuple(names[boundary.downstream] for boundary in area.downstream)
+        self.figures = Figures()
+
+    @property
+    def neighbours(self) -> tuple[str, ...]:
+        """The area upstream, then those downstream."""
+        return (*(() if self.upstream is None else (self.upstream,)), *self.downstream)
+
+    def count_sent(self, messages: Iterable[Message]) -> None:
+        """Add messages to the figures."""
+        sizes = [message.size for message in messages]
+        before = self.figures
+        self.figures = replace(
+            before,
+            messages=before.messages + len(sizes),
+            message_bytes=before.message_bytes + BYTES_PER_VALUE * sum(sizes),
+        )
+
+    def count_solve(self, number: int, *, build_s: float, solve_s: float, iterations: int = 0) -> None:
+        """Add a solve to the figures.
+
+        Args:
+            number: of the round.
+            build_s, solve_s: seconds.
+            iterations: of the solver.
+        """
+        before = self.figures
+        self.figures = replace(
+            before,
+            iterations=before.iterations + iterations,
+            build_s=before.build_s + build_s,
+            solve_s=before.solve_s + solve_s,
+            last_round=float(number),
+        )
+
+    def adopt(self, plan: Plan) -> None:
+        """Take the figures that belong to a plan and not to its solves."""
+        proof = plan.certificate
+        self.figures = replace(
+            self.figures,
+            primal_residual=proof.primal_residual,
+            simultaneous_kw=proof.simultaneous_kw,
+            simultaneous_h=proof.simultaneous_h,
+            slack_pu=proof.slack_pu,
+            over_kw=proof.over_kw,
+        )
+
+    def answer(
+        self, plan: Plan | NoPlan, seen_kva: ComplexArray | None, *, periods: int, mismatch: float
+    ) -> AreaAnswer:
+        """What the controller of the feeder gets.
+
+        Args:
+            plan: of the area.
+            seen_kva: power drawn at the heads that the area upstream counts in its import, shape (head,
+                period); None at the substation.
+            periods: of the horizon.
+            mismatch: see :class:`Figures`.
+        """
+        area, figures = self.area, replace(self.figures, mismatch=mismatch)
+        if isinstance(plan, NoPlan):
+            nodes = len(area.nodes[area.own_nodes])
+            none, power = np.zeros((periods, len(area.devices))), np.zeros(periods, dtype=np.complex128)
+            voltage = np.zeros((periods, nodes))
+            return AreaAnswer(False, none, none, voltage, power, power.real, figures, plan.reason)
+        imported = plan.import_kw + 1j * plan.import_kvar
+        if seen_kva is not None:
+            imported = imported - seen_kva.sum(axis=0)
+        voltage = plan.voltage_pu[:, area.own_nodes]
+        return AreaAnswer(True, plan.p_kw, plan.q_kvar, voltage, imported, plan.losses_kw, figures)
