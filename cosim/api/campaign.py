@@ -15,6 +15,7 @@ import pandas as pd
 from rich.markup import escape as plain
 
 from cosim.api.progress import bar
+from cosim.api.run import own_figures, write_report
 from cosim.experiments.campaign.config import find_campaign
 from cosim.experiments.campaign.engine import Engine, Tally
 from cosim.experiments.campaign.limits import LimitOutcome, limit_outcomes, limits_of
@@ -229,8 +230,5 @@ def engine_of(
     told: Callable[[str], None],
 ) -> Engine:
     """The engine of a campaign; records that are kept get a report each."""
-    if "records" not in plan.file.keep:
-        return Engine(folder, options, None, heard, told)
-    from cosim.report.html import write_report
-
-    return Engine(folder, options, write_report, heard, told)
+    finish = write_report if "records" in plan.file.keep else None
+    return Engine(folder, options, own_figures, finish, heard, told)

@@ -136,6 +136,9 @@ class CampaignFile(Config):
     accept: tuple[CampaignLimit, ...] = Field(
         (), description="limits that a share of the seeds of every variant must keep; exit code 3 if not"
     )
+    metrics: tuple[str, ...] = Field(
+        (), description="metrics or columns that the page shows beside the usual ones, also those of users"
+    )
     keep: tuple[Literal["steps", "records"], ...] = Field(
         (), description="steps: one row per step; records: the whole record of each run, with its report"
     )

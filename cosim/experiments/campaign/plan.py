@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from cosim.experiments.campaign.points import (
     combinations,
     keys_of,
 )
-from cosim.experiments.campaign.row import RESERVED
+from cosim.experiments.campaign.row import COLUMNS, RESERVED
+from cosim.run.metric_names import own_metrics
 from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario
 from cosim.run.study import MADE_IN_CODE, Study, open_study
@@ -62,15 +64,22 @@ class CampaignPlan:
     Attributes:
         file: what was asked for.
         runs: in the order of the axes, seeds fastest.
+        own_metrics: units of the metrics of users that are installed, by name; columns of the table.
     """
 
     file: CampaignFile
     runs: tuple[PlannedRun, ...]
+    own_metrics: dict[str, str]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that tell variants apart."""
         return tuple(name for axis in self.file.axes for name in columns_of(axis))
+
+    def asked_metrics(self) -> tuple[str, ...]:
+        """The metrics of users that the campaign asks for, without which a run is not finished."""
+        asked = {*self.file.metrics, *(limit.figure for limit in self.file.accept)}
+        return tuple(name for name in self.own_metrics if name in asked)
 
     def distinct(self) -> dict[str, PlannedRun]:
         """One run of each key."""
@@ -146,7 +155,8 @@ def plan_in_code(data: object, folder: Path, *, trusted: bool = False) -> Campai
 
 
 def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
-    problems = list(_problems(file))
+    own = {metric.name: metric.unit for metric in own_metrics()}
+    problems = [*_problems(file), *_metric_problems(file, own)]
     if problems:
         raise ScenarioError(str(path), problems)
     base = _base(file, path, trusted=trusted)
@@ -171,7 +181,7 @@ def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
     if problems:
         shown, more = problems[:MOST_PROBLEMS], len(problems) - MOST_PROBLEMS
         raise ScenarioError(str(path), shown + ([f"and {more} more; mend these first"] if more > 0 else []))
-    return CampaignPlan(file, tuple(runs))
+    return CampaignPlan(file, tuple(runs), own)
 
 
 def _base(file: CampaignFile, path: Path, *, trusted: bool) -> Study:
@@ -243,6 +253,20 @@ def _problems(file: CampaignFile) -> Iterator[str]:
             if name not in columns:
                 yield f"{place}: there is no column {name}; there are {', '.join(columns) or 'none'}"
     yield from _value_problems(file, columns, named)
+
+
+def _metric_problems(file: CampaignFile, own: Collection[str]) -> Iterator[str]:
+    """Metrics that are not known, and names of users' metrics that are columns already."""
+    places = [(f"metrics.{number}", name) for number, name in enumerate(file.metrics)]
+    places += [(f"accept.{number}", limit.figure) for number, limit in enumerate(file.accept)]
+    known = {*COLUMNS, *own}
+    for place, name in places:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{place}: there is no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
+    taken = {*RESERVED, *COLUMNS, *(name for axis in file.axes for name in columns_of(axis))}
+    for name in sorted(taken.intersection(own)):
+        yield f"a metric of your own is called {name}, like a column of the table; give it another name"
 
 
 def _named_variants(file: CampaignFile) -> list[tuple[str, dict[str, Any]]]:

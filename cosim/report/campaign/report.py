@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.report.campaign.figures import pareto_panel
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
+    asked_figures,
     differences_listing,
     failed_listing,
     kept_listing,
@@ -41,10 +42,11 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
     asked, counterparts = manifest["campaign"], dict(manifest["baseline_of"])
     sections = [Section("Statements", (verdicts_listing(verdicts),))]
     if (table["status"] == "complete").any():
-        against = differences_listing(table, counterparts) if counterparts else NO_BASELINE
+        more = asked_figures(asked.get("metrics", ()), manifest.get("own_metrics", {}))
+        against = differences_listing(table, counterparts, more) if counterparts else NO_BASELINE
         baselines = frozenset(counterparts.values())
-        sections.append(Section("Comparison", (variants_listing(table), against)))
-        sections += _credit(table, manifest)
+        sections.append(Section("Comparison", (variants_listing(table, more), against)))
+        sections += _credit(table, manifest, more)
         sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
     tables = tuple(sections)
     listings = (failed_listing(table, folder), kept_listing(table, folder))
@@ -57,7 +59,7 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
     (folder / "summary.md").write_text(summary(title, facts, tables), encoding="utf-8")
 
 
-def _credit(table: pd.DataFrame, manifest: dict[str, Any]) -> list[Section]:
+def _credit(table: pd.DataFrame, manifest: dict[str, Any], more: Mapping[str, str]) -> list[Section]:
     """Regret to the bound and the worth of ingredients, where the campaign asks for them."""
     cards: list[Card] = []
     bound_of = dict(manifest.get("bound_of", {}))
@@ -65,7 +67,7 @@ def _credit(table: pd.DataFrame, manifest: dict[str, Any]) -> list[Section]:
         cards.append(regrets_listing(table, bound_of, dict(manifest["baseline_of"])))
     ingredients = [Ingredient(**one) for one in manifest.get("ingredients", ())]
     if ingredients:
-        cards.append(worths_listing(table, ingredients))
+        cards.append(worths_listing(table, ingredients, more))
     return [Section("Regret and worth", tuple(cards))] if cards else []
 
 
