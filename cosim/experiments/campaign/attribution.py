@@ -12,17 +12,23 @@ from pydantic import Field
 
 from cosim.devices.kind import Config
 from cosim.experiments.campaign.statistics import Mean, differences, mean_of
+from cosim.experiments.verdict import JUDGED_WITHIN
 
 COST, VIOLATION = "adjusted_cost_currency", "violation_node_h"
-BOUNDS_VIOLATION = "violation_node_h_of_bound"
 BOUND_TOLERANCE = 1e-6
 """A run may be cheaper than its bound by this part of the bound."""
+VOLTAGE, LINES, LOADING = "voltage", "lines", "highest_loading_ratio"
+BEYOND_LIMITS = {
+    VOLTAGE: {VIOLATION: 0.0, "worst_excess_pu": JUDGED_WITHIN},
+    LINES: {"overloaded_h": 0.0, LOADING: JUDGED_WITHIN},
+}
+"""Figures that tell how long and how far a run leaves its limits, and by how much more counts as more."""
 NONE_CHEAPER = pd.DataFrame(
     {
         "seed": pd.Series(dtype=float),
         "part": pd.Series(dtype=float),
-        VIOLATION: pd.Series(dtype=float),
-        BOUNDS_VIOLATION: pd.Series(dtype=float),
+        VOLTAGE: pd.Series(dtype=bool),
+        LINES: pd.Series(dtype=bool),
         "variant": pd.Series(dtype=object),
     }
 )
@@ -117,23 +123,48 @@ def worths(table: pd.DataFrame, ingredients: Sequence[Ingredient], figure: str) 
 
 
 def cheaper_than_bound(table: pd.DataFrame, bound_of: Mapping[str, str]) -> pd.DataFrame:
-    """Runs that cost less than their bound: variant, seed, part of the bound, violations in node-hours.
+    """Runs that cost less than their bound.
+
+    Such a run disproves the bound only if it leaves no limit for longer, or farther, than the bound's run.
 
     Args:
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         bound_of: variants by variant.
+
+    Returns:
+        Columns ``variant``, ``seed``, ``part`` (of the bound's cost), ``voltage`` and ``lines``: whether
+        the run leaves these limits for longer or farther than the bound's run.
     """
-    cost, violation = _by_seed(table, COST), _by_seed(table, VIOLATION)
+    cost = _by_seed(table, COST)
+    more = {limit: _more(table, bound_of, figures) for limit, figures in BEYOND_LIMITS.items()}
     rows: list[pd.DataFrame] = []
     for variant, bound in bound_of.items():
         if variant not in cost or bound not in cost:
             continue
         part = (cost[bound] - cost[variant]) / cost[bound].abs()
-        of_run, of_bound = violation[variant], violation[bound]
-        both = pd.DataFrame({"part": part, VIOLATION: of_run, BOUNDS_VIOLATION: of_bound}).dropna()
+        both = pd.DataFrame({"part": part} | {limit: one[variant] for limit, one in more.items()})
+        both = both[both["part"].notna()].astype({VOLTAGE: bool, LINES: bool})
         beyond = both[both["part"] > BOUND_TOLERANCE]
         rows.append(beyond.rename_axis("seed").reset_index().assign(variant=variant))
     return pd.concat([NONE_CHEAPER, *rows], ignore_index=True)
+
+
+def _more(
+    table: pd.DataFrame, bound_of: Mapping[str, str], figures: Mapping[str, float]
+) -> dict[str, pd.Series]:
+    """By variant and seed: whether one of some figures is larger than that of the bound.
+
+    A loading below the rating of its line is none, also where it is higher than that of the bound.
+    """
+    found: dict[str, pd.Series] = {}
+    for figure, slack in figures.items():
+        value = _by_seed(table, figure)
+        for variant, bound in bound_of.items():
+            if variant in value and bound in value:
+                inside = 1.0 if figure == LOADING else 0.0
+                larger = value[variant].clip(lower=inside) - value[bound].clip(lower=inside) > slack
+                found[variant] = found.get(variant, False) | larger
+    return found
 
 
 def _by_seed(table: pd.DataFrame, figure: str) -> dict[str, pd.Series]:
