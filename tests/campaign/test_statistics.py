@@ -19,8 +19,10 @@ from cosim.experiments.campaign.attribution import (
     regrets,
     worths,
 )
+from cosim.experiments.campaign.regret_split import RegretChain, regret_split
 from cosim.experiments.campaign.statistics import differences, mean_of, means, on_front
 from cosim.experiments.campaign.verdicts import verdict_rows
+from cosim.report.campaign.tables import regret_split_listing
 
 
 def table(**costs: list[float]) -> pd.DataFrame:
@@ -147,3 +149,26 @@ def test_only_a_run_that_leaves_no_limit_more_than_its_bound_disproves_it(
     assert (row[VOLTAGE], row[LINES]) == (excuses == VOLTAGE, excuses == LINES)
     verdict = verdict_rows(runs, 2, bound_of={"whole": "oracle"})[-1]
     assert verdict.state == ("fail" if excuses is None else "pass")
+
+
+def test_the_parts_of_a_regret_by_hand():
+    runs = table(
+        noisy=[20.0, 30.0, 7.0], perfect=[16.0, 22.0], prompt=[15.0, 23.0], oracle=[10.0, 20.0]
+    ).rename(columns={"cost": COST})  # fmt: skip
+    chain = RegretChain("noisy", ("forecast", "delay"), ("perfect", "prompt"), "oracle")
+    found = regret_split(runs, chain)
+    # Seed 2 has no bound and counts nowhere. Without delay the second seed costs 1 more.
+    assert [(part.cause, part.mean.value, part.share) for part in found] == [
+        ("forecast", 6.0, 0.6), ("delay", 0.0, 0.0), ("rest", 4.0, 0.4), ("regret", 10.0, 1.0),
+    ]  # fmt: skip
+    assert [(part.mean.low, part.mean.high) for part in found[:2]] == [(4.0, 8.0), (-1.0, 1.0)]
+    assert {part.mean.count for part in found} == {2}
+    assert regret_split(runs[runs["variant"] != "prompt"], chain) == ()
+
+
+def test_the_split_is_a_table_of_the_page():
+    runs = table(noisy=[20.0, 30.0], perfect=[16.0, 22.0], oracle=[10.0, 20.0])
+    chain = RegretChain("noisy", ("forecast",), ("perfect",), "oracle")
+    listing = regret_split_listing(runs.rename(columns={"cost": COST}), [chain])
+    assert listing.rows[0] == ["forecast", "noisy", "perfect", "6 [4, 8]", "60.0", "2"]
+    assert [row[0] for row in listing.rows] == ["forecast", "rest", "regret"]

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cosim.devices.kind import Config
-from cosim.experiments.campaign.statistics import Mean, differences, mean_of
+from cosim.experiments.campaign.statistics import Mean, by_seed, differences, mean_of
 from cosim.experiments.verdict import JUDGED_WITHIN
 
 COST, VIOLATION = "adjusted_cost_currency", "violation_node_h"
@@ -39,8 +39,19 @@ class AttributionConfig(Config):
 
     reference: dict[str, Any] = Field(min_length=1, description="column and value of what has them all")
     without: dict[str, dict[str, Any]] = Field(
-        min_length=1, description="by ingredient: column and value of the variant that lacks it"
+        {}, description="by ingredient: column and value of the variant that lacks it"
     )
+    causes: dict[str, dict[str, Any]] = Field(
+        {},
+        description="causes of regret in the order in which they are taken away: column and value that "
+        "take this one away, beside those before",
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AttributionConfig:
+        if not self.without and not self.causes:
+            raise ValueError("give ingredients under without, or causes of regret under causes")
+        return self
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def regrets(
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         bound_of, baseline_of: variants by variant.
     """
-    cost, violation = _by_seed(table, COST), _by_seed(table, VIOLATION)
+    cost, violation = by_seed(table, COST), by_seed(table, VIOLATION)
     found = {}
     for variant, bound in bound_of.items():
         if variant not in cost or bound not in cost:
@@ -135,7 +146,7 @@ def cheaper_than_bound(table: pd.DataFrame, bound_of: Mapping[str, str]) -> pd.D
         Columns ``variant``, ``seed``, ``part`` (of the bound's cost), ``voltage`` and ``lines``: whether
         the run leaves these limits for longer or farther than the bound's run.
     """
-    cost = _by_seed(table, COST)
+    cost = by_seed(table, COST)
     more = {limit: _more(table, bound_of, figures) for limit, figures in BEYOND_LIMITS.items()}
     rows: list[pd.DataFrame] = []
     for variant, bound in bound_of.items():
@@ -158,18 +169,10 @@ def _more(
     """
     found: dict[str, pd.Series] = {}
     for figure, slack in figures.items():
-        value = _by_seed(table, figure)
+        value = by_seed(table, figure)
         for variant, bound in bound_of.items():
             if variant in value and bound in value:
                 inside = 1.0 if figure == LOADING else 0.0
                 larger = value[variant].clip(lower=inside) - value[bound].clip(lower=inside) > slack
-                found[variant] = found.get(variant, False) | larger
+                found[variant] = larger if variant not in found else found[variant] | larger
     return found
-
-
-def _by_seed(table: pd.DataFrame, figure: str) -> dict[str, pd.Series]:
-    complete = table[table["status"] == "complete"]
-    return {
-        str(variant): rows.assign(seed=rows["seed"].fillna(0)).set_index("seed")[figure].astype(float)
-        for variant, rows in complete.groupby("variant", sort=False)
-    }

@@ -26,6 +26,7 @@ from cosim.experiments.campaign.points import (
     combinations,
     keys_of,
 )
+from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.row import COLUMNS, RESERVED
 from cosim.run.metric_names import own_metrics
 from cosim.run.settings import changed_study
@@ -116,6 +117,23 @@ class CampaignPlan:
         )
         return tuple(pair for pair in pairs if pair.without in labels)
 
+    def regret_chains(self) -> tuple[RegretChain, ...]:
+        """From each reference of the campaign's ``attribution`` by its causes to its bound."""
+        asked = self.file.attribution
+        if asked is None or not asked.causes:
+            return ()
+        labels, bounds, chains = {run.variant: run.labels for run in self.runs}, self.bounds(), []
+        for name, mine in labels.items():
+            if not asked.reference.items() <= mine.items() or name not in bounds:
+                continue
+            without, left = [], dict(mine)
+            for taken_away in asked.causes.values():
+                left |= taken_away
+                without.append(variant_name(left))
+            if all(variant in labels for variant in without):
+                chains.append(RegretChain(name, tuple(asked.causes), tuple(without), bounds[name]))
+        return tuple(chains)
+
     def _alike_but(self, wanted: dict[str, Any]) -> dict[str, str]:
         """For each variant the one that differs only by some labels, if there is one."""
         if not wanted:
@@ -181,7 +199,11 @@ def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
     if problems:
         shown, more = problems[:MOST_PROBLEMS], len(problems) - MOST_PROBLEMS
         raise ScenarioError(str(path), shown + ([f"and {more} more; mend these first"] if more > 0 else []))
-    return CampaignPlan(file, tuple(runs), own)
+    plan = CampaignPlan(file, tuple(runs), own)
+    if file.attribution is not None and file.attribution.causes and not plan.regret_chains():
+        missing = "for no reference there are all variants without the causes, and a bound"
+        raise ScenarioError(str(path), [f"attribution.causes: {missing}; compare drop and bound"])
+    return plan
 
 
 def _base(file: CampaignFile, path: Path, *, trusted: bool) -> Study:
@@ -275,6 +297,7 @@ def _named_variants(file: CampaignFile) -> list[tuple[str, dict[str, Any]]]:
     if file.attribution is not None:
         named.append(("attribution.reference", file.attribution.reference))
         named += [(f"attribution.without.{name}", one) for name, one in file.attribution.without.items()]
+        named += [(f"attribution.causes.{name}", one) for name, one in file.attribution.causes.items()]
     return named
 
 

@@ -107,6 +107,7 @@ def _manifest(plan: CampaignPlan, rows: Mapping[str, RunRow]) -> dict[str, Any]:
         "baseline_of": plan.counterparts(),
         "bound_of": plan.bounds(),
         "ingredients": [asdict(one) for one in plan.ingredients()],
+        "regret_chains": [asdict(one) for one in plan.regret_chains()],
         "runs": [run.key for run in plan.runs],
         "finished": len(rows),
         "failed": sorted(key for key, row in rows.items() if row.status == "failed"),

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient
+from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.report.campaign.figures import pareto_panel
@@ -19,6 +20,7 @@ from cosim.report.campaign.tables import (
     differences_listing,
     failed_listing,
     kept_listing,
+    regret_split_listing,
     regrets_listing,
     variants_listing,
     verdicts_listing,
@@ -65,6 +67,9 @@ def _credit(table: pd.DataFrame, manifest: dict[str, Any], more: Mapping[str, st
     bound_of = dict(manifest.get("bound_of", {}))
     if bound_of:
         cards.append(regrets_listing(table, bound_of, dict(manifest["baseline_of"])))
+    chains = [RegretChain(**one) for one in manifest.get("regret_chains", ())]
+    if chains:
+        cards.append(regret_split_listing(table, chains))
     ingredients = [Ingredient(**one) for one in manifest.get("ingredients", ())]
     if ingredients:
         cards.append(worths_listing(table, ingredients, more))

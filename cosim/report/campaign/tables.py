@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient, regrets, worths
+from cosim.experiments.campaign.regret_split import RegretChain, regret_split
 from cosim.experiments.campaign.row import COLUMNS, METRICS
 from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
 from cosim.experiments.campaign.store import Store
@@ -170,6 +171,35 @@ def worths_listing(
         rows,
         numbers=range(3, 3 + len(compared)),
         sortable=True,
+    )
+
+
+def regret_split_listing(table: pd.DataFrame, chains: Sequence[RegretChain]) -> Listing:
+    """Which part of the regret comes from which cause; a chain that lacks runs has one row that says so."""
+    rows = []
+    for chain in chains:
+        parts = regret_split(table, chain)
+        rows += [
+            [
+                part.cause,
+                part.variant,
+                part.other,
+                interval(part.mean),
+                ABSENT if part.share is None else f"{100.0 * part.share:.1f}",
+                str(part.mean.count),
+            ]
+            for part in parts
+        ]
+        if not parts:
+            rows.append(["no seed has all variants", chain.reference, chain.bound, ABSENT, ABSENT, "0"])
+    return Listing(
+        "Regret by cause",
+        "Causes are taken away one after another, in this order; each row is the cost of the first variant "
+        "minus that of the second, seed by seed. What two causes do together counts for the first of them. "
+        f"The rest is what separates the last variant from the bound. {INTERVAL}.",
+        ("cause", "with", "without", "regret (currency)", "share (%)", "seeds"),
+        rows,
+        numbers=range(3, 6),
     )
 
 
