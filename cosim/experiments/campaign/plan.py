@@ -233,7 +233,7 @@ def _with_seeds(file: CampaignFile, points: Sequence[Point]) -> Iterator[tuple[P
             yield point, None
             continue
         for seed in file.seeds.values:
-            settings = point.settings | dict.fromkeys(file.seeds.keys, seed)
+            settings = point.settings | file.seeds.settings(seed)
             yield replace(point, settings=settings), seed
 
 
@@ -261,7 +261,7 @@ def _problems(file: CampaignFile) -> Iterator[str]:
     """What does not fit together in a campaign file."""
     columns = [name for axis in file.axes for name in columns_of(axis)]
     keys = [key for axis in file.axes for key in sorted(keys_of(axis))]
-    keys += [] if file.seeds is None else list(file.seeds.keys)
+    keys += [] if file.seeds is None else list(file.seeds.settings(0))
     for name in sorted({name for name in columns if columns.count(name) > 1}):
         yield f"axes: two axes have a column {name}"
     for key in sorted({key for key in keys if keys.count(key) > 1}):
