@@ -48,7 +48,7 @@ MONEY = (
     _run(
         "energy_cost",
         "currency",
-        "sum of import times price; export earns the same price",
+        "sum of import times price; export earns the same price, or `export_per_kwh` of the tariff",
         "`import_kw`, `price_per_kwh`",
     ),
     _run(
@@ -74,8 +74,9 @@ MONEY = (
     _own(
         "export_revenue",
         "currency",
-        "exported energy times price; `energy_cost` is `import_payment` minus this",
-        "`import_kw`, `price_per_kwh`",
+        "exported energy times its price: `export_per_kwh` of the tariff, else the price of import; "
+        "`energy_cost` is `import_payment` minus this",
+        "`import_kw`, `price_per_kwh`, scenario",
         export_revenue,
     ),
     _own(

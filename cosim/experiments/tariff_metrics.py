@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosim.experiments import settlement
 from cosim.experiments.measured import Measured
 from cosim.experiments.run_metrics import column
 
 
 def import_payment(measured: Measured) -> float:
     """Sum of imported energy times price, currency."""
-    import_kw, price = column(measured.record, "import_kw"), column(measured.record, "price_per_kwh")
-    return float(np.maximum(import_kw, 0.0) @ price) * measured.record.step_h
+    return settlement.import_payment(measured.record)
 
 
 def export_revenue(measured: Measured) -> float:
     """Sum of exported energy times price, currency; negative where export costs."""
-    import_kw, price = column(measured.record, "import_kw"), column(measured.record, "price_per_kwh")
-    return float(np.maximum(-import_kw, 0.0) @ price) * measured.record.step_h
+    return settlement.export_revenue(measured.record)
 
 
 def demand_charge(measured: Measured) -> float:

@@ -159,10 +159,20 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "limits": scenario.limits.model_dump(),
             "accept": plain(scenario.accept),
             "metrics": scenario.metrics.model_dump(),
+            **_export_tariff(study),
             "feedback_delay_s": scenario.delay_s(),
             "setpoint_ttl_s": scenario.setpoint_ttl_s,
         },
     )
+
+
+def _export_tariff(study: Study) -> dict[str, Any]:
+    """The tariff, where energy that is sent back has a price of its own: settlement needs it."""
+    price = study.scenario.inputs.price
+    tariff = price.read_tariff(study.folder)
+    if tariff is None or not tariff.has_export_price:
+        return {}
+    return {"export_tariff": tariff.scaled(price.scale).model_dump(mode="json")}
 
 
 def effective_scenario(study: Study) -> str:
