@@ -151,3 +151,13 @@ def test_a_tariff_without_export_prices_is_written_as_before():
     zero = Tariff.model_validate({"rates": [rate | {"export_per_kwh": 0.0}]})
     assert zero.model_dump(mode="json")["rates"][0]["export_per_kwh"] == 0.0
     assert zero.has_export_price
+
+
+def test_the_shipped_example_of_an_export_price():
+    tariff = read_tariff(SHIPPED.with_name("net_billing.yaml"))
+    day = grid("2024-06-21T00:00:00")
+    assert tariff.export_price_per_kwh(day)[[0, 11, 14, 15, 16, 20, 21]].tolist() == pytest.approx(
+        [0.06, 0.0, 0.0, 0.06, 0.12, 0.12, 0.06]
+    )
+    assert (tariff.export_price_per_kwh(day) < tariff.price_per_kwh(day)).all()
+    assert tariff.scaled(2.0).export_price_per_kwh(day)[16] == pytest.approx(0.24)
