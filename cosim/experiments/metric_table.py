@@ -9,7 +9,13 @@ from cosim.experiments.acceptance import Figure
 from cosim.experiments.fairness import curtailment_gini, curtailment_jain
 from cosim.experiments.measured import Measured
 from cosim.experiments.storage_life import mean_full_cycles, most_full_cycles
-from cosim.experiments.tariff_metrics import demand_charge, export_revenue, import_payment, reverse_power_h
+from cosim.experiments.tariff_metrics import (
+    demand_charge,
+    export_revenue,
+    import_payment,
+    metered_cost,
+    reverse_power_h,
+)
 from cosim.experiments.transformer_life import hottest_c, loss_of_life_percent
 from cosim.experiments.voltage_quality import ansi_range_a_node_h, ansi_range_b_node_h, en50160_share
 from cosim.model.metric import Metric
@@ -87,6 +93,14 @@ MONEY = (
         "charge",
         "`import_kw`, scenario",
         demand_charge,
+    ),
+    _own(
+        "metered_cost",
+        "currency",
+        "sum over the meters of `metrics.meters`: imported energy times its price minus exported energy "
+        "times its export price",
+        "`meter_kw`, scenario",
+        metered_cost,
     ),
     _run(
         "demand_windows_charge",

@@ -28,3 +28,9 @@ def demand_charge(measured: Measured) -> float:
 def reverse_power_h(measured: Measured) -> float:
     """Hours in which the feeder exports."""
     return float(np.count_nonzero(column(measured.record, "import_kw") < 0.0)) * measured.record.step_h
+
+
+def metered_cost(measured: Measured) -> float | None:
+    """Payment minus revenue of all meters of the scenario, currency; None without meters."""
+    meters = settlement.metered(measured.record)
+    return sum(meter.cost for meter in meters.values()) if meters else None

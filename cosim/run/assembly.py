@@ -81,6 +81,7 @@ class Assembly:
                 network_devices=devices.network_devices,
                 exogenous=self.truth,
                 grid=study.grid,
+                meters=[meter.place() for meter in study.scenario.metrics.meters],
                 with_network="network" in self._needs,
                 on_no_convergence=study.scenario.feeder.on_no_convergence,
             )

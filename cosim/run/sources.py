@@ -81,9 +81,10 @@ def feeder_files(master: Path) -> tuple[Path, ...]:
 
 
 def input_files(study: Study) -> list[Path]:
-    """Files of series and of devices, e.g. charging sessions, that a scenario refers to."""
+    """Files of series, of devices, e.g. charging sessions, and of tariffs that a scenario refers to."""
     scenario = study.scenario
-    named = [*_paths(scenario.inputs.model_dump()), *_paths([one.model_dump() for one in scenario.devices])]
+    sections = [scenario.inputs, scenario.metrics, *scenario.devices]
+    named = [path for section in sections for path in _paths(section.model_dump())]
     return sorted(path for path in set(paths_of(study.folder, named)) if path.is_file())
 
 
