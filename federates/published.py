@@ -18,9 +18,7 @@ PUBLISHED_QUANTITIES = (
 
 
 class Inbox:
-    """Everything a federate published that may still be asked for.
-
-    A measurement that is late on its link is answered with what was published for its step.
+    """What a federate published last.
 
     Args:
         name: of the federate.
@@ -28,7 +26,7 @@ class Inbox:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._kept: dict[int, Published] = {}
+        self._last: Published | None = None
 
     def take(self, values: Mapping[str, Any], step: int) -> None:
         """Keep what came for a step.
@@ -41,12 +39,10 @@ class Inbox:
                 f"{self.name} published the forecast of step {values['step']} where step {step} is due; it "
                 "must publish once per step, at the start of the step"
             )
-        self._kept[step] = published_of(step, {name: values[name] for name in PUBLISHED}, self.name)
+        self._last = published_of(step, {name: values[name] for name in PUBLISHED}, self.name)
 
     def at(self, step: int) -> Published:
         """See :class:`cosim.model.published.Publisher`."""
-        if step not in self._kept:
+        if self._last is None or self._last.step != step:
             raise ContractError(f"{self.name} published no forecast for step {step}")
-        for earlier in [one for one in self._kept if one < step]:
-            del self._kept[earlier]
-        return self._kept[step]
+        return self._last

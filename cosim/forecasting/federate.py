@@ -32,7 +32,7 @@ class FederateOptions(Options):
 @needs("published")
 @options(FederateOptions)
 class FederateForecaster:
-    """What a federate with role ``forecast`` published for the step of the measurement.
+    """What a federate with role ``forecast`` published for the step that is decided.
 
     The present step is as measured, and so is a quantity of which nothing was published. The demand of all
     loads is shared out in the proportions of now; all devices see one irradiance.

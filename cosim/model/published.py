@@ -41,7 +41,7 @@ class Publisher(Protocol):
         ...
 
     def at(self, step: int) -> Published:
-        """What was published for the decision of a step. Steps never go back.
+        """What was published for the decision of a step, the one that is decided now.
 
         Raises:
             ContractError: nothing was.

@@ -135,12 +135,22 @@ def test_values_that_are_none_are_refused():
             published_of(4, {"load_kw": wrong}, "weather")
 
 
-def test_the_controller_keeps_what_a_late_measurement_may_ask_for():
+def test_the_controller_takes_only_what_is_published_for_its_step():
     inbox, nothing = Inbox("weather"), {"load_kw": [], "irradiance": [], "price_per_kwh": []}
-    for step in range(3):
-        inbox.take(nothing | {"step": step}, step)
-    assert inbox.at(1).step == 1
     with pytest.raises(ContractError, match="weather published no forecast for step 0"):
         inbox.at(0)
-    with pytest.raises(ContractError, match="forecast of step 2 where step 3 is due"):
-        inbox.take(nothing | {"step": 2}, 3)
+    inbox.take(nothing | {"step": 0}, 0)
+    assert inbox.at(0).step == 0
+    with pytest.raises(ContractError, match="weather published no forecast for step 1"):
+        inbox.at(1)
+    with pytest.raises(ContractError, match="forecast of step 0 where step 1 is due"):
+        inbox.take(nothing | {"step": 0}, 1)
+
+
+def test_a_late_measurement_is_answered_with_the_forecast_of_now(scenario_file, tmp_path):
+    late = {"communication": {"measurements": {"delay_s": 900}}}
+    path = scenario_file(federates=[*OWN, WEATHER | STAND_IN], **LISTENING, **late)
+    record = run(path, tmp_path / "run", "local")
+    # Nothing has arrived at step 0; at step 1 the measurement is that of step 0.
+    assert list(record.steps["forecast_price_per_kwh"].iloc[1])[1:] == values(1)["price_per_kwh"][:3]
+    assert "decided on the measurement of second 0" in record.steps["reason"].iloc[1]
