@@ -63,13 +63,15 @@ def forecast_of(scenario_file, stand_in, **options):
 
 
 def test_the_federate_and_its_stand_in_give_the_same_record(scenario_file, tmp_path):
-    path = listening(scenario_file, **STAND_IN)
+    # With a meter, whose column both drivers must have too.
+    meters = {"meters": [{"name": "m", "element": "line.l650_632"}]}
+    path = scenario_file(federates=[*OWN, WEATHER | STAND_IN], metrics=meters, **LISTENING)
     helics, local = run(path, tmp_path / "helics", "helics"), run(path, tmp_path / "local", "local")
     for step in range(3):
         said, row = values(step), helics.steps.iloc[step]
         assert list(row["forecast_price_per_kwh"]) == [0.2, *said["price_per_kwh"][:3]]
         assert list(row["forecast_load_kw"])[1:] == pytest.approx(said["load_kw"][:3], rel=1e-12)
-    assert set(helics.steps) == set(local.steps)
+    assert set(helics.steps) == set(local.steps) >= {"meter_kw"}
     for column in set(local.steps) - CLOCKED:
         ours, theirs = (record.steps[column].tolist() for record in (helics, local))
         assert repr(ours) == repr(theirs), column

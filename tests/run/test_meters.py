@@ -1,4 +1,4 @@
-"""Meters at elements of the feeder: what they read, what they cost, over both drivers."""
+"""Meters at elements of the feeder: what they read and what they cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cosim.experiments.settlement import metered
 from cosim.run.meter_config import MeterConfig, MetersConfig
 from cosim.run.sources import input_files
 from tests.command import cosim
+from tests.conftest import small_scenario
 from tests.report.records import record_of, step
 
 NIGHT = {"rates": [{"price_per_kwh": 0.5, "export_per_kwh": 0.125}]}
@@ -27,21 +28,17 @@ QUICK = {"control": {"type": "time_of_use", "horizon_s": 3600}, "baseline": Fals
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The same two steps over both drivers."""
-    from tests.conftest import small_scenario
-
+def run(tmp_path_factory):
+    """Two steps; that both drivers read the same is a claim of tests/federates/test_published.py."""
     folder = tmp_path_factory.mktemp("meters")
     file = folder / "scenario.yaml"
     file.write_text(json.dumps(small_scenario(metrics={"meters": METERS}, **QUICK)), encoding="utf-8")
-    study = package.load(file, steps=2)
-    return [study.run(folder / over, over=over) for over in ("local", "helics")]
+    return package.load(file, steps=2).run(folder / "run")
 
 
-def test_meters_read_the_power_into_their_elements(runs):
-    local, _ = runs
-    head, far_end, branch, rest = local.record.vector("meter_kw").T
-    steps = local.record.steps
+def test_meters_read_the_power_into_their_elements(run):
+    head, far_end, branch, rest = run.record.vector("meter_kw").T
+    steps = run.record.steps
     # Between the source and the first line there is only a transformer and a regulator, of some losses.
     assert (head < steps["import_kw"]).all()
     assert head == pytest.approx(steps["import_kw"].to_numpy(), rel=0.02)
@@ -53,23 +50,17 @@ def test_meters_read_the_power_into_their_elements(runs):
     assert (rest > 0).all()
 
 
-def test_each_meter_is_settled_by_its_own_tariff(runs):
-    local, _ = runs
-    power_kw, step_h = local.record.vector("meter_kw"), local.record.step_h
-    found = metered(local.record)
+def test_each_meter_is_settled_by_its_own_tariff(run):
+    power_kw, step_h = run.record.vector("meter_kw"), run.record.step_h
+    found = metered(run.record)
     assert found["head"].cost == pytest.approx(0.2 * power_kw[:, 0].sum() * step_h)
     assert found["far_end"].payment == 0.0
     assert found["far_end"].cost == pytest.approx(0.125 * power_kw[:, 1].sum() * step_h)
     total = sum(meter.cost for meter in found.values())
-    assert local.figures.figures["metered_cost"].run == pytest.approx(total)
-    report = (local.folder / "report.html").read_text(encoding="utf-8")
+    assert run.figures.figures["metered_cost"].run == pytest.approx(total)
+    report = (run.folder / "report.html").read_text(encoding="utf-8")
     assert "far_end" in report
     assert "cost without control (currency)" in report
-
-
-def test_both_drivers_read_the_same(runs):
-    local, helics = runs
-    assert np.array_equal(local.record.vector("meter_kw"), helics.record.vector("meter_kw"))
 
 
 def test_energy_and_money_by_hand():
