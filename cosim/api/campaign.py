@@ -206,14 +206,14 @@ def forecast(plan: CampaignPlan, folder: Path, options: PoolOptions) -> Forecast
     """Compute one run of a campaign and tell what the others take. The run counts."""
     engine = engine_of(plan, folder, options, lambda _tally: None, lambda _text: None)
     pilot, size, places = engine.pilot(plan)
-    finished, distinct = len(Store(folder).rows(plan.distinct())), len(plan.distinct())
-    left = distinct - finished
+    distinct = len(plan.distinct())
+    left = len(engine.tasks(plan, Store(folder).rows(plan.distinct()), retry_failed=False))
     workers = options.workers or (places if options.scheduler else cores())
     seconds = 0.0 if pilot is None or pilot.seconds is None else pilot.seconds * -(-left // max(1, workers))
     return Forecast(
         runs=len(plan.runs),
         distinct=distinct,
-        finished=finished,
+        finished=distinct - left,
         pilot=pilot,
         workers=workers,
         seconds=seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -109,8 +109,7 @@ class Engine:
         wanted, asked = [], plan.asked_metrics()
         for key, run in sorted(plan.distinct().items(), key=lambda item: plan.runs.index(item[1])):
             row = earlier.get(key)
-            failed = row is not None and row.status == "failed"
-            if failed if retry_failed else not (failed or (row is not None and row.has(asked))):
+            if _is_due(row, asked, retry_failed=retry_failed):
                 attempt = 1 if row is None else row.attempt + 1
                 wanted.append(
                     Task(
@@ -128,6 +127,13 @@ class Engine:
                     )
                 )
         return wanted
+
+
+def _is_due(row: RunRow | None, asked: Collection[str], *, retry_failed: bool) -> bool:
+    """Whether a run is to be computed, given what became of it earlier."""
+    if row is not None and row.status == "failed":
+        return retry_failed
+    return not retry_failed and (row is None or not row.has(asked))
 
 
 def computed(client: Any, store: Store, tasks: list[Task]) -> Iterator[RunRow]:
