@@ -33,10 +33,11 @@ Group = Literal[
 ]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
-Need = Literal["network", "twin", "truth", "exact_twin", "history", "vintages", "areas"]
+Need = Literal["network", "twin", "truth", "exact_twin", "history", "vintages", "areas", "published"]
 """What a planner, a forecaster or a controller wants to know beside the site's names and ratings: the
 radial network model, a twin of the feeder, the series that the plant will meet, the series before the run,
-forecasts of others, the answers of areas in other processes; ``exact_twin``: the twin has none of the
+forecasts of others, the answers of areas in other processes, what a federate publishes of the coming steps;
+``exact_twin``: the twin has none of the
 errors that a scenario gives it, for bounds that no controller can reach."""
 ANY_NETWORK: frozenset[Need] = frozenset({"network"})
 """What a plug-in gets that declares nothing."""

@@ -52,6 +52,8 @@ class Quantity:
     may_be_nan: bool = False
 
 
+METERS = "result_meter_kw"
+"""Only there where the scenario has meters, so that other programs need not know of it."""
 ANY_SIZE = -1
 """A vector whose length is not known before it comes."""
 
@@ -69,16 +71,18 @@ class Sizes:
     devices: int = 0
     regulators: int = 0
     capacitors: int = 0
+    meters: int = 0
 
     @classmethod
-    def of(cls, site: Site) -> Sizes:
-        """Sizes of a site."""
+    def of(cls, site: Site, meters: int = 0) -> Sizes:
+        """Sizes of a site, and how many meters the scenario has."""
         return cls(
             len(site.nodes),
             len(site.loads),
             len(site.devices),
             len(site.regulators),
             len(site.capacitors),
+            meters,
         )
 
 
@@ -156,6 +160,7 @@ def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("result_load_kvar", "double", "kvar"),
         Quantity("result_other_kw", "double", "kW"),
         Quantity("result_balance_error_kw", "double", "kW"),
+        *((Quantity(METERS, "vector", "kW", sizes.meters),) if sizes.meters else ()),
     )
 
 
@@ -281,6 +286,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
         "accepted_reason": json.dumps([applied.reason, applied.position_reason]),
         **{f"result_{name}": getattr(result, name) for name in names},
         "result_notes": json.dumps([result.loading_line, result.iterations, result.events]),
+        **({METERS: result.meter_kw} if result.meter_kw.size else {}),
     }
 
 
@@ -289,12 +295,13 @@ def decode_outcome(values: Mapping[str, Any]) -> Outcome:
     issued_at_s, why_safe = json.loads(values["in_force_since"])
     reason, position_reason = json.loads(values["accepted_reason"])
     line, iterations, events = json.loads(values["result_notes"])
-    fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events"}
+    fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events", "meter_kw"}
     return Outcome(
         InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe),
         Applied(_decode_setpoints("accepted_", values), tuple(reason), tuple(position_reason)),
         StepResult(
             **{name: values[f"result_{name}"] for name in fields},
+            meter_kw=values.get(METERS, np.zeros(0)),
             loading_line=line,
             iterations=iterations,
             events=tuple(events),

@@ -10,7 +10,7 @@ from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.loop import answer_of, start_controller
-from cosim.run.policy import controller_at_work
+from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.resume import take_over
 from cosim.run.study import Study
 from cosim.twin.compilation import COMPILATION
@@ -30,6 +30,7 @@ from federates.codec import (
     text_to_site,
 )
 from federates.events import say
+from federates.published import PUBLISHED_QUANTITIES, Inbox
 from federates.session import DECIDE_S, Session
 
 
@@ -52,12 +53,15 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         areas = study.scenario.area_federates
         answers = AnswersOverHelics(session, areas) if areas else None
+        inbox = _inbox(study)
+        if inbox is not None:
+            session.subscribes(inbox.name, PUBLISHED_QUANTITIES)
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
         text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
-        knowledge = replace(text_to_knowledge(text, site), areas=answers)
+        knowledge = replace(text_to_knowledge(text, site), areas=answers, published=inbox)
         controller = controller_at_work(study, knowledge)
         start_controller(controller, site, controller_name)
         take_over(controller, study, folder)
@@ -69,6 +73,8 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
                 raise ContractError(
                     f"the feeder measured step {measurement.step} where the controller is at step {step}"
                 )
+            if inbox is not None:
+                inbox.take(session.receive(inbox.name, of_step=step), step)
             say({"step": step, "doing": "plan"})
             decided = answer_of(controller, sealed(measurement), controller_name)
             decision = checked(decided, site, measurement, owner=controller_name)
@@ -76,3 +82,11 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
             if keeps_forecasts:
                 session.publish(encode_outlook(decision))
             states.offer(step, controller)
+
+
+def _inbox(study: Study) -> Inbox | None:
+    """For what a federate publishes, where the scenario has one and a forecaster listens to it."""
+    publisher = study.scenario.publisher
+    if publisher is None or "published" not in needs_of_study(study):
+        return None
+    return Inbox(publisher.name)

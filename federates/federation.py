@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from cosim.run.scenario import FederateConfig, FederateRole
+from cosim.run.federate_config import FederateConfig, FederateRole
 from cosim.run.study import Study
 from federates.events import Listener
 

@@ -41,7 +41,7 @@ def run_feeder(study: Study, address: Address, folder: Path) -> None:
     feeder, controller = names("feeder"), names("controller")
     with Session(feeder, address, period_s=0.0, offset_s=0.0) as session, Assembly(study) as assembly:
         plant, site = assembly.plant, assembly.site
-        sizes = Sizes.of(site)
+        sizes = Sizes.of(site, len(study.scenario.metrics.meters))
         session.publishes([SITE, KNOWLEDGE, *measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.subscribes(controller, decision_quantities(sizes))
         session.initialize()

@@ -20,8 +20,8 @@ from cosim.errors import FederationError
 from cosim.run.assembly import Assembly
 from cosim.run.disk import write_text
 from cosim.run.execute import Progress
+from cosim.run.federate_config import FederateConfig
 from cosim.run.patience import Told, silent
-from cosim.run.scenario import FederateConfig
 from cosim.run.signals import polite_signals
 from cosim.run.study import Study
 from federates.address import DISTURBED, TAKEN, Address

@@ -31,7 +31,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
     grid, names = study.grid, study.scenario.federate
     recorder, feeder, controller = names("recorder"), names("feeder"), names("controller")
     with Session(recorder, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
-        none = Sizes()
+        none = Sizes(meters=len(study.scenario.metrics.meters))
         session.subscribes(feeder, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
         session.subscribes(controller, [*decision_quantities(none), *TELEMETRY])
         if study.scenario.record.forecasts:
@@ -39,7 +39,7 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
-        sizes = Sizes.of(site)
+        sizes = Sizes.of(site, none.meters)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
         session.expects(controller, decision_quantities(sizes))
         writer = RecordWriter(folder, site, study.scenario.record, earlier_record(study, folder))

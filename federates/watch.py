@@ -13,8 +13,8 @@ from pathlib import Path
 
 from cosim.errors import FederationError
 from cosim.run.execute import Progress
+from cosim.run.federate_config import FederateRole
 from cosim.run.patience import Patience, Told
-from cosim.run.scenario import FederateRole
 from federates.federation import Child, Federation
 
 POLL_S = 0.02
@@ -205,8 +205,11 @@ def _dead(federation: Federation) -> list[Child]:
 
 
 def _must_say_finished(child: Child) -> bool:
-    """The broker has nothing to say, and an observer may leave when it has seen enough."""
-    return child.role not in {"broker", "observer"}
+    """The broker has nothing to say, and an observer may leave when it has seen enough.
+
+    A forecast that leaves too early is missed by the controller.
+    """
+    return child.role not in {"broker", "observer", "forecast"}
 
 
 def _first_to_die(federation: Federation) -> Child:

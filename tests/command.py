@@ -57,14 +57,21 @@ def cosim(*arguments: str | Path, folder: Path = ROOT) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def process(*arguments: str | Path, folder: Path = ROOT) -> Ended:
-    """Start ``python -m cosim.cli`` with next to nothing in its environment."""
+def process(*arguments: str | Path, folder: Path = ROOT, installed: Path = ROOT) -> Ended:
+    """Start ``python -m cosim.cli`` with next to nothing in its environment.
+
+    Args:
+        arguments: of the command.
+        folder: working directory.
+        installed: a folder with packages that are installed beside those of the tests.
+    """
+    paths = {"PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
     done = subprocess.run(
         [sys.executable, "-m", "cosim.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
-        env=WIDE | {"PATH": os.defpath, "HOME": str(folder)},
+        env=WIDE | paths | {"PATH": os.defpath, "HOME": str(folder)},
     )
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -15,6 +15,7 @@ import pandas as pd
 from rich.markup import escape as plain
 
 from cosim.api.progress import bar
+from cosim.api.run import own_figures, write_report
 from cosim.experiments.campaign.config import find_campaign
 from cosim.experiments.campaign.engine import Engine, Tally
 from cosim.experiments.campaign.limits import LimitOutcome, limit_outcomes, limits_of
@@ -205,14 +206,14 @@ def forecast(plan: CampaignPlan, folder: Path, options: PoolOptions) -> Forecast
     """Compute one run of a campaign and tell what the others take. The run counts."""
     engine = engine_of(plan, folder, options, lambda _tally: None, lambda _text: None)
     pilot, size, places = engine.pilot(plan)
-    finished, distinct = len(Store(folder).rows(plan.distinct())), len(plan.distinct())
-    left = distinct - finished
+    distinct = len(plan.distinct())
+    left = len(engine.tasks(plan, Store(folder).rows(plan.distinct()), retry_failed=False))
     workers = options.workers or (places if options.scheduler else cores())
     seconds = 0.0 if pilot is None or pilot.seconds is None else pilot.seconds * -(-left // max(1, workers))
     return Forecast(
         runs=len(plan.runs),
         distinct=distinct,
-        finished=finished,
+        finished=distinct - left,
         pilot=pilot,
         workers=workers,
         seconds=seconds,
@@ -229,8 +230,5 @@ def engine_of(
     told: Callable[[str], None],
 ) -> Engine:
     """The engine of a campaign; records that are kept get a report each."""
-    if "records" not in plan.file.keep:
-        return Engine(folder, options, None, heard, told)
-    from cosim.report.html import write_report
-
-    return Engine(folder, options, write_report, heard, told)
+    finish = write_report if "records" in plan.file.keep else None
+    return Engine(folder, options, own_figures, finish, heard, told)

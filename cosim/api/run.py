@@ -43,6 +43,16 @@ def open_run(folder: Path | str) -> Run:
     return run
 
 
+def own_figures(folder: Path) -> dict[str, Figure]:
+    """Metrics of users of a run on disk, by name."""
+    return Run(folder).own
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a run on disk, with metrics of users."""
+    return Run(folder).report()
+
+
 class Run:
     """A run on disk; everything is read when it is first asked for.
 
@@ -84,7 +94,7 @@ class Run:
         """All figures as plain values."""
         record, baseline, note = self._compared
         return measure_report(
-            record, baseline, baseline_note=self.note or note, own=self._own, bound=self.bound
+            record, baseline, baseline_note=self.note or note, own=self.own, bound=self.bound
         )
 
     @cached_property
@@ -93,13 +103,14 @@ class Run:
         return read_bound(self.folder)
 
     @cached_property
-    def _own(self) -> dict[str, Figure]:
+    def own(self) -> dict[str, Figure]:
         """Metrics of users; one that fails has no value, because a finished run must not be lost."""
         metrics = own_metrics()
-        without = Run(self.folder / "baseline") if metrics and self.baseline is not None else None
+        without = _plain(self.folder / "baseline") if metrics and self.baseline is not None else None
+        this = _plain(self.folder, self.note)
         return {
             metric.name: Figure(
-                _value(metric, self), None if without is None else _value(metric, without), metric.unit
+                _value(metric, this), None if without is None else _value(metric, without), metric.unit
             )
             for metric in metrics
         }
@@ -176,7 +187,7 @@ class Run:
         """Write the report again and tell where: one HTML file that needs no network."""
         from cosim.report.html import write_report
 
-        write_report(self.folder, self._own)
+        write_report(self.folder, self.own)
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
@@ -190,6 +201,13 @@ class Run:
     def _repr_html_(self) -> str:
         head = f"<p><code>{escape(repr(self)[1:-1])}</code></p>"
         return head + self.metrics.round(4).to_html(na_rep="")
+
+
+def _plain(folder: Path, note: str = "") -> Run:
+    """A run without metrics of users, so that they may use its other figures."""
+    run = Run(folder, note)
+    run.own = {}
+    return run
 
 
 def _value(metric: Metric, run: Run) -> float | None:

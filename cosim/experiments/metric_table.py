@@ -9,7 +9,13 @@ from cosim.experiments.acceptance import Figure
 from cosim.experiments.fairness import curtailment_gini, curtailment_jain
 from cosim.experiments.measured import Measured
 from cosim.experiments.storage_life import mean_full_cycles, most_full_cycles
-from cosim.experiments.tariff_metrics import demand_charge, export_revenue, import_payment, reverse_power_h
+from cosim.experiments.tariff_metrics import (
+    demand_charge,
+    export_revenue,
+    import_payment,
+    metered_cost,
+    reverse_power_h,
+)
 from cosim.experiments.transformer_life import hottest_c, loss_of_life_percent
 from cosim.experiments.voltage_quality import ansi_range_a_node_h, ansi_range_b_node_h, en50160_share
 from cosim.model.metric import Metric
@@ -48,7 +54,7 @@ MONEY = (
     _run(
         "energy_cost",
         "currency",
-        "sum of import times price; export earns the same price",
+        "sum of import times price; export earns the same price, or `export_per_kwh` of the tariff",
         "`import_kw`, `price_per_kwh`",
     ),
     _run(
@@ -74,8 +80,9 @@ MONEY = (
     _own(
         "export_revenue",
         "currency",
-        "exported energy times price; `energy_cost` is `import_payment` minus this",
-        "`import_kw`, `price_per_kwh`",
+        "exported energy times its price: `export_per_kwh` of the tariff, else the price of import; "
+        "`energy_cost` is `import_payment` minus this",
+        "`import_kw`, `price_per_kwh`, scenario",
         export_revenue,
     ),
     _own(
@@ -86,6 +93,14 @@ MONEY = (
         "charge",
         "`import_kw`, scenario",
         demand_charge,
+    ),
+    _own(
+        "metered_cost",
+        "currency",
+        "sum over the meters of `metrics.meters`: imported energy times its price minus exported energy "
+        "times its export price",
+        "`meter_kw`, scenario",
+        metered_cost,
     ),
     _run(
         "demand_windows_charge",

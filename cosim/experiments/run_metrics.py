@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cosim.devices.storage import StorageRating
+from cosim.experiments.settlement import energy_cost
 from cosim.model.arrays import FloatArray
 from cosim.model.voltage_band import outside_band_pu
 from cosim.run.record import Record
@@ -28,7 +29,7 @@ class RunMetrics:
 
     Attributes:
         steps, hours: how much was simulated.
-        energy_cost: import times price; export earns the same price.
+        energy_cost: import times price; export earns the same price, or that of the tariff for export.
         import_kwh, export_kwh: energy over the substation, each at least 0.
         peak_import_kw: largest mean import of a step.
         losses_kwh: in lines, transformers, regulators and shunt elements.
@@ -85,15 +86,15 @@ def run_metrics(record: Record) -> RunMetrics:
     excess_pu = outside_band_pu(voltage_pu, *voltage_limits(record))
     tap_steps = np.rint(np.abs(np.diff(record.vector("tap"), axis=0)) / record.site.tap_step)
     available_kw, pv_kw = record.vector("pv_available_kw"), record.vector("pv_kw")
-    energy_cost = float((import_kw * price).sum()) * step_h
+    cost = energy_cost(record)
     change_kwh = stored_kwh(record)[-1] - stored_kwh(record)[0]
     change_value = float(change_kwh * price.mean())
     worst = int(np.argmax(loading))
     return RunMetrics(
         steps=len(steps),
         hours=len(steps) * step_h,
-        energy_cost=energy_cost,
-        adjusted_cost=energy_cost - change_value,
+        energy_cost=cost,
+        adjusted_cost=cost - change_value,
         import_kwh=float(np.maximum(import_kw, 0.0).sum()) * step_h,
         export_kwh=float(np.maximum(-import_kw, 0.0).sum()) * step_h,
         peak_import_kw=float(import_kw.max()),

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from cosim.experiments import settlement
 from cosim.experiments.measured import Measured
 from cosim.experiments.run_metrics import column
 
 
 def import_payment(measured: Measured) -> float:
     """Sum of imported energy times price, currency."""
-    import_kw, price = column(measured.record, "import_kw"), column(measured.record, "price_per_kwh")
-    return float(np.maximum(import_kw, 0.0) @ price) * measured.record.step_h
+    return settlement.import_payment(measured.record)
 
 
 def export_revenue(measured: Measured) -> float:
     """Sum of exported energy times price, currency; negative where export costs."""
-    import_kw, price = column(measured.record, "import_kw"), column(measured.record, "price_per_kwh")
-    return float(np.maximum(-import_kw, 0.0) @ price) * measured.record.step_h
+    return settlement.export_revenue(measured.record)
 
 
 def demand_charge(measured: Measured) -> float:
@@ -29,3 +28,9 @@ def demand_charge(measured: Measured) -> float:
 def reverse_power_h(measured: Measured) -> float:
     """Hours in which the feeder exports."""
     return float(np.count_nonzero(column(measured.record, "import_kw") < 0.0)) * measured.record.step_h
+
+
+def metered_cost(measured: Measured) -> float | None:
+    """Payment minus revenue of all meters of the scenario, currency; None without meters."""
+    meters = settlement.metered(measured.record)
+    return sum(meter.cost for meter in meters.values()) if meters else None

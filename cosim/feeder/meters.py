@@ -10,8 +10,10 @@ import numpy as np
 from cosim.errors import FeederError
 from cosim.feeder.balance import PowerBalance
 from cosim.feeder.branch import Watched
+from cosim.feeder.element_meters import ElementMeters
 from cosim.feeder.engine import Engine
 from cosim.model.arrays import FloatArray
+from cosim.model.meter import MeterPlace
 
 
 class TapMeter:
@@ -66,10 +68,21 @@ class Meters:
         engine: solved, with all devices in the circuit.
         watched: the voltages of the site's nodes, in order.
         balance: of the circuit, for losses the engine leaves out.
+        places: of meters at elements.
+
+    Attributes:
+        at_elements: meters beside the head of the feeder.
     """
 
-    def __init__(self, engine: Engine, watched: Sequence[Watched], balance: PowerBalance) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        watched: Sequence[Watched],
+        balance: PowerBalance,
+        places: Sequence[MeterPlace] = (),
+    ) -> None:
         self._engine, self._balance = engine, balance
+        self.at_elements = ElementMeters(engine, places)
         self._node_a = np.array([w.a for w in watched], dtype=np.int64)
         # Ground is the entry after the last node.
         ground = len(engine.node_names())

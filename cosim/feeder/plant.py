@@ -29,6 +29,7 @@ from cosim.feeder.supply import unsupplied
 from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
+from cosim.model.meter import MeterPlace
 from cosim.model.network import RadialNetwork
 from cosim.model.network_device import NetworkDevice
 from cosim.model.site import CONTRACT_VERSION, Site
@@ -56,6 +57,7 @@ class Feeder:
         network_devices: tap changers and capacitor banks that follow set-points.
         exogenous: demand, sun and price.
         grid: the steps of the run.
+        meters: read after each step, beside the head of the feeder.
         with_network: read the radial network model, which takes most of the time on a large feeder.
         on_no_convergence: whether a step without a solution ends the run, or repeats what the step before
             gave, with stored energy as it was, and says so in an event.
@@ -77,6 +79,7 @@ class Feeder:
         network_devices: Sequence[NetworkDevice] = (),
         exogenous: Exogenous,
         grid: TimeGrid,
+        meters: Sequence[MeterPlace] = (),
         with_network: bool = True,
         on_no_convergence: OnNoConvergence = "stop",
     ) -> None:
@@ -103,7 +106,7 @@ class Feeder:
         self._solver.watch(self.taps, self._capacitors)
         circuit = model.circuit(self.taps.windings)
         self._watched = watched_voltages(circuit)
-        self.meters = Meters(self._engine, self._watched, self._balance)
+        self.meters = Meters(self._engine, self._watched, self._balance, meters)
         self._devices.watch()
         self._unsupplied = unsupplied(self._engine, self.meters.dead_nodes)
         if self._unsupplied is not None:
@@ -202,6 +205,7 @@ class Feeder:
         devices_kw = float(delivered.real.sum())
         error_kw = power.real + other_kw + devices_kw - load_kva.real - losses
         loading, line = self.meters.worst_line()
+        meter_kw = self.meters.at_elements.kw()
         states = self._devices.states(step)
         self._engine.dss.Circuit.UpdateStorage()
         self._devices.integrate(delivered.real, states)
@@ -232,6 +236,7 @@ class Feeder:
             balance_error_kw=error_kw,
             position=position,
             operations=self._switchgear.operations(position),
+            meter_kw=meter_kw,
         )
         return self._move_on(result)
 

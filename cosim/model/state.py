@@ -336,6 +336,7 @@ class StepResult:
         balance_error_kw: import + other + devices - load - losses, a rounding unless an event says more.
         position: per network device, at the end of the step.
         operations: of each network device in the step; by its own control where nobody commands it.
+        meter_kw: per meter of the scenario, in its order: power into the element; empty without meters.
     """
 
     step: int
@@ -357,3 +358,4 @@ class StepResult:
     balance_error_kw: float
     position: FloatArray = field(default_factory=_none)
     operations: FloatArray = field(default_factory=_none)
+    meter_kw: FloatArray = field(default_factory=_none)

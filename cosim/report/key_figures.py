@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
+from cosim.experiments.acceptance import Figure
+from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.metrics import Report
 
 Better = Literal["lower", "higher", "neither"]
+SIGNIFICANT = 4
 ABSENT = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -72,7 +76,7 @@ class Group:
 
 
 def key_figure_groups(report: Report) -> tuple[Group, ...]:
-    """The rows in the order in which they are shown; the controller's where something was controlled."""
+    """The rows in the order in which they are shown; groups without rows are left out."""
     run, baseline = report.run, report.baseline
 
     def row(label: str, unit: str, name: str, digits: int, better: Better, scale: float = 1.0) -> KeyFigure:
@@ -106,9 +110,14 @@ def key_figure_groups(report: Report) -> tuple[Group, ...]:
         row("Peak import", "kW", "peak_import_kw", 1, "lower"),
         row("Tap operations", "taps", "tap_operations", 0, "lower"),
     )
-    groups = (Group("Money", money), Group("Energy", energy), Group("Network", network))
-    controller = _control_rows(report)
-    return (*groups, Group("Controller", controller)) if controller else groups
+    groups = (
+        Group("Money", money),
+        Group("Energy", energy),
+        Group("Network", network),
+        Group("Controller", _control_rows(report)),
+        Group("Metrics of your own", _own_rows(report)),
+    )
+    return tuple(group for group in groups if group.rows)
 
 
 def key_figure_rows(report: Report) -> tuple[KeyFigure, ...]:
@@ -136,6 +145,24 @@ def _control_rows(report: Report) -> tuple[KeyFigure, ...]:
         row("Energy of cut set-points", "kWh", control.not_delivered_kwh, 2),
         row("Steps in the safe state", "steps", control.safe_state_steps, 0),
     )
+
+
+def _own_rows(report: Report) -> tuple[KeyFigure, ...]:
+    """Metrics of users, with four significant digits."""
+    built_in = {metric.name for metric in BuiltInMetrics.metrics}
+    return tuple(
+        KeyFigure(name, figure.unit, figure.run, figure.baseline, _digits(figure), "neither")
+        for name, figure in report.figures.items()
+        if name not in built_in
+    )
+
+
+def _digits(figure: Figure) -> int:
+    """Digits after the point that show four of the larger number."""
+    largest = max(abs(figure.run or 0.0), abs(figure.baseline or 0.0))
+    if largest == 0.0 or not math.isfinite(largest):
+        return 0
+    return max(0, SIGNIFICANT - 1 - math.floor(math.log10(largest)))
 
 
 def number_text(value: float | None, digits: int) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from cosim.experiments.control_metrics import ControlMetrics, cut_setpoints
 from cosim.experiments.forecast_skill import ForecastSkill
-from cosim.report.key_figures import ABSENT, NO_BREAK
+from cosim.experiments.settlement import metered
+from cosim.report.key_figures import ABSENT, NO_BREAK, number_text
 from cosim.report.page import Listing, Note
 from cosim.run.record import Record
 
@@ -102,3 +103,29 @@ def manifest_rows(values: dict[str, Any], prefix: str = "") -> list[tuple[str, s
         inner = manifest_rows(value, f"{path} / ") if isinstance(value, dict) else [(path, str(value))]
         found += inner
     return found
+
+
+def meters_listing(record: Record, baseline: Record | None) -> Listing | None:
+    """What the meters of the scenario measured and cost; None without any."""
+    found, without = metered(record), {} if baseline is None else metered(baseline)
+    if not found:
+        return None
+    rows = []
+    for name, meter in found.items():
+        theirs = without.get(name)
+        figures = (
+            meter.import_kwh,
+            meter.export_kwh,
+            meter.peak_kw,
+            meter.payment,
+            meter.revenue,
+            meter.cost,
+        )
+        cells = [number_text(value, 2) for value in figures]
+        rows.append([name, *cells, number_text(None if theirs is None else theirs.cost, 2)])
+    heads = (
+        "meter", "import (kWh)", "export (kWh)", "highest power (kW)", "payment (currency)",
+        "revenue (currency)", "cost (currency)", "cost without control (currency)",
+    )  # fmt: skip
+    note = "Power into an element of the feeder; each meter by its own tariff or by the price of the run."
+    return Listing("", note, heads, rows, numbers=range(1, len(heads)))

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
 from cosim.run.lean import Lean
+from cosim.run.meter_config import MetersConfig
 from cosim.run.tariff import DemandConfig
 
 Sign = Literal["<=", ">=", "<", ">"]
@@ -78,10 +79,10 @@ class AcceptLimit(WrittenLimit):
         return f"{self.metric} {self.sign} {self.number:g}{' * baseline' if self.times_baseline else ''}"
 
 
-class MetricsConfig(DemandConfig, Lean):
+class MetricsConfig(DemandConfig, MetersConfig, Lean):
     """What some metrics need to know beside the run."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"demand_windows"})
+    later: ClassVar[frozenset[str]] = frozenset({"demand_windows", "meters"})
 
     demand_charge_per_kw: NonNegativeFloat = Field(
         0.0, description="price of the highest import of the run"

@@ -26,6 +26,7 @@ from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.scenario_file import line_of
 from cosim.run.series_gaps import Filled
 from cosim.run.siting import Devices, devices_of
+from cosim.run.stand_in import stand_in_of
 from cosim.run.study import Study
 from cosim.run.vintage_files import build_vintages
 from cosim.twin.acceptance import Acceptance
@@ -80,6 +81,7 @@ class Assembly:
                 network_devices=devices.network_devices,
                 exogenous=self.truth,
                 grid=study.grid,
+                meters=[meter.place() for meter in study.scenario.metrics.meters],
                 with_network="network" in self._needs,
                 on_no_convergence=study.scenario.feeder.on_no_convergence,
             )
@@ -121,6 +123,7 @@ class Assembly:
             self.truth if "truth" in self._needs else None,
             self._history,
             self._vintages,
+            published=stand_in_of(self.study) if "published" in self._needs else None,
         )
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,17 @@ from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.run.accept import problems_of
 from cosim.run.area_part import area_problems
 from cosim.run.assembly import Assembly
-from cosim.run.choice import choices_of, controller_of, uncertainty_problems
+from cosim.run.choice import Choice, choices_of, controller_of, uncertainty_problems
 from cosim.run.contract import checked, sealed
 from cosim.run.inputs import Problems
 from cosim.run.loop import answer_of, start_controller
 from cosim.run.metric_names import metric_names
 from cosim.run.patience import Patience
+from cosim.run.policy import needs_of_study
 from cosim.run.readable import readable_part
 from cosim.run.scenario import ControlConfig
 from cosim.run.scenario_file import line_of
+from cosim.run.stand_in import stand_in_of
 from cosim.run.study import Study, open_study, study_in_code
 
 
@@ -52,6 +55,8 @@ def rehearse(assembly: Assembly) -> Problems:
     """
     study, site = assembly.study, assembly.site
     owner, controller = study.scenario.federate("controller"), assembly.controller
+    if "published" in needs_of_study(study) and stand_in_of(study) is None:
+        return []  # what the first decision needs comes from a federate that is not there
     place = ("control", "type")
     lacking = [name for name in ("start", "step") if not callable(getattr(controller, name, None))]
     if lacking:
@@ -133,7 +138,7 @@ def _check_control(study: Study) -> Problems:
     except CosimError:
         return problems
     problems += [problem for part in parts for problem in part.problems()]
-    problems += area_problems(study)
+    problems += [*area_problems(study), *_without_publisher(study, parts)]
     if not problems:  # names that do not exist declare nothing
         problems += uncertainty_problems(study)
     if not parts:  # and no solver
@@ -148,3 +153,18 @@ def _check_control(study: Study) -> Problems:
     except CosimError as error:
         problems.append(f"{line_of(study.path, place)}{'.'.join(place)}: {error}")
     return problems
+
+
+def _without_publisher(study: Study, parts: Sequence[Choice]) -> Iterator[str]:
+    """Forecasters that listen to a federate that the scenario does not have."""
+    for part in parts:
+        try:
+            listens = "published" in part.declared.needs
+        except CosimError:  # which is told elsewhere
+            continue
+        if listens and study.scenario.publisher is None:
+            dotted = ".".join(str(key) for key in part.place)
+            yield (
+                f"{line_of(study.path, part.place)}{dotted}: {part.who} listens to a federate with role "
+                "forecast; add one to 'federates'"
+            )

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
 from cosim.run.lean import Lean
-from cosim.run.tariff import Tariff
+from cosim.run.tariff import Tariff, read_tariff
 
 Resample = Literal["refuse", "hold", "mean", "linear"]
 """What may be done where the rows of a series are not the steps of a run."""
@@ -185,6 +185,19 @@ class PriceConfig(ColumnConfig):
         if self.file is not None and self.column is None:
             raise ValueError("name the 'column' of the file")
         return self
+
+    def read_tariff(self, folder: Path) -> Tariff | None:
+        """The tariff as it is written, without ``scale``; None where prices are no tariff.
+
+        Args:
+            folder: that a file is relative to.
+
+        Raises:
+            SeriesError: its file cannot be read, or is wrong.
+        """
+        if self.tariff is None:
+            return None
+        return read_tariff(folder / self.tariff) if isinstance(self.tariff, Path) else self.tariff
 
 
 IrradianceUnit = Literal["kw_per_m2", "w_per_m2"]

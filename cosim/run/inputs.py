@@ -46,7 +46,6 @@ from cosim.run.series import Rules, SeriesReader, Span
 from cosim.run.series_bounds import Bounds
 from cosim.run.series_gaps import Filled
 from cosim.run.study import Study
-from cosim.run.tariff import read_tariff
 
 log = logging.getLogger(__name__)
 
@@ -188,15 +187,18 @@ class _Builder:
 
     def _price(self, config: PriceConfig) -> FloatArray | None:
         """Prices of a tariff, or as any other column."""
-        tariff = config.tariff
-        if tariff is None:
+        if config.tariff is None:
             return self._column(("price",), config)
-
-        def read() -> FloatArray:
-            told = read_tariff(self._study.folder / tariff) if isinstance(tariff, Path) else tariff
-            return config.scale * told.price_per_kwh(self._grid)
-
-        return self._tried(("price", "tariff"), read)
+        tariff = self._tried(("price", "tariff"), partial(config.read_tariff, self._study.folder))
+        if tariff is None:
+            return None
+        if tariff.has_export_price and self._place == ("inputs",):
+            log.warning(
+                "inputs.price.tariff has export_per_kwh, a price of its own for energy sent back. It counts"
+                " in the settlement of the run; plans value export at the price of import"
+            )
+        prices = self._tried(("price", "tariff"), partial(tariff.price_per_kwh, self._grid))
+        return None if prices is None else np.asarray(config.scale * prices)
 
     def _constant(self, value: float, bounds: Bounds | None) -> FloatArray:
         if not np.isfinite(value):

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 
 from cosim.errors import ContractError, FeederError
 from cosim.model.exogenous import Exogenous
+from cosim.model.published import Publisher
 from cosim.model.site import Site
 from cosim.model.vintages import Vintages
 from cosim.twin.twin_model import TwinModel
@@ -47,6 +48,7 @@ class Knowledge:
         history: the series of the steps before the run; the last one is that before step 0.
         vintages: forecasts of others, each with the time of its issue.
         areas: answers of areas that run in processes of their own; it does not travel.
+        published: what another federate says of the coming steps; it does not travel by way of the feeder.
     """
 
     site: Site
@@ -55,6 +57,7 @@ class Knowledge:
     history: Exogenous | None = None
     vintages: Vintages | None = None
     areas: AnswersOfAreas | None = None
+    published: Publisher | None = None
 
     def open_twin(self) -> FeederTwin:
         """A twin for a planner.

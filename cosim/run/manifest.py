@@ -158,11 +158,29 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "versions": software_versions(),
             "limits": scenario.limits.model_dump(),
             "accept": plain(scenario.accept),
-            "metrics": scenario.metrics.model_dump(),
+            "metrics": scenario.metrics.model_dump(mode="json"),
+            **_export_tariff(study),
+            **_meter_tariffs(study),
             "feedback_delay_s": scenario.delay_s(),
             "setpoint_ttl_s": scenario.setpoint_ttl_s,
         },
     )
+
+
+def _export_tariff(study: Study) -> dict[str, Any]:
+    """The tariff, where energy that is sent back has a price of its own: settlement needs it."""
+    price = study.scenario.inputs.price
+    tariff = price.read_tariff(study.folder)
+    if tariff is None or not tariff.has_export_price:
+        return {}
+    return {"export_tariff": tariff.scaled(price.scale).model_dump(mode="json")}
+
+
+def _meter_tariffs(study: Study) -> dict[str, Any]:
+    """The tariff of each meter, null for the price of the run; nothing without meters."""
+    tariffs = [meter.settled_by(study.folder) for meter in study.scenario.metrics.meters]
+    told = [None if tariff is None else tariff.model_dump(mode="json") for tariff in tariffs]
+    return {"meter_tariffs": told} if told else {}
 
 
 def effective_scenario(study: Study) -> str:

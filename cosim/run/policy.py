@@ -145,7 +145,7 @@ def make_forecaster(study: Study, knowledge: Knowledge) -> Forecaster:
 
 def _make_forecaster(choice: Choice, knowledge: Knowledge) -> Forecaster:
     truth = (knowledge.truth,) if "truth" in choice.declared.needs else ()
-    known = _known(choice, knowledge, "twin", "history", "vintages")
+    known = _known(choice, knowledge, "twin", "history", "vintages", "published")
     return cast("Forecaster", _made(choice, knowledge.site, *truth, **known))
 
 
@@ -153,9 +153,14 @@ def _known(choice: Choice, knowledge: Knowledge, *by_name: Need) -> dict[str, ob
     """What a plug-in wants to know and gets as a keyword of the need's name."""
     asked = choice.declared.needs.intersection(by_name)
     found: dict[str, object] = {"twin": knowledge.open_twin()} if "twin" in asked else {}
-    series = {"truth": knowledge.truth, "history": knowledge.history, "vintages": knowledge.vintages}
-    found |= {name: value for name, value in series.items() if name in asked}
-    return found | ({"areas": knowledge.areas} if "areas" in asked else {})
+    others = {
+        "truth": knowledge.truth,
+        "history": knowledge.history,
+        "vintages": knowledge.vintages,
+        "areas": knowledge.areas,
+        "published": knowledge.published,
+    }
+    return found | {name: value for name, value in others.items() if name in asked}
 
 
 def _made(choice: Choice, *parts: object, **known: object) -> object:

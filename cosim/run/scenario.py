@@ -23,6 +23,7 @@ from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.accept import AcceptLimit, MetricsConfig
 from cosim.run.disk import RecordConfig
+from cosim.run.federate_config import OWN_FEDERATES, FederateConfig, FederateRole, federate_problems
 from cosim.run.forecast_config import ForecastConfig, Forecasts, PluginOptions
 from cosim.run.injected import FaultsConfig
 from cosim.run.input_config import InputsConfig
@@ -176,32 +177,6 @@ class ControlConfig(Config):
     planner: PlannerConfig = PlannerConfig()
 
 
-FederateRole = Literal["feeder", "controller", "recorder", "area", "observer"]
-
-
-class FederateConfig(Config):
-    """A process of the federation over HELICS."""
-
-    role: FederateRole = Field(
-        description="areas belong to a planner with areas, in their order; observers only listen; the "
-        "broker waits for all of them"
-    )
-    name: Name = Field(description="of the federate; its topics are NAME/quantity")
-    command: tuple[str, ...] | None = Field(
-        None,
-        description="starts it instead of the project's own; {port}, {key}, {core}, {name} and {study} are "
-        "filled in; an empty list: somebody else starts it",
-    )
-    join_limit_s: PositiveFloat | None = Field(
-        None,
-        description="the run ends if it has not joined by then; default 60 s, 15 minutes where somebody "
-        "else starts it",
-    )
-
-
-OWN_FEDERATES = tuple(FederateConfig(role=role, name=role) for role in ("feeder", "controller", "recorder"))
-
-
 class DelayConfig(Config):
     """Feedback after a delay."""
 
@@ -241,7 +216,7 @@ class Scenario(Config):
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
         problems = [*self._time_problems(), *self._name_problems(), *self._terminal_problems()]
-        problems += self._federate_problems()
+        problems += federate_problems(self.federates)
         if problems:
             raise ValueError("\n".join(problems))  # one line each, starting with its key
         return self
@@ -284,19 +259,6 @@ class Scenario(Config):
         if double:
             yield f"storages: device names must differ; {', '.join(double)} is used twice"
 
-    def _federate_problems(self) -> Iterator[str]:
-        roles = [federate.role for federate in self.federates]
-        for role in ("feeder", "controller", "recorder"):
-            if roles.count(role) != 1:
-                yield f"federates: there must be one {role}, not {roles.count(role)}"
-        names = [federate.name for federate in self.federates]
-        double = sorted({name for name in names if names.count(name) > 1})
-        if double:
-            yield f"federates: names must differ; {', '.join(double)} is used twice"
-        for federate in self.federates:
-            if federate.role == "observer" and federate.command is None:
-                yield f"federates: observer {federate.name} needs a command; the project has none"
-
     def federate(self, role: FederateRole) -> str:
         """Name of the federate that has a role."""
         return next(federate.name for federate in self.federates if federate.role == role)
@@ -305,6 +267,11 @@ class Scenario(Config):
     def area_federates(self) -> tuple[str, ...]:
         """Names of the federates that plan an area, in the order of the areas."""
         return tuple(federate.name for federate in self.federates if federate.role == "area")
+
+    @property
+    def publisher(self) -> FederateConfig | None:
+        """The federate that publishes a forecast, if there is one."""
+        return next((federate for federate in self.federates if federate.role == "forecast"), None)
 
     def _terminal_problems(self) -> Iterator[str]:
         terminal = self.control.planner.terminal

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cosim.errors import CosimError
 from cosim.feeder.script.reader import read_script
+from cosim.plugins import load
 from cosim.run.choice import choices_of
 from cosim.run.series_file import paths_of
 from cosim.run.study import Study
@@ -79,9 +81,10 @@ def feeder_files(master: Path) -> tuple[Path, ...]:
 
 
 def input_files(study: Study) -> list[Path]:
-    """Files of series and of devices, e.g. charging sessions, that a scenario refers to."""
+    """Files of series, of devices, e.g. charging sessions, and of tariffs that a scenario refers to."""
     scenario = study.scenario
-    named = [*_paths(scenario.inputs.model_dump()), *_paths([one.model_dump() for one in scenario.devices])]
+    sections = [scenario.inputs, scenario.metrics, *scenario.devices]
+    named = [path for section in sections for path in _paths(section.model_dump())]
     return sorted(path for path in set(paths_of(study.folder, named)) if path.is_file())
 
 
@@ -106,8 +109,22 @@ def code_files(study: Study) -> list[Path]:
     for choice in choices_of(study):
         if choice.module is not None:
             modules |= {choice.module, choice.plugin.__module__}
+    if any("published" in choice.declared.needs for choice in choices_of(study)):
+        modules |= _stand_in_module(study)
     files = [getattr(sys.modules.get(name), "__file__", None) for name in modules]
     return sorted({Path(file).resolve() for file in files if file is not None})
+
+
+def _stand_in_module(study: Study) -> set[str]:
+    """The module that stands in for a federate; none where it cannot be imported, as over HELICS."""
+    publisher = study.scenario.publisher
+    if publisher is None or publisher.stand_in is None:
+        return set()
+    try:
+        load("cosim.forecasters", publisher.stand_in, study.plugin_folder, trusted=study.trusted)
+    except CosimError:
+        return set()
+    return {publisher.stand_in.partition(":")[0]}
 
 
 def _hashes(paths: Iterable[Path], folder: Path) -> Hashes:

@@ -71,6 +71,8 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
         "other_kw": result.other_kw,
         "balance_error_kw": result.balance_error_kw,
     }
+    if result.meter_kw.size:
+        row["meter_kw"] = result.meter_kw
     return row | _belief_columns(decision.belief) | _plan_columns(decision.plan, site)
 
 

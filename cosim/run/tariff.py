@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import yaml
@@ -17,6 +17,7 @@ from cosim.errors import SeriesError
 from cosim.model.arrays import BoolArray, FloatArray
 from cosim.model.timegrid import TimeGrid
 from cosim.run.bounded import MOST_SCENARIO_BYTES, yaml_of
+from cosim.run.lean import Lean
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -55,10 +56,22 @@ def _within(hour: float, start: float, end: float) -> bool:
     return start <= hour < end if start < end else hour >= start or hour < end
 
 
-class Rate(When):
+class Rate(When, Lean):
     """A price of energy and when it applies."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"export_per_kwh"})
+
     price_per_kwh: float = Field(description="currency per kWh; may be negative")
+    export_per_kwh: float | None = Field(
+        None,
+        description="currency per kWh that is sent back at the head of the feeder; may be negative; "
+        "default: price_per_kwh",
+    )
+
+    @property
+    def earned_per_kwh(self) -> float:
+        """What a kWh earns that is sent back."""
+        return self.price_per_kwh if self.export_per_kwh is None else self.export_per_kwh
 
 
 class Tariff(Config):
@@ -68,12 +81,37 @@ class Tariff(Config):
     source: str = Field("", description="where the prices are from")
     rates: tuple[Rate, ...] = Field(min_length=1)
 
+    @property
+    def has_export_price(self) -> bool:
+        """Whether energy that is sent back has a price of its own at some time."""
+        return any(rate.export_per_kwh is not None for rate in self.rates)
+
     def price_per_kwh(self, grid: TimeGrid) -> FloatArray:
         """Mean price of every step, by its minutes, shape (step,).
 
         Raises:
             SeriesError: no rate applies at some time.
         """
+        return self._means(grid, lambda rate: rate.price_per_kwh)
+
+    def export_price_per_kwh(self, grid: TimeGrid) -> FloatArray:
+        """Mean price of energy sent back, of every step, shape (step,); see :meth:`price_per_kwh`."""
+        return self._means(grid, lambda rate: rate.earned_per_kwh)
+
+    def scaled(self, factor: float) -> Tariff:
+        """The same tariff with all prices multiplied."""
+        rates = tuple(
+            rate.model_copy(
+                update={
+                    "price_per_kwh": factor * rate.price_per_kwh,
+                    "export_per_kwh": None if rate.export_per_kwh is None else factor * rate.export_per_kwh,
+                }
+            )
+            for rate in self.rates
+        )
+        return self.model_copy(update={"rates": rates})
+
+    def _means(self, grid: TimeGrid, price_of: Callable[[Rate], float]) -> FloatArray:
         minutes = max(grid.step_s // 60, 1)
         known: dict[tuple[int, int, int, int], float] = {}
         found = np.empty(grid.steps)
@@ -83,16 +121,16 @@ class Tariff(Config):
                 moment = grid.timestamp(step) + timedelta(seconds=grid.step_s * i / minutes)
                 key = (moment.month, moment.weekday(), moment.hour, moment.minute)
                 if key not in known:
-                    known[key] = self._price_at(moment)
+                    known[key] = price_of(self._rate_at(moment))
                 prices.append(known[key])
             # A mean of equal numbers may differ from them in the last digit.
             found[step] = prices[0] if len(set(prices)) == 1 else float(np.mean(prices))
         return found
 
-    def _price_at(self, moment: datetime) -> float:
+    def _rate_at(self, moment: datetime) -> Rate:
         for rate in self.rates:
             if rate.covers(moment):
-                return rate.price_per_kwh
+                return rate
         raise SeriesError(
             f"no rate of the tariff {self.name!r} applies on {moment:%a %Y-%m-%d} at {moment:%H:%M}; let "
             "the last rate have no months, weekdays or hours"

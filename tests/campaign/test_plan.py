@@ -12,6 +12,7 @@ import yaml
 from cosim.errors import ScenarioError
 from cosim.experiments.campaign.config import shipped_campaigns
 from cosim.experiments.campaign.plan import plan_campaign, plan_in_code
+from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.run.shipped import shipped
 from tests.conftest import small_scenario
 
@@ -194,10 +195,69 @@ def test_mistakes_are_named(planned, changes, message):
     assert message in str(raised.value)
 
 
+def test_seeds_by_key(planned):
+    plan = planned(seeds={"key": {"control.seed": 0, "control.twin.seed": 100}, "values": [3, 4]})
+    assert [run.seed for run in plan.runs] == [3, 4]
+    assert settings_of(plan, "control", "seed") == [3, 4]
+    assert settings_of(plan, "control", "twin", "seed") == [103, 104]
+
+
+def chained(planned, **changes):
+    """Two levels of load, a controller with two causes of regret, and a bound for each level."""
+    settings = {
+        "late, wrong": {"feedback": "next_step", "control.forecast": "persistence"},
+        "late": {"feedback": "next_step"},
+        "whole": {},
+        "oracle": {"control.type": "oracle"},
+    }
+    axes = [
+        {"kind": "variants", "name": "c", "variants": settings},
+        {"kind": "grid", "keys": {"time.step_s": [900, 300]}},
+    ]
+    causes = {"forecast": {"c": "late"}, "delay": {"c": "whole"}}
+    asked = {"reference": {"c": "late, wrong"}, "causes": causes}
+    return planned(**({"axes": axes, "bound": {"c": "oracle"}, "attribution": asked} | changes))
+
+
+def test_a_chain_from_each_reference_to_its_bound(planned):
+    chains = chained(planned, drop=[{"c": "whole", "time.step_s": 300}]).regret_chains()
+    assert chains == (
+        RegretChain(
+            "late, wrong, time.step_s 900",
+            ("forecast", "delay"),
+            ("late, time.step_s 900", "whole, time.step_s 900"),
+            "oracle, time.step_s 900",
+        ),
+    )
+
+
+def test_causes_without_a_bound_are_refused(planned):
+    with pytest.raises(ScenarioError, match=r"attribution.causes: for no reference"):
+        chained(planned, bound={})
+
+
+def test_causes_on_two_axes_add_up(planned):
+    axes = [
+        {"kind": "grid", "keys": {"control.forecast": ["perfect", "persistence"]}},
+        {"kind": "grid", "keys": {"feedback": ["same_step", "next_step"]}},
+        {"kind": "variants", "name": "c", "variants": {"plans": {}, "oracle": {"control.type": "oracle"}}},
+    ]
+    causes = {"forecast": {"control.forecast": "perfect"}, "delay": {"feedback": "same_step"}}
+    reference = {"control.forecast": "persistence", "feedback": "next_step", "c": "plans"}
+    (chain,) = planned(
+        axes=axes, bound={"c": "oracle"}, attribution={"reference": reference, "causes": causes}
+    ).regret_chains()
+    assert chain.without == ("perfect, next_step, plans", "perfect, same_step, plans")
+    assert chain.bound == "persistence, next_step, oracle"
+
+
 def test_the_shipped_campaigns_are_valid():
     plans = {name: plan_campaign(SHIPPED / f"{name}.yaml") for name in shipped_campaigns()}
     assert len(plans["planners_ieee123"].runs) >= 240
     assert len(plans["acceptance_ci"].runs) <= 6
+    sites = plans["regret_ieee123"].runs[0].study.scenario.siting
+    assert (sites[0].seed, sites[1].seed) == (1, 101)
+    assert plans["regret_ieee123"].regret_chains()
     assert set(plans) >= {"planners_ieee123", "horizon_and_forecast", "model_mismatch", "year_ieee13"}
     for plan in plans.values():
         assert plan.counterparts()

@@ -10,14 +10,19 @@ import pytest
 
 from cosim.experiments.campaign.attribution import (
     COST,
+    LINES,
+    LOADING,
     VIOLATION,
+    VOLTAGE,
     Ingredient,
     cheaper_than_bound,
     regrets,
     worths,
 )
+from cosim.experiments.campaign.regret_split import RegretChain, regret_split
 from cosim.experiments.campaign.statistics import differences, mean_of, means, on_front
 from cosim.experiments.campaign.verdicts import verdict_rows
+from cosim.report.campaign.tables import regret_split_listing
 
 
 def table(**costs: list[float]) -> pd.DataFrame:
@@ -103,17 +108,67 @@ def test_regret_score_and_the_worth_of_an_ingredient():
 
 def test_a_run_that_is_cheaper_than_its_bound_is_told():
     runs = table(oracle=[10.0, 10.0, 10.0], whole=[10.0 - 5e-6, 9.0, 9.5]).rename(columns={"cost": COST})
-    runs = runs.assign(**{VIOLATION: [0.0] * 5 + [0.25]}, accepted=None, rejected_for=None)
+    kept = dict.fromkeys((VIOLATION, "worst_excess_pu", "overloaded_h"), 0.0) | {LOADING: 0.9}
+    runs = runs.assign(**kept, accepted=None, rejected_for=None)
+    runs.loc[5, VIOLATION] = 0.25
     cheaper = cheaper_than_bound(runs, {"whole": "oracle"})
     assert cheaper[["seed", "part"]].to_numpy().tolist() == [[1.0, 0.1], [2.0, 0.05]]
     verdict = verdict_rows(runs, 6, bound_of={"whole": "oracle"})[-1]
     assert verdict.state == "fail"
     assert verdict.found == (
-        "1 of 3 runs are, 1 more with voltages outside their limits for longer; most: whole, seed 1, by 0.1 of "
-        "the bound"
+        "1 of 3 runs are, 1 more that leave limits for longer or farther than the run of their bound "
+        "(voltage: 1, lines: 0); most: whole, seed 1, by 0.1 of the bound"
     )
     assert verdict_rows(runs[runs["seed"] != 1], 4, bound_of={"whole": "oracle"})[-1].state == "pass"
     # A bound with the same violation is none.
     assert (
         verdict_rows(runs.assign(**{VIOLATION: 0.25}), 6, bound_of={"whole": "oracle"})[-1].state == "fail"
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "of_bound", "of_run", "excuses"),
+    [
+        ("worst_excess_pu", 0.01, 0.02, VOLTAGE),
+        ("worst_excess_pu", 0.01, 0.01 + 1e-6, None),
+        ("overloaded_h", 0.5, 1.0, LINES),
+        ("overloaded_h", 1.0, 0.5, None),
+        (LOADING, 1.02, 1.1, LINES),
+        # Below the rating a higher loading is no overload.
+        (LOADING, 0.5, 0.99, None),
+    ],
+)
+def test_only_a_run_that_leaves_no_limit_more_than_its_bound_disproves_it(
+    figure, of_bound, of_run, excuses
+):
+    runs = table(oracle=[10.0], whole=[9.0]).rename(columns={"cost": COST})
+    kept = dict.fromkeys((VIOLATION, "worst_excess_pu", "overloaded_h"), 0.0) | {LOADING: 0.9}
+    runs = runs.assign(**kept, accepted=None, rejected_for=None)
+    runs[figure] = [of_bound, of_run]
+    (row,) = cheaper_than_bound(runs, {"whole": "oracle"}).to_dict("records")
+    assert (row[VOLTAGE], row[LINES]) == (excuses == VOLTAGE, excuses == LINES)
+    verdict = verdict_rows(runs, 2, bound_of={"whole": "oracle"})[-1]
+    assert verdict.state == ("fail" if excuses is None else "pass")
+
+
+def test_the_parts_of_a_regret_by_hand():
+    runs = table(
+        noisy=[20.0, 30.0, 7.0], perfect=[16.0, 22.0], prompt=[15.0, 23.0], oracle=[10.0, 20.0]
+    ).rename(columns={"cost": COST})  # fmt: skip
+    chain = RegretChain("noisy", ("forecast", "delay"), ("perfect", "prompt"), "oracle")
+    found = regret_split(runs, chain)
+    # Seed 2 has no bound and counts nowhere. Without delay the second seed costs 1 more.
+    assert [(part.cause, part.mean.value, part.share) for part in found] == [
+        ("forecast", 6.0, 0.6), ("delay", 0.0, 0.0), ("rest", 4.0, 0.4), ("regret", 10.0, 1.0),
+    ]  # fmt: skip
+    assert [(part.mean.low, part.mean.high) for part in found[:2]] == [(4.0, 8.0), (-1.0, 1.0)]
+    assert {part.mean.count for part in found} == {2}
+    assert regret_split(runs[runs["variant"] != "prompt"], chain) == ()
+
+
+def test_the_split_is_a_table_of_the_page():
+    runs = table(noisy=[20.0, 30.0], perfect=[16.0, 22.0], oracle=[10.0, 20.0])
+    chain = RegretChain("noisy", ("forecast",), ("perfect",), "oracle")
+    listing = regret_split_listing(runs.rename(columns={"cost": COST}), [chain])
+    assert listing.rows[0] == ["forecast", "noisy", "perfect", "6 [4, 8]", "60.0", "2"]
+    assert [row[0] for row in listing.rows] == ["forecast", "rest", "regret"]

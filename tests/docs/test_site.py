@@ -124,7 +124,7 @@ def rows(page: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):
-    """A record with every kind of device and with forecasts."""
+    """A record with every kind of device, with forecasts and with a meter."""
     study = cosim.load("ieee123_flexible", steps=1).without_baseline()
     data = study.inner.scenario.model_dump(mode="json", by_alias=True)
     data["devices"] = [
@@ -133,6 +133,7 @@ def record(tmp_path_factory):
     ]
     data["control"]["planner"] = {"type": "lindistflow"}
     data["record"]["forecasts"] = True
+    data["metrics"]["meters"] = [{"name": "m", "element": "line.l149_1"}]
     return cosim.load(data, folder=study.inner.folder).run(tmp_path_factory.mktemp("record") / "run").record
 
 

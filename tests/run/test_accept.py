@@ -183,3 +183,5 @@ def test_a_metric_of_ones_own_is_a_function_of_a_run(scenario_file, tmp_path, mo
     assert figure["run"] == pytest.approx(run.steps["import_kw"].sum())
     assert figure["baseline"] > 0
     assert run.accepted == (figure["run"] <= figure["baseline"])
+    assert run.metrics.loc["night_import_kwh"].tolist() == [figure["run"], figure["baseline"], "kWh"]
+    assert "Metrics of your own" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

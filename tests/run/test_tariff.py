@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 import cosim
 from cosim.errors import ScenarioError, SeriesError
+from cosim.experiments.run_metrics import run_metrics
 from cosim.model.timegrid import TimeGrid
 from cosim.run.tariff import DemandWindow, Tariff, When, read_tariff
+from tests.command import cosim as command
 from tests.conftest import ROOT
+from tests.report.records import record_of, step
 
 ZONE = timezone(timedelta(hours=-7))
 SHIPPED = ROOT / "configs" / "tariffs" / "time_of_use.yaml"
@@ -92,3 +95,69 @@ def test_a_scenario_takes_a_tariff_from_a_file_or_here(tmp_path):
         study.with_settings({"inputs.price": {"tariff": "does_not.yaml"}}).opened()
     with pytest.raises(ScenarioError, match="or 'tariff'"):
         study.with_settings({"inputs.price": {"tariff": "a.yaml", "constant": 0.1}})
+
+
+EXPORTING = {
+    "rates": [
+        {"price_per_kwh": 0.4, "hours": [[0, 0.5]], "export_per_kwh": 0.1},
+        {"price_per_kwh": 0.2, "hours": [[0.5, 1]]},
+        {"price_per_kwh": 0.2, "export_per_kwh": -0.3},
+    ]
+}
+
+
+def test_energy_sent_back_has_a_price_of_its_own_by_hand():
+    # Half hours with 10 kW in, 10 kW out at the import price, 20 kW out at a negative price.
+    rows = [
+        step(k, import_kw=kw, price_per_kwh=p)
+        for k, (kw, p) in enumerate([(10, 0.4), (-10, 0.2), (-20, 0.2)])
+    ]
+    run = run_metrics(record_of(rows, export_tariff=EXPORTING))
+    assert run.energy_cost == pytest.approx(0.5 * (10 * 0.4 - 10 * 0.2 - 20 * -0.3))
+    plain = run_metrics(record_of(rows))
+    assert plain.energy_cost == pytest.approx(0.5 * (10 * 0.4 - 10 * 0.2 - 20 * 0.2))
+    # A record that lacks the first step is settled by the prices of its own steps.
+    late = run_metrics(record_of(rows[1:], export_tariff=EXPORTING))
+    assert late.energy_cost == pytest.approx(0.5 * (-10 * 0.2 - 20 * -0.3))
+
+
+def test_a_run_is_settled_by_the_export_price_and_check_says_that_plans_are_not(scenario_file, tmp_path):
+    # A hundredth of the load under 300 kW of PV in the sun: power flows back.
+    tariff = {"rates": [{"price_per_kwh": 0.3, "export_per_kwh": 0.05}]}
+    file = scenario_file(
+        inputs={
+            "irradiance": {"constant": 1.0},
+            "load": {"multiplier": {"constant": 0.01}},
+            "price": {"tariff": tariff, "scale": 2.0},
+        },
+        control={"type": "idle"},
+        baseline=False,
+    )
+    said = command("check", file).said
+    assert "plans value export at the price of import" in " ".join(said.split())
+    run = cosim.load(file, steps=2).run(tmp_path / "run")
+    import_kw, step_h = run.record.steps["import_kw"].to_numpy(), run.record.step_h
+    assert (import_kw < -200).all()
+    revenue = -import_kw.sum() * 0.1 * step_h
+    assert run.figures.figures["export_revenue"].run == pytest.approx(revenue)
+    assert run.figures.run.energy_cost == pytest.approx(-revenue)
+    assert run.record.steps["price_per_kwh"].tolist() == [0.6, 0.6]
+
+
+def test_a_tariff_without_export_prices_is_written_as_before():
+    rate = {"price_per_kwh": 0.2, "hours": [[0, 24]]}
+    dumped = Tariff.model_validate({"rates": [rate]}).model_dump(mode="json")["rates"][0]
+    assert "export_per_kwh" not in dumped
+    zero = Tariff.model_validate({"rates": [rate | {"export_per_kwh": 0.0}]})
+    assert zero.model_dump(mode="json")["rates"][0]["export_per_kwh"] == 0.0
+    assert zero.has_export_price
+
+
+def test_the_shipped_example_of_an_export_price():
+    tariff = read_tariff(SHIPPED.with_name("net_billing.yaml"))
+    day = grid("2024-06-21T00:00:00")
+    assert tariff.export_price_per_kwh(day)[[0, 11, 14, 15, 16, 20, 21]].tolist() == pytest.approx(
+        [0.06, 0.0, 0.0, 0.06, 0.12, 0.12, 0.06]
+    )
+    assert (tariff.export_price_per_kwh(day) < tariff.price_per_kwh(day)).all()
+    assert tariff.scaled(2.0).export_price_per_kwh(day)[16] == pytest.approx(0.24)

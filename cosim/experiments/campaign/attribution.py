@@ -8,21 +8,27 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cosim.devices.kind import Config
-from cosim.experiments.campaign.statistics import Mean, differences, mean_of
+from cosim.experiments.campaign.statistics import Mean, by_seed, differences, mean_of
+from cosim.experiments.verdict import JUDGED_WITHIN
 
 COST, VIOLATION = "adjusted_cost_currency", "violation_node_h"
-BOUNDS_VIOLATION = "violation_node_h_of_bound"
 BOUND_TOLERANCE = 1e-6
 """A run may be cheaper than its bound by this part of the bound."""
+VOLTAGE, LINES, LOADING = "voltage", "lines", "highest_loading_ratio"
+BEYOND_LIMITS = {
+    VOLTAGE: {VIOLATION: 0.0, "worst_excess_pu": JUDGED_WITHIN},
+    LINES: {"overloaded_h": 0.0, LOADING: JUDGED_WITHIN},
+}
+"""Figures that tell how long and how far a run leaves its limits, and by how much more counts as more."""
 NONE_CHEAPER = pd.DataFrame(
     {
         "seed": pd.Series(dtype=float),
         "part": pd.Series(dtype=float),
-        VIOLATION: pd.Series(dtype=float),
-        BOUNDS_VIOLATION: pd.Series(dtype=float),
+        VOLTAGE: pd.Series(dtype=bool),
+        LINES: pd.Series(dtype=bool),
         "variant": pd.Series(dtype=object),
     }
 )
@@ -33,8 +39,19 @@ class AttributionConfig(Config):
 
     reference: dict[str, Any] = Field(min_length=1, description="column and value of what has them all")
     without: dict[str, dict[str, Any]] = Field(
-        min_length=1, description="by ingredient: column and value of the variant that lacks it"
+        {}, description="by ingredient: column and value of the variant that lacks it"
     )
+    causes: dict[str, dict[str, Any]] = Field(
+        {},
+        description="causes of regret in the order in which they are taken away: column and value that "
+        "take this one away, beside those before",
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AttributionConfig:
+        if not self.without and not self.causes:
+            raise ValueError("give ingredients under without, or causes of regret under causes")
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,7 +96,7 @@ def regrets(
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         bound_of, baseline_of: variants by variant.
     """
-    cost, violation = _by_seed(table, COST), _by_seed(table, VIOLATION)
+    cost, violation = by_seed(table, COST), by_seed(table, VIOLATION)
     found = {}
     for variant, bound in bound_of.items():
         if variant not in cost or bound not in cost:
@@ -117,28 +134,45 @@ def worths(table: pd.DataFrame, ingredients: Sequence[Ingredient], figure: str) 
 
 
 def cheaper_than_bound(table: pd.DataFrame, bound_of: Mapping[str, str]) -> pd.DataFrame:
-    """Runs that cost less than their bound: variant, seed, part of the bound, violations in node-hours.
+    """Runs that cost less than their bound.
+
+    Such a run disproves the bound only if it leaves no limit for longer, or farther, than the bound's run.
 
     Args:
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
         bound_of: variants by variant.
+
+    Returns:
+        Columns ``variant``, ``seed``, ``part`` (of the bound's cost), ``voltage`` and ``lines``: whether
+        the run leaves these limits for longer or farther than the bound's run.
     """
-    cost, violation = _by_seed(table, COST), _by_seed(table, VIOLATION)
+    cost = by_seed(table, COST)
+    more = {limit: _more(table, bound_of, figures) for limit, figures in BEYOND_LIMITS.items()}
     rows: list[pd.DataFrame] = []
     for variant, bound in bound_of.items():
         if variant not in cost or bound not in cost:
             continue
         part = (cost[bound] - cost[variant]) / cost[bound].abs()
-        of_run, of_bound = violation[variant], violation[bound]
-        both = pd.DataFrame({"part": part, VIOLATION: of_run, BOUNDS_VIOLATION: of_bound}).dropna()
+        both = pd.DataFrame({"part": part} | {limit: one[variant] for limit, one in more.items()})
+        both = both[both["part"].notna()].astype({VOLTAGE: bool, LINES: bool})
         beyond = both[both["part"] > BOUND_TOLERANCE]
         rows.append(beyond.rename_axis("seed").reset_index().assign(variant=variant))
     return pd.concat([NONE_CHEAPER, *rows], ignore_index=True)
 
 
-def _by_seed(table: pd.DataFrame, figure: str) -> dict[str, pd.Series]:
-    complete = table[table["status"] == "complete"]
-    return {
-        str(variant): rows.assign(seed=rows["seed"].fillna(0)).set_index("seed")[figure].astype(float)
-        for variant, rows in complete.groupby("variant", sort=False)
-    }
+def _more(
+    table: pd.DataFrame, bound_of: Mapping[str, str], figures: Mapping[str, float]
+) -> dict[str, pd.Series]:
+    """By variant and seed: whether one of some figures is larger than that of the bound.
+
+    A loading below the rating of its line is none, also where it is higher than that of the bound.
+    """
+    found: dict[str, pd.Series] = {}
+    for figure, slack in figures.items():
+        value = by_seed(table, figure)
+        for variant, bound in bound_of.items():
+            if variant in value and bound in value:
+                inside = 1.0 if figure == LOADING else 0.0
+                larger = value[variant].clip(lower=inside) - value[bound].clip(lower=inside) > slack
+                found[variant] = larger if variant not in found else found[variant] | larger
+    return found

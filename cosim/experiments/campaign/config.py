@@ -91,13 +91,16 @@ Axis = Annotated[GridAxis | ZipAxis | VariantsAxis | SampleAxis, Field(discrimin
 class SeedsConfig(Config):
     """Repetitions that differ by chance alone; differences between variants are taken seed by seed."""
 
-    key: Key | tuple[Key, ...] = Field(description="of the scenario; each of them gets the seed")
+    key: Key | tuple[Key, ...] | dict[Key, Annotated[int, Field(ge=0)]] = Field(
+        description="of the scenario; each of them gets the seed, or by key a number that is added to it"
+    )
     values: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
 
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """All keys that get the seed."""
-        return (self.key,) if isinstance(self.key, str) else self.key
+    def settings(self, seed: int) -> dict[Key, int]:
+        """What every key gets in the repetition with a seed."""
+        if isinstance(self.key, dict):
+            return {key: seed + added for key, added in self.key.items()}
+        return dict.fromkeys((self.key,) if isinstance(self.key, str) else self.key, seed)
 
 
 def _installed(name: str) -> str:
@@ -135,6 +138,9 @@ class CampaignFile(Config):
     )
     accept: tuple[CampaignLimit, ...] = Field(
         (), description="limits that a share of the seeds of every variant must keep; exit code 3 if not"
+    )
+    metrics: tuple[str, ...] = Field(
+        (), description="metrics or columns that the page shows beside the usual ones, also those of users"
     )
     keep: tuple[Literal["steps", "records"], ...] = Field(
         (), description="steps: one row per step; records: the whole record of each run, with its report"

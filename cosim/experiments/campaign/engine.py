@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ from cosim.experiments.campaign.pool import TRIES, PoolOptions, Told, open_pool,
 from cosim.experiments.campaign.row import RunRow
 from cosim.experiments.campaign.store import Store
 from cosim.experiments.campaign.table import write_tables
-from cosim.experiments.campaign.work import Finish, Task, lost, run_in_worker
+from cosim.experiments.campaign.work import Finish, Measure, Task, lost, run_in_worker
 
 MOST_SUBMITTED = 500
 """Runs that a scheduler holds at a time; it keeps each of their studies in memory."""
@@ -42,6 +42,7 @@ class Engine:
     Attributes:
         folder: of the campaign; runs that an earlier one finished in it count.
         pool: where to compute.
+        measure: metrics of users.
         finish: completes each record that is kept.
         heard: told of every finished run.
         told: hears the address of the dashboard.
@@ -49,6 +50,7 @@ class Engine:
 
     folder: Path
     pool: PoolOptions
+    measure: Measure
     finish: Finish | None
     heard: Heard
     told: Told
@@ -71,9 +73,9 @@ class Engine:
         with store.held() as scratch:
             earlier = store.rows(plan.distinct())
             tasks = self.tasks(plan, earlier, retry_failed=retry_failed)
-            failed = sum(row.status == "failed" for row in earlier.values())
-            retried = sum(task.attempt > 1 for task in tasks)
-            tally = Tally(len(plan.distinct()), len(earlier) - retried, failed - retried)
+            waiting = {task.key for task in tasks}
+            kept = [row for key, row in earlier.items() if key not in waiting]
+            tally = Tally(len(plan.distinct()), len(kept), sum(row.status == "failed" for row in kept))
             self.heard(tally)
             try:
                 if tasks:
@@ -103,11 +105,11 @@ class Engine:
                 return row, store.bytes_of(row.key), places(client)
 
     def tasks(self, plan: CampaignPlan, earlier: dict[str, RunRow], *, retry_failed: bool) -> list[Task]:
-        """What is to be computed, in the order of the plan."""
-        wanted = []
+        """What is to be computed, in the order of the plan: also runs that lack a metric asked for."""
+        wanted, asked = [], plan.asked_metrics()
         for key, run in sorted(plan.distinct().items(), key=lambda item: plan.runs.index(item[1])):
             row = earlier.get(key)
-            if (row is not None and row.status == "failed") if retry_failed else row is None:
+            if _is_due(row, asked, retry_failed=retry_failed):
                 attempt = 1 if row is None else row.attempt + 1
                 wanted.append(
                     Task(
@@ -117,12 +119,21 @@ class Engine:
                         self.folder.resolve(),
                         plan.file.seconds,
                         attempt,
+                        self.measure,
+                        asked,
                         keep_steps="steps" in plan.file.keep,
                         keep_record="records" in plan.file.keep,
                         finish=self.finish,
                     )
                 )
         return wanted
+
+
+def _is_due(row: RunRow | None, asked: Collection[str], *, retry_failed: bool) -> bool:
+    """Whether a run is to be computed, given what became of it earlier."""
+    if row is not None and row.status == "failed":
+        return retry_failed
+    return not retry_failed and (row is None or not row.has(asked))
 
 
 def computed(client: Any, store: Store, tasks: list[Task]) -> Iterator[RunRow]:

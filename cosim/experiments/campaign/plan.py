@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from cosim.experiments.campaign.points import (
     combinations,
     keys_of,
 )
-from cosim.experiments.campaign.row import RESERVED
+from cosim.experiments.campaign.regret_split import RegretChain
+from cosim.experiments.campaign.row import COLUMNS, RESERVED
+from cosim.run.metric_names import own_metrics
 from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario
 from cosim.run.study import MADE_IN_CODE, Study, open_study
@@ -62,15 +65,22 @@ class CampaignPlan:
     Attributes:
         file: what was asked for.
         runs: in the order of the axes, seeds fastest.
+        own_metrics: units of the metrics of users that are installed, by name; columns of the table.
     """
 
     file: CampaignFile
     runs: tuple[PlannedRun, ...]
+    own_metrics: dict[str, str]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that tell variants apart."""
         return tuple(name for axis in self.file.axes for name in columns_of(axis))
+
+    def asked_metrics(self) -> tuple[str, ...]:
+        """The metrics of users that the campaign asks for, without which a run is not finished."""
+        asked = {*self.file.metrics, *(limit.figure for limit in self.file.accept)}
+        return tuple(name for name in self.own_metrics if name in asked)
 
     def distinct(self) -> dict[str, PlannedRun]:
         """One run of each key."""
@@ -106,6 +116,23 @@ class CampaignPlan:
             for name, mine in whole.items()
         )
         return tuple(pair for pair in pairs if pair.without in labels)
+
+    def regret_chains(self) -> tuple[RegretChain, ...]:
+        """From each reference of the campaign's ``attribution`` by its causes to its bound."""
+        asked = self.file.attribution
+        if asked is None or not asked.causes:
+            return ()
+        labels, bounds, chains = {run.variant: run.labels for run in self.runs}, self.bounds(), []
+        for name, mine in labels.items():
+            if not asked.reference.items() <= mine.items() or name not in bounds:
+                continue
+            without, left = [], dict(mine)
+            for taken_away in asked.causes.values():
+                left |= taken_away
+                without.append(variant_name(left))
+            if all(variant in labels for variant in without):
+                chains.append(RegretChain(name, tuple(asked.causes), tuple(without), bounds[name]))
+        return tuple(chains)
 
     def _alike_but(self, wanted: dict[str, Any]) -> dict[str, str]:
         """For each variant the one that differs only by some labels, if there is one."""
@@ -146,7 +173,8 @@ def plan_in_code(data: object, folder: Path, *, trusted: bool = False) -> Campai
 
 
 def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
-    problems = list(_problems(file))
+    own = {metric.name: metric.unit for metric in own_metrics()}
+    problems = [*_problems(file), *_metric_problems(file, own)]
     if problems:
         raise ScenarioError(str(path), problems)
     base = _base(file, path, trusted=trusted)
@@ -171,7 +199,11 @@ def _planned(file: CampaignFile, path: Path, *, trusted: bool) -> CampaignPlan:
     if problems:
         shown, more = problems[:MOST_PROBLEMS], len(problems) - MOST_PROBLEMS
         raise ScenarioError(str(path), shown + ([f"and {more} more; mend these first"] if more > 0 else []))
-    return CampaignPlan(file, tuple(runs))
+    plan = CampaignPlan(file, tuple(runs), own)
+    if file.attribution is not None and file.attribution.causes and not plan.regret_chains():
+        missing = "for no reference there are all variants without the causes, and a bound"
+        raise ScenarioError(str(path), [f"attribution.causes: {missing}; compare drop and bound"])
+    return plan
 
 
 def _base(file: CampaignFile, path: Path, *, trusted: bool) -> Study:
@@ -201,7 +233,7 @@ def _with_seeds(file: CampaignFile, points: Sequence[Point]) -> Iterator[tuple[P
             yield point, None
             continue
         for seed in file.seeds.values:
-            settings = point.settings | dict.fromkeys(file.seeds.keys, seed)
+            settings = point.settings | file.seeds.settings(seed)
             yield replace(point, settings=settings), seed
 
 
@@ -229,7 +261,7 @@ def _problems(file: CampaignFile) -> Iterator[str]:
     """What does not fit together in a campaign file."""
     columns = [name for axis in file.axes for name in columns_of(axis)]
     keys = [key for axis in file.axes for key in sorted(keys_of(axis))]
-    keys += [] if file.seeds is None else list(file.seeds.keys)
+    keys += [] if file.seeds is None else list(file.seeds.settings(0))
     for name in sorted({name for name in columns if columns.count(name) > 1}):
         yield f"axes: two axes have a column {name}"
     for key in sorted({key for key in keys if keys.count(key) > 1}):
@@ -245,12 +277,27 @@ def _problems(file: CampaignFile) -> Iterator[str]:
     yield from _value_problems(file, columns, named)
 
 
+def _metric_problems(file: CampaignFile, own: Collection[str]) -> Iterator[str]:
+    """Metrics that are not known, and names of users' metrics that are columns already."""
+    places = [(f"metrics.{number}", name) for number, name in enumerate(file.metrics)]
+    places += [(f"accept.{number}", limit.figure) for number, limit in enumerate(file.accept)]
+    known = {*COLUMNS, *own}
+    for place, name in places:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            yield f"{place}: there is no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
+    taken = {*RESERVED, *COLUMNS, *(name for axis in file.axes for name in columns_of(axis))}
+    for name in sorted(taken.intersection(own)):
+        yield f"a metric of your own is called {name}, like a column of the table; give it another name"
+
+
 def _named_variants(file: CampaignFile) -> list[tuple[str, dict[str, Any]]]:
     """Places of the file that name a variant by some of its labels, with these."""
     named = [("baseline", file.baseline), ("bound", file.bound)]
     if file.attribution is not None:
         named.append(("attribution.reference", file.attribution.reference))
         named += [(f"attribution.without.{name}", one) for name, one in file.attribution.without.items()]
+        named += [(f"attribution.causes.{name}", one) for name, one in file.attribution.causes.items()]
     return named
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
+from cosim.experiments import acceptance
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.metrics import JSON_NAMES, measure_report
@@ -58,7 +60,9 @@ FACTS: dict[str, FigureType] = {
     "versions": str,
 }
 RESERVED = frozenset({*FACTS, *FIGURES})
-"""Columns of the table that no axis can have."""
+"""Columns of the table that no axis and no metric of a user can have."""
+COLUMNS = {name: column for column, name in METRICS.items()} | {name: name for name in FIGURES}
+"""The column of each metric of the package, by both names; that of a user's metric has its name."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class RunRow:
         seconds: wall time, opening and measuring included.
         peak_memory_mib: of its process while it ran; None where that cannot be told, or where others
             computed.
-        figures: see :data:`FIGURES`; empty for a failure.
+        figures: see :data:`FIGURES`, and metrics of users by their names; empty for a failure.
         versions: of the packages that results depend on.
     """
 
@@ -88,14 +92,22 @@ class RunRow:
     figures: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 
+    def has(self, metrics: Collection[str]) -> bool:
+        """Whether the run is complete, and some metrics of users were taken of it."""
+        return self.status == "complete" and all(name in self.figures for name in metrics)
 
-def figures_of(record: Record) -> dict[str, Figure]:
+
+def figures_of(record: Record, own: Mapping[str, acceptance.Figure]) -> dict[str, Figure]:
     """Key figures of a run, by their names in ``metrics.json``; the same as its report has.
+
+    Args:
+        record: of the run.
+        own: metrics of users.
 
     Raises:
         RecordError: no step has a power flow.
     """
-    report = measure_report(record, None)
+    report = measure_report(record, None, own=own)
     sound = report.verdict.soundness
     found: dict[str, Figure] = {
         "verdict": report.verdict.judgement,
@@ -112,7 +124,8 @@ def figures_of(record: Record) -> dict[str, Figure]:
                 found[name] = getattr(part, one.name)
     if report.control is not None:
         found["fallback_decisions"] = report.control.fallback_decisions
-    return {name: found.get(name) for name in FIGURES}
+    mine = {name: figure.run for name, figure in own.items() if name not in RESERVED}
+    return {name: found.get(name) for name in FIGURES} | mine
 
 
 def _acceptance(verdict: Verdict) -> dict[str, Figure]:

@@ -105,14 +105,24 @@ def differences(
         figure: name of a column.
         counterparts: the baseline of each variant.
     """
-    by_seed = {
-        str(variant): rows.assign(seed=rows["seed"].fillna(0)).set_index("seed")[figure]
-        for variant, rows in _complete(table).groupby("variant", sort=False)
-    }
+    found = by_seed(table, figure)
     return {
-        variant: paired(by_seed[variant], by_seed[other])
+        variant: paired(found[variant], found[other])
         for variant, other in counterparts.items()
-        if variant in by_seed and other in by_seed
+        if variant in found and other in found
+    }
+
+
+def by_seed(table: pd.DataFrame, figure: str) -> dict[str, pd.Series]:
+    """A figure of the complete runs of each variant, by seed; 0 stands for none.
+
+    Args:
+        table: see :func:`cosim.experiments.campaign.table.read_runs`.
+        figure: name of a column.
+    """
+    return {
+        str(variant): rows.assign(seed=rows["seed"].fillna(0)).set_index("seed")[figure].astype(float)
+        for variant, rows in _complete(table).groupby("variant", sort=False)
     }
 
 

@@ -55,12 +55,13 @@ def write_tables(plan: CampaignPlan, rows: Mapping[str, RunRow], folder: Path) -
 
 
 def arrow_table(plan: CampaignPlan, rows: Mapping[str, RunRow]) -> pa.Table:
-    """One row per planned run that is finished: facts, axes, figures; null where there is none."""
+    """One row per planned run that is finished: facts, axes, figures, metrics of users; null: no value."""
     labels = {name: _label_type([run.labels.get(name) for run in plan.runs]) for name in plan.columns}
     fields = [
         *(pa.field(name, TYPES[kind]) for name, kind in FACTS.items()),
         *(pa.field(name, TYPES[kind]) for name, kind in labels.items()),
         *(pa.field(name, TYPES[kind]) for name, kind in FIGURES.items()),
+        *(pa.field(name, TYPES[float]) for name in plan.own_metrics),
     ]
     found: list[dict[str, Any]] = []
     for run in plan.runs:
@@ -78,7 +79,7 @@ def arrow_table(plan: CampaignPlan, rows: Mapping[str, RunRow]) -> pa.Table:
             "versions": json.dumps(row.versions, sort_keys=True),
         }
         axes = {name: _as(kind, run.labels.get(name)) for name, kind in labels.items()}
-        figures = {name: row.figures.get(name) for name in FIGURES}
+        figures = {name: row.figures.get(name) for name in (*FIGURES, *plan.own_metrics)}
         found.append(facts | axes | figures)
     return pa.Table.from_pylist(found, schema=pa.schema(fields))
 
@@ -102,9 +103,11 @@ def _manifest(plan: CampaignPlan, rows: Mapping[str, RunRow]) -> dict[str, Any]:
     return {
         "campaign": plan.file.model_dump(mode="json", by_alias=True),
         "columns": list(plan.columns),
+        "own_metrics": plan.own_metrics,
         "baseline_of": plan.counterparts(),
         "bound_of": plan.bounds(),
         "ingredients": [asdict(one) for one in plan.ingredients()],
+        "regret_chains": [asdict(one) for one in plan.regret_chains()],
         "runs": [run.key for run in plan.runs],
         "finished": len(rows),
         "failed": sorted(key for key, row in rows.items() if row.status == "failed"),

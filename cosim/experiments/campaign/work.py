@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosim import plugins
+from cosim.errors import CosimError
+from cosim.experiments.acceptance import Figure
 from cosim.experiments.campaign.row import RunRow, figures_of
 from cosim.experiments.campaign.store import Store
 from cosim.experiments.memory import peak_mb, reset_peak
@@ -28,6 +30,8 @@ from cosim.run.study import Study
 
 Finish = Callable[[Path], Any]
 """Completes the folder of a run that is kept; a function of a module, because it travels by its name."""
+Measure = Callable[[Path], Mapping[str, Figure]]
+"""Metrics of users of the run in a folder; a function of a module too."""
 STOPPED = 1
 """Exit code of a process that a run used for too long."""
 
@@ -43,6 +47,8 @@ class Task:
         folder: of the campaign; workers on other machines see the same.
         seconds: the run is stopped after this.
         attempt: a finished run of this attempt, or a later one, is not computed again.
+        measure: metrics of users.
+        metrics: those that the campaign asks for; a finished run that lacks one is computed again.
         keep_steps, keep_record: whether rows of steps, and the whole record, are kept.
         finish: completes a record that is kept.
     """
@@ -53,6 +59,8 @@ class Task:
     folder: Path
     seconds: float
     attempt: int
+    measure: Measure
+    metrics: tuple[str, ...]
     keep_steps: bool
     keep_record: bool
     finish: Finish | None
@@ -76,7 +84,7 @@ def run_task(task: Task, scratch: Path) -> None:
     """
     store = Store(task.folder)
     earlier = store.row(task.key)
-    if earlier is not None and (earlier.status == "complete" or earlier.attempt >= task.attempt):
+    if earlier is not None and (earlier.has(task.metrics) or earlier.attempt >= task.attempt):
         return
     measures_memory = _is_alone(task.over) and reset_peak()
     began = time.perf_counter()
@@ -99,7 +107,8 @@ def _computed(task: Task, store: Store, folder: Path) -> RunRow:
     try:
         study = Study.from_json(task.study)
         execute(study, folder, over=task.over, overwrite=False, progress=_silent)
-        figures = figures_of(read_record(folder))
+        figures = figures_of(read_record(folder), task.measure(folder))
+        _installed(task.metrics, figures)
         if task.keep_steps:
             store.keep_steps(task.key, single_values(folder))
         if task.keep_record and task.finish is not None:
@@ -107,6 +116,15 @@ def _computed(task: Task, store: Store, folder: Path) -> RunRow:
     except Exception as error:  # noqa: BLE001 - one run must not end the others, whatever its plug-ins do
         return replace(lost(task, reason_of(error)), trace=traceback.format_exc())
     return RunRow(task.key, "complete", figures=dict(figures), versions=software_versions())
+
+
+def _installed(wanted: tuple[str, ...], figures: Mapping[str, Any]) -> None:
+    missing = [name for name in wanted if name not in figures]
+    if missing:
+        raise CosimError(
+            f"metric {', '.join(missing)} is not installed where the run was computed; install it there "
+            "as an entry point cosim.metrics"
+        )
 
 
 def single_values(folder: Path) -> pa.Table:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient
+from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.report.campaign.figures import pareto_panel
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
+    asked_figures,
     differences_listing,
     failed_listing,
     kept_listing,
+    regret_split_listing,
     regrets_listing,
     variants_listing,
     verdicts_listing,
@@ -41,10 +44,11 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
     asked, counterparts = manifest["campaign"], dict(manifest["baseline_of"])
     sections = [Section("Statements", (verdicts_listing(verdicts),))]
     if (table["status"] == "complete").any():
-        against = differences_listing(table, counterparts) if counterparts else NO_BASELINE
+        more = asked_figures(asked.get("metrics", ()), manifest.get("own_metrics", {}))
+        against = differences_listing(table, counterparts, more) if counterparts else NO_BASELINE
         baselines = frozenset(counterparts.values())
-        sections.append(Section("Comparison", (variants_listing(table), against)))
-        sections += _credit(table, manifest)
+        sections.append(Section("Comparison", (variants_listing(table, more), against)))
+        sections += _credit(table, manifest, more)
         sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
     tables = tuple(sections)
     listings = (failed_listing(table, folder), kept_listing(table, folder))
@@ -57,15 +61,18 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
     (folder / "summary.md").write_text(summary(title, facts, tables), encoding="utf-8")
 
 
-def _credit(table: pd.DataFrame, manifest: dict[str, Any]) -> list[Section]:
+def _credit(table: pd.DataFrame, manifest: dict[str, Any], more: Mapping[str, str]) -> list[Section]:
     """Regret to the bound and the worth of ingredients, where the campaign asks for them."""
     cards: list[Card] = []
     bound_of = dict(manifest.get("bound_of", {}))
     if bound_of:
         cards.append(regrets_listing(table, bound_of, dict(manifest["baseline_of"])))
+    chains = [RegretChain(**one) for one in manifest.get("regret_chains", ())]
+    if chains:
+        cards.append(regret_split_listing(table, chains))
     ingredients = [Ingredient(**one) for one in manifest.get("ingredients", ())]
     if ingredients:
-        cards.append(worths_listing(table, ingredients))
+        cards.append(worths_listing(table, ingredients, more))
     return [Section("Regret and worth", tuple(cards))] if cards else []
 
 

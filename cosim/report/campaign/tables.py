@@ -9,9 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient, regrets, worths
+from cosim.experiments.campaign.regret_split import RegretChain, regret_split
+from cosim.experiments.campaign.row import COLUMNS, METRICS
 from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
 from cosim.experiments.campaign.store import Store
 from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.report.key_figures import ABSENT
 from cosim.report.page import SIGNS, Cell, Link, Listing
 
@@ -29,6 +32,7 @@ FIGURES = {
 }
 """Columns of the table of runs that variants are compared by; energy cost counts stored energy."""
 COMPARED = tuple(FIGURES)[:6]
+NONE_MORE: Mapping[str, str] = {}
 INTERVAL = "Mean over the seeds, in brackets its 95 % interval (percentile bootstrap over the seeds)"
 
 
@@ -46,13 +50,31 @@ def interval(mean: Mean) -> str:
     return f"{number(mean.value)} [{number(mean.low)}, {number(mean.high)}]"
 
 
-def variants_listing(table: pd.DataFrame) -> Listing:
+def asked_figures(metrics: Sequence[str], own_units: Mapping[str, str]) -> dict[str, str]:
+    """Heads with units, by column, of the metrics that a campaign asks for and that are not shown anyway.
+
+    Args:
+        metrics: their names, or names of columns.
+        own_units: units of the metrics of users.
+    """
+    units = {metric.name: metric.unit for metric in BuiltInMetrics.metrics} | dict(own_units)
+    columns = {COLUMNS.get(name, name): name for name in metrics}
+    heads = {}
+    for column, name in columns.items():
+        unit = units.get(METRICS.get(column, column), "")
+        heads[column] = f"{name} ({unit})" if unit else name
+    return {column: head for column, head in heads.items() if column not in FIGURES}
+
+
+def variants_listing(table: pd.DataFrame, more: Mapping[str, str] = NONE_MORE) -> Listing:
     """Means of every variant.
 
     Args:
         table: see :func:`cosim.experiments.campaign.table.read_runs`.
+        more: figures beside the usual ones, see :func:`asked_figures`.
     """
-    found = {name: means(table, name) for name in FIGURES}
+    figures = FIGURES | dict(more)
+    found = {name: means(table, name) for name in figures}
     counts = table.groupby("variant", sort=False)["status"].agg(
         runs="count", complete=lambda status: int((status == "complete").sum())
     )
@@ -64,16 +86,19 @@ def variants_listing(table: pd.DataFrame) -> Listing:
     return Listing(
         "Variants",
         f"{INTERVAL}; failed runs are left out. Energy cost counts stored energy at the mean price.",
-        ("variant", "complete", *FIGURES.values()),
+        ("variant", "complete", *figures.values()),
         rows,
-        numbers=range(1, len(FIGURES) + 2),
+        numbers=range(1, len(figures) + 2),
         sortable=True,
     )
 
 
-def differences_listing(table: pd.DataFrame, counterparts: Mapping[str, str]) -> Listing:
-    """Every variant minus its baseline, seed by seed."""
-    found = {name: differences(table, name, counterparts) for name in COMPARED}
+def differences_listing(
+    table: pd.DataFrame, counterparts: Mapping[str, str], more: Mapping[str, str] = NONE_MORE
+) -> Listing:
+    """Every variant minus its baseline, seed by seed; see :func:`variants_listing`."""
+    compared = _compared(more)
+    found = {name: differences(table, name, counterparts) for name in compared}
     rows = [
         [
             variant,
@@ -83,7 +108,7 @@ def differences_listing(table: pd.DataFrame, counterparts: Mapping[str, str]) ->
         for variant, other in counterparts.items()
         if variant in found[COMPARED[0]]
     ]
-    heads = [head for name in COMPARED for head in (FIGURES[name], "p")]
+    heads = [head for name in compared.values() for head in (name, "p")]
     return Listing(
         "Differences from the baseline",
         "Variant minus baseline, taken seed by seed: mean, 95 % interval (percentile bootstrap over the "
@@ -121,9 +146,12 @@ def regrets_listing(
     )
 
 
-def worths_listing(table: pd.DataFrame, ingredients: Sequence[Ingredient]) -> Listing:
-    """What figures rise by without each ingredient."""
-    found = [worths(table, ingredients, name) for name in COMPARED]
+def worths_listing(
+    table: pd.DataFrame, ingredients: Sequence[Ingredient], more: Mapping[str, str] = NONE_MORE
+) -> Listing:
+    """What figures rise by without each ingredient; see :func:`variants_listing`."""
+    compared = _compared(more)
+    found = [worths(table, ingredients, name) for name in compared]
     rows = []
     for number_of, one in enumerate(ingredients):
         cells = [by_place[number_of] for by_place in found]
@@ -139,11 +167,44 @@ def worths_listing(table: pd.DataFrame, ingredients: Sequence[Ingredient]) -> Li
         "What each ingredient is worth",
         f"The variant without the ingredient minus the one with it, seed by seed. {INTERVAL}. An interval "
         "that holds zero shows no effect.",
-        ("ingredient", "without", "with", *(FIGURES[name] for name in COMPARED)),
+        ("ingredient", "without", "with", *compared.values()),
         rows,
-        numbers=range(3, 3 + len(COMPARED)),
+        numbers=range(3, 3 + len(compared)),
         sortable=True,
     )
+
+
+def regret_split_listing(table: pd.DataFrame, chains: Sequence[RegretChain]) -> Listing:
+    """Which part of the regret comes from which cause; a chain that lacks runs has one row that says so."""
+    rows = []
+    for chain in chains:
+        parts = regret_split(table, chain)
+        rows += [
+            [
+                part.cause,
+                part.variant,
+                part.other,
+                interval(part.mean),
+                ABSENT if part.share is None else f"{100.0 * part.share:.1f}",
+                str(part.mean.count),
+            ]
+            for part in parts
+        ]
+        if not parts:
+            rows.append(["no seed has all variants", chain.reference, chain.bound, ABSENT, ABSENT, "0"])
+    return Listing(
+        "Regret by cause",
+        "Causes are taken away one after another, in this order; each row is the cost of the first variant "
+        "minus that of the second, seed by seed. What two causes do together counts for the first of them. "
+        f"The rest is what separates the last variant from the bound. {INTERVAL}.",
+        ("cause", "with", "without", "regret (currency)", "share (%)", "seeds"),
+        rows,
+        numbers=range(3, 6),
+    )
+
+
+def _compared(more: Mapping[str, str]) -> dict[str, str]:
+    return {name: FIGURES[name] for name in COMPARED} | dict(more)
 
 
 def _difference_cells(found: Sequence[PairedDifference]) -> list[str]:
