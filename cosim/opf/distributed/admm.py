@@ -34,7 +34,6 @@ from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
 from cosim.opf.distributed.area_site import AreaSite, area_site
 from cosim.opf.distributed.areas import Areas
-from cosim.opf.distributed.boundary_values import LEAST_UNIT_KVA
 from cosim.opf.distributed.consensus import KVAR, KW, SQUARED, Balance, Consensus
 from cosim.opf.distributed.exchange import opening_slots, slots_of
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power, to_power
@@ -69,7 +68,7 @@ class AdmmOptions(AreasOptions):
     relaxation: float = Field(1.8, ge=1.0, lt=2.0, description="over-relaxation; 1 is none")
 
 
-SCALES = (0.001, 0.1, 0.02)
+SCALES = (0.0005, 0.05, 0.02)
 """How far multipliers of each kind move from their start, as a part of the price of a unit of power.
 
 Measured on IEEE 123: penalties of this size let boundary values move at the pace of their multipliers. With
@@ -109,10 +108,9 @@ class AdmmAgent:
         price_weight: float,
     ) -> None:
         self._horizon, self._chosen, self._price_weight = horizon, chosen, price_weight
-        heads = np.arange(len(area.head_kva))
+        heads = np.arange(0 if area.upstream is None else len(area.upstream.nodes))
         feeding = np.concatenate([np.zeros(0, dtype=np.int64), *area.feeding])
-        unit_kva = np.maximum(np.concatenate([area.head_kva, area.feeding_kva]), LEAST_UNIT_KVA)
-        self._coupling = Coupling(heads, feeding, unit_kva, len(horizon))
+        self._coupling = Coupling(heads, feeding, area.reach_kva, len(horizon))
         formulation = partial(LinDistFlowNetwork, coupling=self._coupling)
         planner = DispatchPlanner("lindistflow", formulation, area.site, horizon, fastest_solver(shared))
         if not isinstance(planner.network, CoupledBlock):
