@@ -19,6 +19,7 @@ from tests.conftest import ROOT, small_scenario
 from tests.timeline.test_two_drivers import CLOCKED, run_over, same
 
 PVS = [{"name": "p1", "bus": "680", "kw": 300}, {"name": "p2", "bus": "634", "kw": 100}]
+OWN_AREA = str(Path(__file__).with_name("own_area.py"))
 LISTENER = str(Path(__file__).with_name("area_listener.py"))
 PERIODS, STEPS, ROUNDS, OPENING = 4, 2, 4, 2
 OWNERS = ("owner0", "owner1")
@@ -44,13 +45,16 @@ def runs(tmp_path_factory) -> Runs:
         sys.executable, LISTENER, "{core}", "{port}", "{key}", "{name}", "{study}", slots, str(out)
     ]  # fmt: skip
     planner = {"type": "admm", "options": {"cuts": ["l632_632q"], "rounds": ROUNDS}}
+    # The area behind is run by a program of its owner, which does the same as the shipped one.
+    own = [sys.executable, OWN_AREA, "{core}", "{port}", "{key}", "{name}", "{study}"]
     scenario = small_scenario(
         pvs=PVS,
         control={"horizon_s": 900 * PERIODS, "planner": planner},
         baseline=False,
         federates=[
             *({"role": role, "name": role} for role in ("feeder", "controller", "recorder")),
-            *({"role": "area", "name": name} for name in OWNERS),
+            {"role": "area", "name": OWNERS[0]},
+            {"role": "area", "name": OWNERS[1], "command": own},
             {"role": "observer", "name": "curious", "command": command},
         ],
     )
