@@ -17,9 +17,10 @@ Source: see :mod:`cosim.opf.distributed.consensus`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -43,9 +44,10 @@ from cosim.opf.distributed.planner import (
     without_energy_cost,
     without_import,
 )
+from cosim.opf.formulations.branch_flow import BranchFlowNetwork
 from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
-from cosim.opf.formulations.network_block import CoupledBlock
+from cosim.opf.formulations.network_block import CoupledBlock, NetworkBlock
 from cosim.opf.options import PlannerOptions, fastest_solver
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
@@ -54,9 +56,19 @@ LEAST_PRICE_PER_KWH = 1e-3
 """Price of a unit of power where energy is free."""
 
 
+CoupledFormulation = Literal["lindistflow", "branch_flow_soc"]
+NETWORKS: dict[CoupledFormulation, Callable[..., NetworkBlock]] = {
+    "lindistflow": LinDistFlowNetwork,
+    "branch_flow_soc": partial(BranchFlowNetwork, tight=False),
+}
+LINEAR: frozenset[CoupledFormulation] = frozenset({"lindistflow"})
+"""Formulations without cones of their own."""
+
+
 class AdmmOptions(AreasOptions):
     """Options of planner admm."""
 
+    formulation: CoupledFormulation = Field("lindistflow", description="of every area")
     rounds: int = Field(40, ge=1, le=240, description="largest number of rounds of every plan")
     tolerance: float = Field(
         5e-3, gt=0.0, description="difference of boundary values below which areas agree, per unit"
@@ -111,8 +123,14 @@ class AdmmAgent:
         heads = np.arange(0 if area.upstream is None else len(area.upstream.nodes))
         feeding = np.concatenate([np.zeros(0, dtype=np.int64), *area.feeding])
         self._coupling = Coupling(heads, feeding, area.reach_kva, len(horizon))
-        formulation = partial(LinDistFlowNetwork, coupling=self._coupling)
-        planner = DispatchPlanner("lindistflow", formulation, area.site, horizon, fastest_solver(shared))
+        linear = chosen.formulation in LINEAR
+        planner = DispatchPlanner(
+            chosen.formulation,
+            partial(NETWORKS[chosen.formulation], coupling=self._coupling),
+            area.site,
+            horizon,
+            fastest_solver(shared) if linear else shared,
+        )
         if not isinstance(planner.network, CoupledBlock):
             raise TypeError(f"the formulation of planner {planner.name} has no variables at boundaries")
         self._network = planner.network
