@@ -228,9 +228,10 @@ is of the adjusted cost. `same as local` compares all columns of the record but 
 
 
 ENDING = """
-Planner enapp is cheaper here because its areas do not agree: voltages leave their limits for two node-hours.
-At this size areas are no faster than one controller, also with a core for each of them. They are for feeders
-with several owners. Messages are counted also where an area repeats its last one, because slots are fixed.
+Planner enapp is cheaper here because its areas do not agree: voltages leave their limits for two
+node-hours. At this size areas are no faster than one controller, also with a core for each of them. They
+are for feeders with several owners. Messages are counted also where an area repeats its last one, because
+slots are fixed.
 """
 
 
