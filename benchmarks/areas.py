@@ -33,6 +33,7 @@ from cosim.model.site import Site
 from cosim.model.state import NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
+from cosim.opf.distributed.admm import AdmmOptions, AdmmPlanner
 from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.exchange import Order
 from cosim.opf.expected import Expected
@@ -55,6 +56,7 @@ PUBLISHED = {5: (576.31, 576.30), 10: (1197.87, 1197.87)}
 PUBLISHED_S = {5: (473.59, 49.87), 10: (4560.98, 358.69)}
 PUBLISHED_ROUNDS = 5
 AREAS, ROUNDS, TOLERANCE = 4, 5, 1e-4
+ADMM_ROUNDS, ADMM_TOLERANCE = 30, 1e-3
 ORDERS: tuple[Order, ...] = ("gauss_seidel", "jacobi")
 
 
@@ -130,14 +132,17 @@ def with_capacitors(site: Site, kvar: dict[str, float]) -> Site:
 
 
 def area_planners(site: Site, horizon: Horizon, shared: PlannerOptions) -> dict[str, Planner]:
-    """Four areas in both orders."""
+    """Four areas by planner enapp in both orders, and by planner admm."""
     made: dict[str, Planner] = {}
     for order in ORDERS:
         chosen = EnappOptions(
             areas=AREAS, formulation="branch_flow_soc", order=order, rounds=ROUNDS, tolerance=TOLERANCE
         )
         made[f"{AREAS} areas, {order}"] = EnappPlanner(site, horizon, shared, options=chosen)
-    return made
+    agreed = AdmmOptions(
+        areas=AREAS, formulation="branch_flow_soc", rounds=ADMM_ROUNDS, tolerance=ADMM_TOLERANCE
+    )
+    return made | {f"{AREAS} areas, admm": AdmmPlanner(site, horizon, shared, options=agreed)}
 
 
 def rows_of(day: Day, shared: PlannerOptions, hours: int, capacitors: str) -> list[Row]:
@@ -195,7 +200,8 @@ def exact_flow(central: DispatchPlanner, site: Site, plan: Plan, forecast: Forec
 HEADING = """# Four areas against one controller
 
 Made by `python -m benchmarks.areas`, whose text says what was published and what was assumed. Each area plans
-with the cone relaxation of the branch-flow model. Seconds are of one process in which the areas plan one after
+with the cone relaxation of the branch-flow model: by planner enapp in the orders gauss_seidel and jacobi, and
+by planner admm. Seconds are of one process in which the areas plan one after
 the other; published seconds are of another machine and solver.
 
 The cost is that of the exact power flow of the whole feeder under the set-points of the plan. The planned cost

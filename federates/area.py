@@ -11,14 +11,14 @@ asks for the same double, and HELICS makes the same number of nanoseconds of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cosim.errors import ContractError
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
 from cosim.opf.distributed.messages import AreaAnswer, AreaPart, Message, Slot
 from cosim.run.area_part import make_area_part
-from cosim.run.knowledge import text_to_knowledge
+from cosim.run.knowledge import Knowledge, text_to_knowledge
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 from federates.address import Address
@@ -38,13 +38,18 @@ TICK_S = 1.0 / 2048.0
 MOST_SLOTS = (int(DECIDE_S / TICK_S) - 2) // 2
 
 
-def run_area(study: Study, address: Address, name: str) -> None:
+MakePart = Callable[[Study, Knowledge, int], AreaPart]
+"""Makes the part of a planner that runs in an area, see :func:`cosim.run.area_part.make_area_part`."""
+
+
+def run_area(study: Study, address: Address, name: str, *, make_part: MakePart = make_area_part) -> None:
     """Join, learn the site from the feeder, and plan at each step at which plans are due.
 
     Args:
         study: what is run.
         address: of the broker.
         name: of the federate; its place among the federates of role ``area`` is that of the area.
+        make_part: for owners with a controller of their own.
     """
     grid, feeder, names = study.grid, study.scenario.federate("feeder"), study.scenario.area_federates
     position = names.index(name)
@@ -63,7 +68,7 @@ def run_area(study: Study, address: Address, name: str) -> None:
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
         text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
         knowledge = text_to_knowledge(text, site)
-        part = make_area_part(study, knowledge, position)
+        part = make_part(study, knowledge, position)
         check_slots(part, names)
         forecaster = make_forecaster(study, knowledge)
         rounds = _Rounds(session, part, position, names)
@@ -75,6 +80,8 @@ def run_area(study: Study, address: Address, name: str) -> None:
             if int(time_s) % interval_s == 0:
                 say({"step": step, "doing": "plan"})
                 rounds.plan(step, time_s, measurement, forecast)
+    # A program of an owner ends here, before the last step is on record.
+    say({"doing": "finished"})
 
 
 def check_slots(part: AreaPart, names: Sequence[str]) -> None:

@@ -16,8 +16,9 @@ from cosim.opf.distributed.admm import AdmmOptions, AdmmPlanner
 from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.planner import areas_of
 from cosim.opf.options import Objective, PlannerOptions
-from cosim.opf.planners import lindistflow
-from cosim.run.study import study_in_code
+from cosim.opf.planners import branch_flow_soc, lindistflow
+from cosim.run.shipped import find_scenario
+from cosim.run.study import open_study, study_in_code
 from tests.conftest import small_scenario
 
 CUTS = ("line.l632_632q",)
@@ -132,3 +133,16 @@ def test_a_message_of_the_wrong_length_is_refused_with_both_names(day):
     agent.round(1, {})
     with pytest.raises(ContractError, match="area2 expected 36 boundary values from area1, got 5"):
         agent.round(2, {"area1": np.zeros(5)})
+
+
+def test_areas_with_losses_cost_what_one_controller_costs():
+    """Balanced feeder, cone relaxation: the losses that an area causes upstream are in its multipliers."""
+    shared = PlannerOptions(pv_curtail=False, capability="cone", reactive_cost_per_kvarh=0.0)
+    with open_day(open_study(find_scenario("ads10_1ph"))) as day:
+        price, horizon = day.forecast.price_per_kwh, day.forecast.horizon
+        one = planned(branch_flow_soc(day.site, horizon, shared), day)
+        chosen = {"cuts": (), "areas": 2, "formulation": "branch_flow_soc", "rounds": 25}
+        areas = planned(admm(day, shared, **chosen), day)
+    # One controller is globally optimal, and areas agree to their tolerance.
+    assert float(price @ areas.import_kw) == pytest.approx(float(price @ one.import_kw), rel=5e-4)
+    assert areas.losses_kw.sum() == pytest.approx(one.losses_kw.sum(), rel=0.05)

@@ -15,7 +15,7 @@ from cosim.experiments.open_loop import Day, open_day
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
-from cosim.opf.distributed.exchange import slots_of
+from cosim.opf.distributed.exchange import opening_slots, slots_of
 from cosim.opf.distributed.messages import of_power, to_power
 from cosim.opf.distributed.planner import areas_of
 from cosim.opf.linear_flow import LinearFlow
@@ -204,3 +204,4 @@ def test_gauss_seidel_begins_at_the_ends(day):
     assert [slot.areas for slot in slots] == [(2,), (1,), (0,)] * 2
     assert [slot.round for slot in slots] == [1, 1, 1, 2, 2, 2]
     assert [slot.areas for slot in slots_of(areas, "jacobi", 2)] == [(0, 1, 2)] * 2
+    assert [(slot.round, slot.areas) for slot in opening_slots(areas)] == [(0, (2,)), (0, (1,)), (0, (0,))]

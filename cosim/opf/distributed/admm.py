@@ -17,9 +17,10 @@ Source: see :mod:`cosim.opf.distributed.consensus`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +35,6 @@ from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
 from cosim.opf.distributed.area_site import AreaSite, area_site
 from cosim.opf.distributed.areas import Areas
-from cosim.opf.distributed.boundary_values import LEAST_UNIT_KVA
 from cosim.opf.distributed.consensus import KVAR, KW, SQUARED, Balance, Consensus
 from cosim.opf.distributed.exchange import opening_slots, slots_of
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power, to_power
@@ -44,9 +44,10 @@ from cosim.opf.distributed.planner import (
     without_energy_cost,
     without_import,
 )
+from cosim.opf.formulations.branch_flow import BranchFlowNetwork
 from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
-from cosim.opf.formulations.network_block import CoupledBlock
+from cosim.opf.formulations.network_block import CoupledBlock, NetworkBlock
 from cosim.opf.options import PlannerOptions, fastest_solver
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
@@ -55,9 +56,19 @@ LEAST_PRICE_PER_KWH = 1e-3
 """Price of a unit of power where energy is free."""
 
 
+CoupledFormulation = Literal["lindistflow", "branch_flow_soc"]
+NETWORKS: dict[CoupledFormulation, Callable[..., NetworkBlock]] = {
+    "lindistflow": LinDistFlowNetwork,
+    "branch_flow_soc": partial(BranchFlowNetwork, tight=False),
+}
+LINEAR: frozenset[CoupledFormulation] = frozenset({"lindistflow"})
+"""Formulations without cones of their own."""
+
+
 class AdmmOptions(AreasOptions):
     """Options of planner admm."""
 
+    formulation: CoupledFormulation = Field("lindistflow", description="of every area")
     rounds: int = Field(40, ge=1, le=240, description="largest number of rounds of every plan")
     tolerance: float = Field(
         5e-3, gt=0.0, description="difference of boundary values below which areas agree, per unit"
@@ -69,7 +80,7 @@ class AdmmOptions(AreasOptions):
     relaxation: float = Field(1.8, ge=1.0, lt=2.0, description="over-relaxation; 1 is none")
 
 
-SCALES = (0.001, 0.1, 0.02)
+SCALES = (0.0005, 0.05, 0.02)
 """How far multipliers of each kind move from their start, as a part of the price of a unit of power.
 
 Measured on IEEE 123: penalties of this size let boundary values move at the pace of their multipliers. With
@@ -109,12 +120,17 @@ class AdmmAgent:
         price_weight: float,
     ) -> None:
         self._horizon, self._chosen, self._price_weight = horizon, chosen, price_weight
-        heads = np.arange(len(area.head_kva))
+        heads = np.arange(0 if area.upstream is None else len(area.upstream.nodes))
         feeding = np.concatenate([np.zeros(0, dtype=np.int64), *area.feeding])
-        unit_kva = np.maximum(np.concatenate([area.head_kva, area.feeding_kva]), LEAST_UNIT_KVA)
-        self._coupling = Coupling(heads, feeding, unit_kva, len(horizon))
-        formulation = partial(LinDistFlowNetwork, coupling=self._coupling)
-        planner = DispatchPlanner("lindistflow", formulation, area.site, horizon, fastest_solver(shared))
+        self._coupling = Coupling(heads, feeding, area.reach_kva, len(horizon))
+        linear = chosen.formulation in LINEAR
+        planner = DispatchPlanner(
+            chosen.formulation,
+            partial(NETWORKS[chosen.formulation], coupling=self._coupling),
+            area.site,
+            horizon,
+            fastest_solver(shared) if linear else shared,
+        )
         if not isinstance(planner.network, CoupledBlock):
             raise TypeError(f"the formulation of planner {planner.name} has no variables at boundaries")
         self._network = planner.network

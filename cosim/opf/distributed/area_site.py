@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosim.devices.bounds import each
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.network import RadialNetwork, SparseEntries
 from cosim.model.site import Site
 from cosim.model.state import Measurement
-from cosim.opf.distributed.areas import Areas, Boundary
+from cosim.opf.distributed.areas import Area, Areas, Boundary
 
 CONSTANT_POWER = np.array([[0.0, 0.0, 1.0]])
 NO_AREA = "-"
@@ -34,7 +35,7 @@ class AreaSite:
         nodes, loads, devices, regulators: positions in the vectors of the feeder; heads come first among
             the nodes, and loads are its own.
         feeding: for each boundary in ``downstream``, positions of its nodes in the area.
-        head_kva: nominal power that the area draws at each of its heads; empty at the substation.
+        reach_kva: power that may cross at each boundary node: loads and devices behind it, heads first.
     """
 
     name: str
@@ -46,7 +47,7 @@ class AreaSite:
     devices: IntArray
     regulators: IntArray
     feeding: tuple[IntArray, ...]
-    head_kva: FloatArray
+    reach_kva: FloatArray
 
     @property
     def feeding_kva(self) -> FloatArray:
@@ -142,9 +143,20 @@ def area_site(site: Site, areas: Areas, position: int) -> AreaSite:
         load_kvar=np.concatenate([site.load_kvar[area.loads], np.zeros(len(fed))]),
         network_devices=(),
     )
-    head_kva = np.zeros(0) if upstream is None else _nominal_kva(network, areas, upstream)
+    bounds = (*(() if upstream is None else (upstream,)), *downstream)
+    device_kva = each(site.devices, "kva")
+    reach_kva = _joined_kva([_reach_kva(network, device_kva, areas, boundary) for boundary in bounds])
     return AreaSite(
-        area.name, own, upstream, downstream, nodes, area.loads, area.devices, regulators, feeding, head_kva
+        area.name,
+        own,
+        upstream,
+        downstream,
+        nodes,
+        area.loads,
+        area.devices,
+        regulators,
+        feeding,
+        reach_kva,
     )
 
 
@@ -163,14 +175,27 @@ def _joined_kva(parts: list[FloatArray]) -> FloatArray:
     return np.concatenate([np.zeros(0), *parts])
 
 
-def _nominal_kva(network: RadialNetwork, areas: Areas, boundary: Boundary) -> FloatArray:
-    """Nominal power of all loads behind a boundary, in equal parts at its nodes, shape (node,)."""
+def _behind(areas: Areas, boundary: Boundary) -> list[Area]:
+    """Areas that are fed through a boundary."""
     behind = {boundary.downstream}
     for other in areas.boundaries:
         if other.upstream in behind:
             behind.add(other.downstream)
-    total = sum(float(network.load_kva[areas.areas[area].loads].sum()) for area in sorted(behind))
+    return [areas.areas[position] for position in sorted(behind)]
+
+
+def _nominal_kva(network: RadialNetwork, areas: Areas, boundary: Boundary) -> FloatArray:
+    """Nominal power of all loads behind a boundary, in equal parts at its nodes, shape (node,)."""
+    total = sum(float(network.load_kva[area.loads].sum()) for area in _behind(areas, boundary))
     return np.full(len(boundary.nodes), total / len(boundary.nodes))
+
+
+def _reach_kva(
+    network: RadialNetwork, device_kva: FloatArray, areas: Areas, boundary: Boundary
+) -> FloatArray:
+    """Nominal power of loads and ratings of devices behind a boundary, in equal parts, shape (node,)."""
+    rated = sum(float(device_kva[area.devices].sum()) for area in _behind(areas, boundary))
+    return _nominal_kva(network, areas, boundary) + rated / len(boundary.nodes)
 
 
 @dataclass(frozen=True)

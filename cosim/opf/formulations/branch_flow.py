@@ -21,6 +21,7 @@ from cosim.opf.balanced_tree import BalancedTree, BranchFlow
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
+from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.network_block import radial_network
 from cosim.opf.linear_flow import real_matrix
 from cosim.opf.options import PlannerOptions
@@ -48,6 +49,8 @@ class BranchFlowNetwork(EmptyBlock):
         horizon: the periods.
         options: losses, voltage deviation and the voltage and line limits are built here.
         tight: ask for the equality; the name of the formulation follows from it.
+        coupling: variables at the boundaries of an area whose neighbours have a say in them; None: what
+            happens at boundaries is data.
 
     Raises:
         FormulationRefused: the feeder is meshed or unbalanced, or has loads that do not fit.
@@ -62,8 +65,10 @@ class BranchFlowNetwork(EmptyBlock):
         options: PlannerOptions,
         *,
         tight: bool,
+        coupling: Coupling | None = None,
     ) -> None:
         super().__init__()
+        self._coupling = coupling
         self._tight, self.caution = tight, ""
         name = "branch_flow_nl" if tight else "branch_flow_soc"
         self.tree = BalancedTree(radial_network(site, name), name)
@@ -83,6 +88,8 @@ class BranchFlowNetwork(EmptyBlock):
         self._add_balance(energy, sources)
         self._add_drop()
         self._add_limits(options)
+        if coupling is not None:
+            self._add_coupling(coupling)
         self.cones.append(RotatedCones(self._p, self._q, self._squared, self._current, tight=tight))
         self._add_losses(options.objective.losses_per_kwh)
         self._add_deviation(options)
@@ -110,6 +117,13 @@ class BranchFlowNetwork(EmptyBlock):
             if block.ratings:
                 p -= (over @ share) @ block.change_kw
                 q -= (over @ share) @ block.kvar
+        if self._coupling is not None:
+            feeding = self._coupling.feeding
+            places = np.arange(len(feeding))
+            at = sp.csr_matrix((np.ones(len(feeding)), (feeding, places)), shape=(tree.size, len(feeding)))
+            for kw, kvar in self._coupling.fed():
+                p -= (over @ at) @ kw
+                q -= (over @ at) @ kvar
         # Only where a load or a capacitor answers the voltage: the product costs a parameter each.
         network = tree.network
         bent = np.abs(network.load_zip_p[:, 0]) + np.abs(network.load_zip_q[:, 0]) > 0
@@ -144,7 +158,11 @@ class BranchFlowNetwork(EmptyBlock):
         heads, count = tree.network.head, len(tree.network.head)
         self._source2 = cp.Parameter((count, len(self._horizon)), nonneg=True)
         at_heads = sp.csr_matrix((np.ones(count), (heads, np.arange(count))), shape=(tree.size, count))
-        source = at_heads @ self._source2
+        coupling = self._coupling
+        if coupling is None or not len(coupling.heads):
+            source = at_heads @ self._source2
+        else:
+            source = at_heads @ (1.0 + SQUARED_UNIT_PU2 * coupling.squared[coupling.at_heads])
         self.constraints.append(
             self._squared
             == source
@@ -153,6 +171,21 @@ class BranchFlowNetwork(EmptyBlock):
             - sp.diags(2.0 * tree.z.imag * unit) @ self._q
             - sp.diags(np.abs(tree.z) ** 2 * unit**2) @ self._current
         )
+
+    def _add_coupling(self, coupling: Coupling) -> None:
+        """Tie voltages where the area feeds others, and powers at its heads, to the flow."""
+        if len(coupling.feeding):
+            here = coupling.squared[coupling.at_feeding]
+            self.constraints.append(1.0 + SQUARED_UNIT_PU2 * here == self._squared[coupling.feeding])
+        if len(coupling.heads):
+            heads = coupling.at_heads
+            scale = sp.diags(self._unit[coupling.heads] / coupling.unit_kva[heads])
+            self.constraints += [
+                coupling.kw[heads] == scale @ self._p[coupling.heads],
+                coupling.kvar[heads] == scale @ self._q[coupling.heads],
+            ]
+        if len(coupling.nodes):
+            self.squares += coupling.pull
 
     def _add_limits(self, options: PlannerOptions) -> None:
         limits, hours, unit = options.limits, self._horizon.hours, self._unit
@@ -210,7 +243,13 @@ class BranchFlowNetwork(EmptyBlock):
         if len(self._answering):
             answer = self._per_squared[self._answering] / unit[self._answering]
             self._per_squared_p.value, self._per_squared_q.value = answer.real, answer.imag
-        self._adopt(self._start(sunny))
+        start = self._start(sunny)
+        self._adopt(start)
+        if self._coupling is not None:
+            nodes, fed = self._coupling.nodes, len(self._coupling.feeding)
+            load_kva = (forecast.demand_kw + 1j * forecast.demand_kvar).T
+            drawn = np.vstack([start.flow_kva[self._coupling.heads], load_kva[len(load_kva) - fed :]])
+            self._coupling.set_base(start.squared_pu[nodes], drawn)
         return np.zeros(len(self._horizon))
 
     def _start(self, resting_kva: ComplexArray) -> BranchFlow:
@@ -241,6 +280,21 @@ class BranchFlowNetwork(EmptyBlock):
         self._adopt(flow)
         self._drawn_kva = flow.flow_kva[self.tree.network.head]
         return Expected(flow.import_kva, flow.losses_kw, np.sqrt(flow.squared_pu))
+
+    def drawn_now_kva(self, measurement: Measurement) -> ComplexArray:
+        """See :class:`CoupledBlock`; with losses."""
+        network = self.tree.network
+        constant, per_squared = self.tree.demand(
+            measurement.demand_kw[:, None], measurement.demand_kvar[:, None]
+        )
+        device_kva = (measurement.p_kw + 1j * measurement.q_kvar)[:, None]
+        injected = self._energy_share @ device_kva[: self._split]
+        injected += self._source_share @ device_kva[self._split :]
+        ratio = np.array([measurement.source_ratio])
+        if network.heads_measured:
+            ratio = (measurement.voltage_pu[network.head] / network.source_pu)[None, :]
+        flow = self.tree.flow(constant - injected, per_squared, ratio)
+        return np.asarray(flow.flow_kva[network.head, 0])
 
     def drawn_kva(self) -> ComplexArray:
         """See :class:`AreaBlock`: with losses."""
