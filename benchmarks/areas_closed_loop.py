@@ -6,9 +6,9 @@ Closed loop: scenario ieee123_areas (unbalanced, voltage limits bind) with one c
 and with planner enapp in four areas: in one process, and over HELICS with a process for each area.
 Cost is that of the energy less the value of what batteries store at the end, as in every campaign.
 
-Growth: the plan of the first step with more and more areas, and with more and more messages lost. Areas plan
-one after the other in one process. The time of the longest area is what a plan would take with a core for
-each area, without messages: it is calculated and not measured.
+Growth: the plan of the first step with more and more areas, and with more and more messages lost. Areas
+plan one after the other in one process. The time of the longest area is what a plan would take with a core
+for each area, without messages: it is calculated and not measured.
 
 Rows that are done are kept in ``--rows``; the same command goes on.
 """

@@ -177,11 +177,12 @@ class AdmmAgent:
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Say what is drawn now in round 0; later take the copies of the neighbours and plan."""
         self._hear(received)
-        if number == 0:
+        if number == 0 or self._chosen.loss:
+            # With losses an area may hear in a later round only what is drawn behind it.
             own = self._work.area.measurement(self._measurement, self._now_kva)
             # Heads at the substation are no boundary.
             self._head_now_kva = self._network.drawn_now_kva(own)[: len(self._coupling.heads)]
-        else:
+        if number:
             if number == 1:
                 self._agree_at_first()
             else:
