@@ -6,9 +6,9 @@ Closed loop: scenario ieee123_areas (unbalanced, voltage limits bind) with one c
 and with planner enapp in four areas: in one process, and over HELICS with a process for each area.
 Cost is that of the energy less the value of what batteries store at the end, as in every campaign.
 
-Growth: the plan of the first step with more and more areas. Areas plan one after the other in one process.
-The time of the longest area is what a plan would take with a core for each area, without messages: it is
-calculated and not measured.
+Growth: the plan of the first step with more and more areas, and with more and more messages lost. Areas
+plan one after the other in one process. The time of the longest area is what a plan would take with a core
+for each area, without messages: it is calculated and not measured.
 
 Rows that are done are kept in ``--rows``; the same command goes on.
 """
@@ -43,6 +43,7 @@ FIGURES = "benchmarks.areas_closed_loop:area_figures"
 CLOCKED = ("plan_build_s", "plan_solve_s")
 DIGEST_BYTES = 6
 """So many bytes of a hash are exact as a double."""
+AREAS, SEED = 4, 1
 ENAPP: dict[str, Any] = {"areas": 4, "order": "gauss_seidel", "rounds": 5}
 
 
@@ -119,6 +120,7 @@ class Growth:
 
     Attributes:
         areas: number of areas.
+        loss: share of messages that get lost.
         rounds: last round in which an area solved.
         above_central_percent: cost of the planned import, less the value of stored energy, beside that of
             one controller with the same model.
@@ -131,6 +133,7 @@ class Growth:
     """
 
     areas: int
+    loss: float
     rounds: int
     above_central_percent: float
     mismatch: float
@@ -158,7 +161,7 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
     asked = AdmmOptions(**{**chosen, "areas": count, "cuts": ()})
     areas = areas_of(day.site, asked)
     agents = [
-        AdmmPlanner.agent_of(day.site, areas, place, horizon, shared, asked)
+        AdmmPlanner.part_of(day.site, horizon, shared, place, options=asked).agent
         for place in range(len(areas.areas))
     ]
     inside = AreasInProcess(agents, AdmmPlanner.slots_of(areas, shared, asked))
@@ -175,6 +178,7 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
     rounds = int(max(item.last_round for item in figures))
     return Growth(
         areas=count,
+        loss=asked.loss,
         rounds=rounds,
         above_central_percent=round(100.0 * (cost(plan) / cost(central) - 1.0), 4),
         mismatch=round(max(item.mismatch for item in figures), 5),
@@ -187,21 +191,22 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
     )
 
 
-def growth_rows(study: Study, counts: list[int], kept: Path) -> list[dict[str, Any]]:
-    """Rows of all numbers of areas; those in the file ``kept`` are not computed again."""
+def growth_rows(study: Study, cases: list[tuple[int, float]], kept: Path) -> list[dict[str, Any]]:
+    """Rows by number of areas and loss; those in the file ``kept`` are not computed again."""
     known: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-    missing = [count for count in counts if str(count) not in known]
+    missing = [case for case in cases if str(case) not in known]
     if missing:
         with open_day(study) as day:
-            for count in missing:
+            for count, loss in missing:
+                chosen = {**study.scenario.control.planner.options, "loss": loss, "seed": SEED}
                 try:
-                    row = growth(day, study, count, study.scenario.control.planner.options)
+                    row = growth(day, study, count, chosen)
                 except FormulationRefused as error:
                     print(f"{count} areas: {error}")
                     continue
-                known[str(count)] = asdict(row)
+                known[str((count, loss))] = asdict(row)
                 kept.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    return [known[str(count)] for count in counts if str(count) in known]
+    return [known[str(case)] for case in cases if str(case) in known]
 
 
 # --- results --------------------------------------------------------------------------------------
@@ -240,17 +245,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.areas_closed_loop", description=__doc__)
     parser.add_argument("--steps", type=int, default=None, help="of the closed loops; default: all")
     parser.add_argument("--counts", type=int, nargs="*", default=[2, 4, 8, 16], help="numbers of areas")
+    parser.add_argument("--losses", type=float, nargs="*", default=[0.0, 0.1, 0.2, 0.3])
     parser.add_argument("--scenario", default=SCENARIO)
     parser.add_argument("--rows", type=Path, default=Path("runs/areas_closed_loop"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     asked = parser.parse_args()
     study = open_study(find_scenario(asked.scenario), steps=asked.steps)
     asked.rows.mkdir(parents=True, exist_ok=True)
-    grown = growth_rows(study, asked.counts, asked.rows / "growth.json")
+    kept = asked.rows / "growth.json"
+    grown = growth_rows(study, [(count, 0.0) for count in asked.counts], kept)
+    lost = growth_rows(study, [(AREAS, loss) for loss in asked.losses], kept)
     loops = loop_rows(run_loops(cases(study), asked.rows))
     text = f"{HEADING}\n## Closed loop\n\n{table(loops)}\n{ENDING}\n## Growth\n\n{table(grown)}\n"
+    text += f"\n## Lost messages\n\n{table(lost)}\n"
     asked.out.mkdir(parents=True, exist_ok=True)
-    found = json.dumps({"loops": loops, "growth": grown}, indent=1)
+    found = json.dumps({"loops": loops, "growth": grown, "loss": lost}, indent=1)
     (asked.out / "areas_closed_loop.json").write_text(found + "\n", encoding="utf-8")
     (asked.out / "areas_closed_loop.md").write_text(text, encoding="utf-8")
     print(text)

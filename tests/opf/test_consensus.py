@@ -78,3 +78,15 @@ def test_areas_that_do_not_plan_again_leave_multipliers_as_they_are():
     before = side.multiplier.copy()
     side.update(first.copy(), second.copy())
     assert np.array_equal(side.multiplier, before)
+
+
+def test_areas_that_missed_different_messages_meet_half_way():
+    sides = pair()
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
+    sides[0].update(first, second)  # the other side has missed this round
+    known = [(side.agreed, side.multiplier) for side in sides]
+    sides[0].repair(*known[1])
+    sides[1].repair(*known[0])
+    assert np.array_equal(sides[0].agreed, sides[1].agreed)
+    assert np.allclose(sides[0].multiplier, -sides[1].multiplier, atol=1e-12)

@@ -37,9 +37,9 @@ from cosim.opf.distributed.area_site import AreaSite, area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import KVAR, KW, SQUARED, Balance, Consensus
 from cosim.opf.distributed.exchange import opening_slots, slots_of
+from cosim.opf.distributed.lossy import LossyOptions
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power, to_power
 from cosim.opf.distributed.planner import (
-    AreasOptions,
     AreasPlanner,
     without_energy_cost,
     without_import,
@@ -65,7 +65,7 @@ LINEAR: frozenset[CoupledFormulation] = frozenset({"lindistflow"})
 """Formulations without cones of their own."""
 
 
-class AdmmOptions(AreasOptions):
+class AdmmOptions(LossyOptions):
     """Options of planner admm."""
 
     formulation: CoupledFormulation = Field("lindistflow", description="of every area")
@@ -152,7 +152,9 @@ class AdmmAgent:
 
     def _link(self, name: str, rows: slice) -> _Link:
         shape = (3, rows.stop - rows.start, len(self._horizon))
-        return _Link(name, rows, Consensus(shape, relaxation=self._chosen.relaxation, balance=Balance()))
+        # Penalties are the same on both sides only if both hear the same.
+        balance = Balance(factor=1.0) if self._chosen.loss else Balance()
+        return _Link(name, rows, Consensus(shape, relaxation=self._chosen.relaxation, balance=balance))
 
     @property
     def name(self) -> str:
@@ -175,11 +177,12 @@ class AdmmAgent:
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Say what is drawn now in round 0; later take the copies of the neighbours and plan."""
         self._hear(received)
-        if number == 0:
+        if number == 0 or self._chosen.loss:
+            # With losses an area may hear in a later round only what is drawn behind it.
             own = self._work.area.measurement(self._measurement, self._now_kva)
             # Heads at the substation are no boundary.
             self._head_now_kva = self._network.drawn_now_kva(own)[: len(self._coupling.heads)]
-        else:
+        if number:
             if number == 1:
                 self._agree_at_first()
             else:
@@ -219,6 +222,9 @@ class AdmmAgent:
     def _message(self, link: _Link) -> Message:
         """The copies of a boundary; to the area upstream, what is drawn now comes first."""
         copies = self._copies[:, link.rows].ravel()
+        if self._chosen.loss:
+            known = link.consensus
+            copies = np.concatenate([copies, known.agreed.ravel(), known.multiplier.ravel()])
         if link.neighbour != self._work.upstream:
             return np.ascontiguousarray(copies)
         return np.concatenate([of_power(self._head_now_kva[:, None]), copies])
@@ -235,12 +241,17 @@ class AdmmAgent:
             own = self._copies[:, link.rows]
             message = received[link.neighbour]
             skipped = 0 if link.neighbour == self._work.upstream else 2 * own.shape[1]
-            if message.shape != (skipped + own.size,):
+            parts = 3 if self._chosen.loss else 1
+            size = skipped + parts * own.size
+            if message.shape != (size,):
                 raise ContractError(
-                    f"{self.name} expected {skipped + own.size} boundary values from {link.neighbour}, got "
+                    f"{self.name} expected {size} boundary values from {link.neighbour}, got "
                     f"{message.size}; all areas must have the same horizon and the same cut"
                 )
-            link.consensus.update(own, message[skipped:].reshape(own.shape))
+            copies, *known = message[skipped:].reshape(parts, *own.shape)
+            if known:
+                link.consensus.repair(*known)
+            link.consensus.update(own, copies)
 
     # --- agreement ------------------------------------------------------------------------------------
 

@@ -113,6 +113,17 @@ class Consensus:
         """Weight of the squares, ``r / 2``."""
         return np.asarray(np.broadcast_to(self.penalty / 2.0, self.agreed.shape))
 
+    def repair(self, agreed: FloatArray, multiplier: FloatArray) -> None:
+        """Meet the other area half way, where messages got lost and the two know different values.
+
+        Without loss nothing changes: agreed values are equal and multipliers add up to zero.
+
+        Args:
+            agreed, multiplier: of the other area.
+        """
+        self.agreed = (self.agreed + agreed) / 2.0
+        self.multiplier = (self.multiplier - multiplier) / 2.0
+
     def update(self, own: FloatArray, other: FloatArray) -> None:
         """Take the copies of a round; nothing changes if neither area has planned again.
 

@@ -39,7 +39,8 @@ from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
 from cosim.opf.distributed.exchange import slots_of
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot
-from cosim.opf.distributed.planner import AreasOptions, AreasPlanner
+from cosim.opf.distributed.planner import AreasPlanner
+from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.distributed.schedules import OwnDevices, Requests, Schedules
 from cosim.opf.options import Limits, Objective, PlannerOptions, fastest_solver
 from cosim.opf.problem import Solved

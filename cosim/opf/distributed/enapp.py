@@ -32,8 +32,9 @@ from cosim.opf.distributed.area_site import AreaSite, area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.boundary_values import BoundaryValues
 from cosim.opf.distributed.exchange import Order, slots_of
+from cosim.opf.distributed.lossy import LossyOptions
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power
-from cosim.opf.distributed.planner import AreasOptions, AreasPlanner, without_import
+from cosim.opf.distributed.planner import AreasPlanner, without_import
 from cosim.opf.formulations.network_block import AreaBlock
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
@@ -49,7 +50,7 @@ CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
 """Formulations that follow the option ``anchor``."""
 
 
-class EnappOptions(AreasOptions):
+class EnappOptions(LossyOptions):
     """Options of planner enapp."""
 
     formulation: AreaFormulation = Field("lindistflow", description="of every area")

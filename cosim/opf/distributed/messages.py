@@ -1,9 +1,13 @@
 """What areas tell each other, and what they tell the controller of the feeder.
 
-To its neighbours an area sends vectors of boundary quantities and nothing else:
+To its neighbours an area sends vectors of boundary quantities and nothing else. With planner enapp:
 
 - to the area that feeds it: active and reactive power that it draws at each node of the boundary;
 - to an area that it feeds: squared voltage at each node of the boundary.
+
+With planner admm both send their copies of all three, and to the area that feeds it an area also sends the
+power that it draws now. With planner dual_price an owner and the aggregator send each other active and
+reactive power of the owner's devices.
 
 The controller of the feeder gets the schedule of the devices and what the area expects of its own nodes. No
 message has a load, a cost, or the stored energy of a battery.

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import Field
 
 from cosim.errors import ContractError, FormulationRefused
 from cosim.model.arrays import FloatArray
@@ -22,24 +21,10 @@ from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.cut import cut_at, cut_evenly
 from cosim.opf.distributed.exchange import exchange
+from cosim.opf.distributed.lossy import LossyAgent, LossyOptions
 from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
+from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.options import PlannerOptions
-from cosim.plugins import Options
-
-
-class AreasOptions(Options):
-    """How a feeder is cut into areas, and when they agree.
-
-    Attributes:
-        tolerance: below this distance of boundary values areas agree; planners say what it counts.
-    """
-
-    areas: int = Field(4, ge=1, description="number of areas, cut by the rule; not with cuts")
-    cuts: tuple[str, ...] = Field(
-        (), description="lines, switches, transformers that are cut; instead of areas"
-    )
-    tolerance: float
-
 
 Chosen = TypeVar("Chosen", bound=AreasOptions)
 
@@ -101,7 +86,7 @@ class AreasPlanner(ABC, Generic[Chosen]):
         self._sites = [area_site(site, self.areas, place) for place in places]
         self._tolerance = options.tolerance
         self._answers = areas or AreasInProcess(
-            [self.agent_of(site, self.areas, place, horizon, shared, options) for place in places],
+            [self._agent(site, self.areas, place, horizon, shared, options) for place in places],
             self.slots_of(self.areas, shared, options),
         )
         self._devices = DeviceModel(site.devices, horizon, shared)
@@ -125,6 +110,23 @@ class AreasPlanner(ABC, Generic[Chosen]):
         """
 
     @classmethod
+    def _agent(
+        cls,
+        site: Site,
+        areas: Areas,
+        position: int,
+        horizon: Horizon,
+        shared: PlannerOptions,
+        chosen: Chosen,
+    ) -> AreaAgent:
+        """The controller of one area behind its links."""
+        agent = cls.agent_of(site, areas, position, horizon, shared, chosen)
+        if not isinstance(chosen, LossyOptions) or not chosen.loss:
+            return agent
+        names = tuple(area.name for area in areas.areas)
+        return LossyAgent(agent, names, loss=chosen.loss, seed=chosen.seed)
+
+    @classmethod
     @abstractmethod
     def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: Chosen) -> tuple[Slot, ...]:
         """When areas act, the same in every plan."""
@@ -141,7 +143,7 @@ class AreasPlanner(ABC, Generic[Chosen]):
                 "one federate of role area for each"
             )
         return AreaPart(
-            cls.agent_of(site, areas, position, horizon, shared, options),
+            cls._agent(site, areas, position, horizon, shared, options),
             cls.slots_of(areas, shared, options),
             tuple(area.name for area in areas.areas),
         )
