@@ -11,6 +11,7 @@ where the run ended. It goes on where it stopped; remove the file to begin again
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -47,6 +48,14 @@ def broker_of(run: int) -> tuple[int, list[str]]:
     raise TimeoutError(f"no broker in {WAIT_S:.0f} s")
 
 
+def _command_and_environment(run: int) -> tuple[list[str], list[str]]:
+    """Of the broker, which is started again where a rogue disturbed its start."""
+    while True:
+        process, words = broker_of(run)
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            return words, Path(f"/proc/{process}/environ").read_text(encoding="utf-8").split("\0")
+
+
 def rogue_of(run: int, key: str) -> subprocess.Popen[str]:
     """A rogue that is ready to join the federation of a run.
 
@@ -54,9 +63,8 @@ def rogue_of(run: int, key: str) -> subprocess.Popen[str]:
         run: number of the run's process.
         key: one of :data:`KEYS`.
     """
-    process, words = broker_of(run)
+    words, environment = _command_and_environment(run)
     core, port = (words[words.index(option) + 1] for option in ("--core", "--port"))
-    environment = Path(f"/proc/{process}/environ").read_text(encoding="utf-8").split("\0")
     right = next(entry.partition("=")[2] for entry in environment if entry.startswith(f"{events.KEY}="))
     keys = {"wrong": "wrong", "none": "", "right": right}
     rogue = subprocess.Popen(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 
 from cosim.devices.storage import StorageRating
 from cosim.feeder.compiled import FeederModel
@@ -25,6 +26,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = Path(os.environ.get("COSIM_TEST_FEEDERS", ROOT.parent / "shared" / "feeders"))
 """The OpenDSS collection of IEEE test feeders, which is not part of this repository."""
 START = datetime(2024, 6, 21, tzinfo=UTC)
+# No test is about time, and a busy machine takes longer than the usual 200 ms of an example.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 def published_feeder(relative: str) -> Path:

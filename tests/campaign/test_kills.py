@@ -99,8 +99,10 @@ def test_a_campaign_outlives_ctrl_c_a_dead_worker_and_the_death_of_everything(fo
 
 
 def test_two_campaigns_do_not_share_a_folder_at_the_same_time(folder):
-    with started(folder, "--workers", "1"):
+    with started(folder, "--workers", "1") as first:
         wait_for((folder / "out" / ".scratch").is_dir)
+        # It must not end before the second one begins.
+        first.send_signal(signal.SIGSTOP)
         second = subprocess.run(
             [sys.executable, "-m", "cosim.cli", "campaign", "c.yaml", "--out", "out"],
             cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
