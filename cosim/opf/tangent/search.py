@@ -36,9 +36,9 @@ STALLED_STEPS, STALLED_GAIN = 2, 3e-6
 NEAR_PERIODS = 1
 """Where another plan follows in a step, limits and controls are brought to agree in so many first
 periods; what is further away has time: the next plans begin where this one ends."""
-HURRIED = 4.0
-"""The cost may differ then from what the program said by so many tolerances, and limits further away be
-exceeded by what half a tap changes."""
+HURRIED, HURRIED_SCENARIOS = 4.0, 12.0
+"""The cost may differ then from what the program said by so many tolerances, by more with scenarios, of
+which none will come about, and limits further away be exceeded by what half a tap changes."""
 MERIT_TOLERANCE = 1e-5
 """A step may make cost and violations worse by this part of the cost."""
 LOSS_MODES, LOSS_MODES_LONG, LONG = 6, 3, 48
@@ -226,7 +226,7 @@ class Search:
         """Whether what is carried out before the next plan is as the search left it, the rest nearly."""
         if not _same_taps(settled.flow, held.flow, NEAR_PERIODS):
             return False
-        return _near_enough(0.0, self._limits_in_force.beyond_by(settled.flow, self._none_allowed()))
+        return self._near_enough(0.0, self._limits_in_force.beyond_by(settled.flow, self._none_allowed()))
 
     def _none_allowed(self) -> FloatArray:
         return np.zeros(len(self._limits_in_force))
@@ -334,12 +334,18 @@ class Search:
             error, beyond = self._not_as_promised(point, new, tangent, answer)
             beyond = np.maximum(beyond, self._extend(new.flow, course))
             told = part == 1.0 and error <= 1.0 and bool((beyond[0] <= 1.0).all())
-            hurried = part == 1.0 and course.soon_again and _near_enough(error, beyond)
+            hurried = part == 1.0 and course.soon_again and self._near_enough(error, beyond)
             best = _Step(new, told, last=told or hurried)
             worse = self._guide(new) > self._guide(point) + MERIT_TOLERANCE * abs(point.cost)
             if best.last or not (must_improve and worse):
                 return best
         return best
+
+    def _near_enough(self, error: float, beyond: FloatArray) -> bool:
+        """Whether a plan that the next one follows soon differs little enough from what was promised."""
+        near, far = beyond[0, :NEAR_PERIODS], beyond[1, NEAR_PERIODS:]
+        most = HURRIED if self._tree.branches == 1 else HURRIED_SCENARIOS
+        return error <= most and bool((near <= 1.0).all() and (far <= 1.0).all())
 
     def _not_as_promised(
         self, old: Iterate, new: Iterate, tangent: _TangentStep, answer: StepAnswer
@@ -362,12 +368,6 @@ class Search:
         ]
         change = self._cost.promised(old.flow, tangent.slopes, tangent.cost, answer.p_kw, answer.q_kvar)
         return old.cost + old.given_back + own[0] - own[1] + change
-
-
-def _near_enough(error: float, beyond: FloatArray) -> bool:
-    """Whether a plan that the next one follows soon differs little enough from what was promised."""
-    near, far = beyond[0, :NEAR_PERIODS], beyond[1, NEAR_PERIODS:]
-    return error <= HURRIED and bool((near <= 1.0).all() and (far <= 1.0).all())
 
 
 def _same_taps(one: TwinFlow, other: TwinFlow, periods: int | None = None) -> bool:
