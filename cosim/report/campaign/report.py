@@ -14,8 +14,10 @@ from cosim.experiments.campaign.limits import LimitOutcome
 from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.report.campaign.distributions import spread_panel
 from cosim.report.campaign.figures import pareto_panel
 from cosim.report.campaign.matrix import limits_matrix
+from cosim.report.campaign.over_axis import over_axis_panels
 from cosim.report.campaign.runs import failed_listing, runs_listing
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
@@ -54,7 +56,10 @@ def write_campaign_report(
         baselines = frozenset(counterparts.values())
         sections.append(Section("Comparison", (variants_listing(table, more), against)))
         sections += _credit(table, manifest, more)
-        sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
+        spread = spread_panel(table, baselines)
+        spreads = () if spread is None else (spread,)
+        over = over_axis_panels(table, manifest["columns"])
+        sections.append(Section("Trade-off", (pareto_panel(table, baselines), *spreads, *over)))
     tables = tuple(sections)
     failed = failed_listing(table)
     runs: list[Card] = [runs_listing(table, folder), Note("Versions", _versions(table))]
