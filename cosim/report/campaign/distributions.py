@@ -31,7 +31,7 @@ def spread_panel(table: pd.DataFrame, baselines: frozenset[str]) -> Panel | None
     names = list(found[COST])
     if max(len(values) for values in found[COST].values()) < FEWEST_SEEDS:
         return None
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.03)
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
     for place, (column, by_variant) in enumerate(found.items(), start=1):
         for name in names:
             colour = BASELINE if name in baselines else RUN

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient
+from cosim.experiments.campaign.courses import read_courses
 from cosim.experiments.campaign.limits import LimitOutcome
 from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.report.campaign.courses import course_panels
 from cosim.report.campaign.distributions import spread_panel
 from cosim.report.campaign.figures import pareto_panel
 from cosim.report.campaign.matrix import limits_matrix
@@ -60,6 +62,8 @@ def write_campaign_report(
         spreads = () if spread is None else (spread,)
         over = over_axis_panels(table, manifest["columns"])
         sections.append(Section("Trade-off", (pareto_panel(table, baselines), *spreads, *over)))
+        courses = tuple(course_panels(read_courses(table, folder)))
+        sections += [Section("Over time", courses)] if courses else []
     tables = tuple(sections)
     failed = failed_listing(table)
     runs: list[Card] = [runs_listing(table, folder), Note("Versions", _versions(table))]
