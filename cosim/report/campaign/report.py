@@ -21,6 +21,7 @@ from cosim.report.campaign.figures import pareto_panel
 from cosim.report.campaign.matrix import limits_matrix
 from cosim.report.campaign.over_axis import over_axis_panels
 from cosim.report.campaign.runs import failed_listing, runs_listing
+from cosim.report.campaign.skill import skill_card
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
     asked_figures,
@@ -62,6 +63,8 @@ def write_campaign_report(
         spreads = () if spread is None else (spread,)
         over = over_axis_panels(table, manifest["columns"])
         sections.append(Section("Trade-off", (pareto_panel(table, baselines), *spreads, *over)))
+        skill = skill_card(table)
+        sections += [Section("Forecasts", (skill,))] if skill is not None else []
         courses = tuple(course_panels(read_courses(table, folder)))
         sections += [Section("Over time", courses)] if courses else []
     tables = tuple(sections)
