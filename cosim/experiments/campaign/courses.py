@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,35 +59,56 @@ def read_courses(table: pd.DataFrame, folder: Path) -> dict[str, dict[str, Cours
         folder: of the campaign.
     """
     complete, store = table[table["status"] == "complete"], Store(folder)
-    kept = {str(key): _steps(store, str(key)) for key in complete["key"].unique()}
-    found: dict[str, dict[str, Course]] = {name: {} for name in SUMMARIES}
-    for variant, rows in complete.groupby("variant", sort=False):
-        parts = [steps for key in rows["key"] if (steps := kept[str(key)]) is not None]
-        for name, courses in found.items():
-            there = [part[["time_s", name]] for part in parts if name in part and part[name].notna().any()]
+    kept = {str(key): _kept(store, str(key)) for key in complete["key"].unique()}
+    return courses_of(
+        {
+            str(variant): [steps for key in rows["key"] if (steps := kept[str(key)]) is not None]
+            for variant, rows in complete.groupby("variant", sort=False)
+        }
+    )
+
+
+def courses_of(runs: Mapping[str, Sequence[pd.DataFrame]]) -> dict[str, dict[str, Course]]:
+    """Courses by quantity and name.
+
+    Args:
+        runs: by name the runs that differ by chance alone, see :func:`steps_of`.
+    """
+    found: dict[str, dict[str, Course]] = {}
+    for quantity in SUMMARIES:
+        for name, parts in runs.items():
+            there = [part for part in parts if quantity in part and part[quantity].notna().any()]
             if there:
-                courses[str(variant)] = _over_seeds(there, name)
-    return {name: courses for name, courses in found.items() if courses}
+                found.setdefault(quantity, {})[name] = _over_seeds(there, quantity)
+    return found
 
 
-def _steps(store: Store, key: str) -> pd.DataFrame | None:
-    """Time and single values of a run by step; None where neither its steps nor its record are kept."""
+def steps_of(record: Path) -> pd.DataFrame:
+    """Time and single values of the steps of a record.
+
+    Args:
+        record: its folder.
+    """
+    steps = dataset(record / "steps", format="parquet")
+    lists = dict.fromkeys(column for column, _ in SUMMARIES.values())
+    there = [name for name in ("step", "time_s", *lists) if name in steps.schema.names]
+    return _frame(with_summaries(steps.to_table(columns=there)))
+
+
+def _kept(store: Store, key: str) -> pd.DataFrame | None:
+    """The same of a run of a campaign; None where neither its steps nor its record are kept."""
     if store.steps(key).is_file():
-        steps = pq.read_table(store.steps(key), partitioning=None)
-    elif (store.record(key) / "steps").is_dir():
-        record = dataset(store.record(key) / "steps")
-        lists = dict.fromkeys(column for column, _ in SUMMARIES.values())
-        there = [name for name in ("step", "time_s", *lists) if name in record.schema.names]
-        steps = with_summaries(record.to_table(columns=there))
-    else:
-        return None
-    frame: pd.DataFrame = steps.select(
-        [name for name in ("time_s", *SUMMARIES) if name in steps.column_names]
-    ).to_pandas()
+        return _frame(pq.read_table(store.steps(key), partitioning=None))
+    return steps_of(store.record(key)) if (store.record(key) / "steps").is_dir() else None
+
+
+def _frame(steps: pa.Table) -> pd.DataFrame:
+    names = [name for name in ("time_s", *SUMMARIES) if name in steps.column_names]
+    frame: pd.DataFrame = steps.select(names).to_pandas()
     return frame
 
 
-def _over_seeds(parts: list[pd.DataFrame], name: str) -> Course:
+def _over_seeds(parts: Sequence[pd.DataFrame], name: str) -> Course:
     by_time = pd.concat(parts).groupby("time_s")[name].agg(["mean", "min", "max"])
     return Course(
         by_time.index.to_numpy(dtype=np.float64) / 3600.0,

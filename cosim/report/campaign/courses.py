@@ -1,4 +1,4 @@
-"""Small multiples: voltages and stored energy over time, a small chart for each variant of a campaign."""
+"""Small multiples: voltages and stored energy over time, a small chart for each variant or run."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ Courses = Mapping[str, Mapping[str, Course]]
 """By quantity and variant."""
 
 
-def course_panels(courses: Courses) -> Iterator[Panel]:
+def course_panels(courses: Courses, *, several: bool = True) -> Iterator[Panel]:
     """A panel of voltages and one of stored energy, where there is something to show.
 
     Args:
-        courses: see :func:`cosim.experiments.campaign.courses.read_courses`.
+        courses: see :func:`cosim.experiments.campaign.courses.courses_of`.
+        several: whether a course may be of several seeds.
     """
-    told = "A line is the mean over the seeds, a band their range. All charts have the same axes."
+    told = "A line is the mean over the seeds, a band their range. " if several else ""
+    told += "All charts have the same axes."
     if any(name in courses for name in VOLTAGES):
         yield Panel(
             "Lowest and highest voltage",

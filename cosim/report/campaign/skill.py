@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from cosim.experiments.campaign.skill import LeadErrors, lead_errors
+from cosim.report.campaign.figures import MOST_NAMED
 from cosim.report.campaign.over_axis import SYMBOLS
 from cosim.report.page import Note, Panel
 from cosim.report.style import SERIES, THEME
@@ -47,7 +48,8 @@ def skill_card(table: pd.DataFrame) -> Panel | Note | None:
     height = HEIGHT + LEGEND_ROW_PX * (len(groups) // 3)
     return Panel(
         title,
-        "Forecast minus outcome by the start of the period after the issue; means over the seeds. "
+        "Difference of forecast and outcome by lead time, from the issue to the start of the period; means "
+        "over the seeds. "
         f"Variants with equal errors share a line.{more}",
         figure.update_layout(template=THEME, height=height, hovermode="closest", showlegend=True),
     )
@@ -56,6 +58,7 @@ def skill_card(table: pd.DataFrame) -> Panel | Note | None:
 def _trace(line: LeadErrors, number: int, *, legend: bool) -> Any:
     first, *others = line.variants
     name = f"{first} and {len(others)} more" if others else first
+    told = "<br>".join(line.variants[:MOST_NAMED])
     return go.Scatter(
         x=line.lead_s / 3600.0,
         y=line.mae,
@@ -65,5 +68,5 @@ def _trace(line: LeadErrors, number: int, *, legend: bool) -> Any:
         mode="lines+markers",
         line={"color": SERIES[number % len(SERIES)], "width": 1.6},
         marker={"size": 6, "symbol": SYMBOLS[number % len(SYMBOLS)]},
-        hovertemplate=f"{name}<br>%{{x:g}} h: %{{y:,.4g}} {line.unit}<extra></extra>",
+        hovertemplate=f"{told}<br>%{{x:g}} h: %{{y:,.4g}} {line.unit}<extra></extra>",
     )
