@@ -50,7 +50,7 @@ def test_the_chart_has_a_part_per_quantity_that_is_not_exact():
     card = skill_card(table)
     assert isinstance(card, Panel)
     assert [trace.name for trace in card.figure.data] == ["a", "b"]
-    assert card.figure.layout.yaxis.title.text == "load: mean absolute error (kW)"
+    assert card.figure.layout.yaxis.title.text == "load (kW)"
     assert "Forecasts of price are exact." in card.caption
     assert isinstance(skill_card(table_of(a_1=errors("load", 0.0))), Note)
     assert skill_card(table_of(idle_1=[])) is None

@@ -109,7 +109,7 @@ def test_only_axes_of_three_numbers_or_more_have_a_panel():
     table = over_horizon()
     (panel,) = over_axis_panels(table, ("control.horizon_s", "rhythm"))
     assert panel.title == "Cost and violation over control.horizon_s"
-    assert panel.figure.layout.xaxis.title.text == "control.horizon_s (s)"
+    assert panel.figure.layout.xaxis2.title.text == "control.horizon_s (s)"
     assert not list(
         over_axis_panels(table[table["control.horizon_s"] > 1], ("control.horizon_s", "rhythm"))
     )

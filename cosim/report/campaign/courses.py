@@ -37,7 +37,7 @@ def course_panels(courses: Courses, *, several: bool = True) -> Iterator[Panel]:
         several: whether a course may be of several seeds.
     """
     told = "A line is the mean over the seeds, a band their range. " if several else ""
-    told += "All charts have the same axes."
+    told += "Time is since the start of the run; all charts have the same axes."
     if any(name in courses for name in VOLTAGES):
         yield Panel(
             "Lowest and highest voltage",
@@ -73,7 +73,7 @@ def _multiples(courses: Courses, styles: Mapping[str, Style], unit: str) -> Any:
     figure.update_annotations(font={"size": 11})
     for column in range(min(COLUMNS, len(variants))):
         lowest = {"row": (len(variants) - 1 - column) // COLUMNS + 1, "col": column + 1}
-        figure.update_xaxes(title_text="time since the start (h)", showticklabels=True, **lowest)
+        figure.update_xaxes(title_text="time (h)", showticklabels=True, **lowest)
     figure.update_yaxes(title_text=unit, col=1)
     height = FRAME_PX + ROW_PX * rows
     # Above the names of the uppermost charts.

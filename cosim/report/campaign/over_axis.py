@@ -19,7 +19,7 @@ from cosim.report.page import Panel
 from cosim.report.style import SERIES, THEME
 
 FEWEST_VALUES = 3
-HEIGHT, LEGEND_ROW_PX = 460, 22
+HEIGHT, LEGEND_ROW_PX = 600, 22
 LOGARITHMIC_FROM = 50.0
 """Largest over smallest value from which the axis is logarithmic."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
@@ -81,20 +81,21 @@ def lines_over(complete: pd.DataFrame, column: str, columns: Sequence[str]) -> l
 
 
 def _panel(column: str, lines: Sequence[Line]) -> Panel:
-    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.1)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     alone = all(len(line.numbers) == 1 for line in lines)
     for number, line in enumerate(lines):
         for place, found in enumerate((line.cost, line.violation), start=1):
             figure.add_trace(
-                _trace(line, found, 0 if alone else number, legend=place == 1), row=1, col=place
+                _trace(line, found, 0 if alone else number, legend=place == 1), row=place, col=1
             )
     values = [value for line in lines for value in line.numbers]
     kind = "log" if min(values) > 0 and max(values) >= LOGARITHMIC_FROM * min(values) else "linear"
     unit = unit_of(column)
-    figure.update_xaxes(title_text=f"{column} ({unit})" if unit else column, type=kind, tickformat=",~g")
+    figure.update_xaxes(type=kind, tickformat=",~g")
+    figure.update_xaxes(title_text=f"{column} ({unit})" if unit else column, row=2)
     for place, name in enumerate((COST, VIOLATION), start=1):
-        figure.update_yaxes(title_text=FIGURES[name], row=1, col=place)
-    figure.update_yaxes(rangemode="tozero", row=1, col=2)
+        figure.update_yaxes(title_text=FIGURES[name], row=place, col=1)
+    figure.update_yaxes(rangemode="tozero", row=2, col=1)
     shown = not alone and len(lines) > 1
     height = HEIGHT + (LEGEND_ROW_PX * (len(lines) // 3) if shown else 0)
     return Panel(

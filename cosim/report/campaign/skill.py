@@ -14,7 +14,7 @@ from cosim.report.campaign.over_axis import SYMBOLS
 from cosim.report.page import Note, Panel
 from cosim.report.style import SERIES, THEME
 
-HEIGHT, LEGEND_ROW_PX = 420, 22
+ROW_PX, FRAME_PX, LEGEND_ROW_PX = 200, 130, 22
 
 
 def skill_card(table: pd.DataFrame) -> Panel | Note | None:
@@ -30,27 +30,24 @@ def skill_card(table: pd.DataFrame) -> Panel | Note | None:
         return None
     if not found:
         return Note(title, f"All forecasts of {', '.join(every)} are exact.")
-    figure = make_subplots(rows=1, cols=len(found), horizontal_spacing=0.24 / len(found))
+    figure = make_subplots(rows=len(found), cols=1, shared_xaxes=True, vertical_spacing=0.15 / len(found))
     groups = list(dict.fromkeys(line.variants for lines in found.values() for line in lines))
     named: set[tuple[str, ...]] = set()
     for place, (quantity, lines) in enumerate(found.items(), start=1):
         for line in lines:
             number = groups.index(line.variants)
-            figure.add_trace(_trace(line, number, legend=line.variants not in named), row=1, col=place)
+            figure.add_trace(_trace(line, number, legend=line.variants not in named), row=place, col=1)
             named.add(line.variants)
-        figure.update_yaxes(
-            title_text=f"{quantity}: mean absolute error ({lines[0].unit})", row=1, col=place
-        )
-    figure.update_xaxes(title_text="lead time (h)")
+        figure.update_yaxes(title_text=f"{quantity} ({lines[0].unit})", row=place, col=1)
+    figure.update_xaxes(title_text="lead time (h)", row=len(found))
     figure.update_yaxes(rangemode="tozero")
     exact = [quantity for quantity in every if quantity not in found]
     more = f" Forecasts of {', '.join(exact)} are exact." if exact else ""
-    height = HEIGHT + LEGEND_ROW_PX * (len(groups) // 3)
+    height = FRAME_PX + ROW_PX * len(found) + LEGEND_ROW_PX * (len(groups) // 3)
     return Panel(
         title,
-        "Difference of forecast and outcome by lead time, from the issue to the start of the period; means "
-        "over the seeds. "
-        f"Variants with equal errors share a line.{more}",
+        "Mean absolute error by lead time, from the issue to the start of the period; means over the "
+        f"seeds. Variants with equal errors share a line.{more}",
         figure.update_layout(template=THEME, height=height, hovermode="closest", showlegend=True),
     )
 

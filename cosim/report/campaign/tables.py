@@ -14,7 +14,7 @@ from cosim.experiments.campaign.statistics import Mean, PairedDifference, differ
 from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.report.key_figures import ABSENT
-from cosim.report.page import SIGNS, Listing
+from cosim.report.page import Listing, Mark
 
 FIGURES = {
     "adjusted_cost_currency": "energy cost (currency)",
@@ -219,5 +219,5 @@ def verdicts_listing(verdicts: Sequence[VerdictRow]) -> Listing:
         "",
         "What is stated about all runs.",
         ("statement", "", "found"),
-        [[row.rule, f"{SIGNS[row.state]} {row.state}", row.found] for row in verdicts],
+        [[row.rule, Mark(row.state, row.state), row.found] for row in verdicts],
     )
