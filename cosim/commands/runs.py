@@ -170,10 +170,7 @@ def compare(folders: Sequence[Path], file: Path | None, page: Path | None) -> No
     if page is not None:
         from cosim.report.compare import write_comparison
 
-        places = {name: one.folder for name, one in zip(names, runs, strict=True)}
-        write_comparison(
-            page, found, places, {name: one.status for name, one in zip(names, runs, strict=True)}
-        )
+        write_comparison(page, found, {name: one.record for name, one in zip(names, runs, strict=True)})
         out.print(f"Page: {escape(str(page))}")
 
 

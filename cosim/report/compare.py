@@ -12,39 +12,41 @@ from cosim.experiments.campaign.courses import courses_of, steps_of
 from cosim.report.campaign.courses import course_panels
 from cosim.report.campaign.tables import number
 from cosim.report.page import Cell, Link, Listing, Section, render
+from cosim.run.record import Record
 
 
-def write_comparison(
-    file: Path, figures: pd.DataFrame, folders: Mapping[str, Path], statuses: Mapping[str, str]
-) -> None:
+def write_comparison(file: Path, figures: pd.DataFrame, records: Mapping[str, Record]) -> None:
     """Write key figures and courses of some runs as one page that needs no network.
 
     Args:
         file: the page; its folder is made where it is missing.
         figures: a column per run, and ``unit``; see :meth:`cosim.api.run.Run.compare`.
-        folders: of the runs, by the names of their columns.
-        statuses: what became of each.
+        records: of the runs, by the names of their columns.
     """
-    courses = courses_of({name: [steps_of(folder)] for name, folder in folders.items()})
+    courses = courses_of({name: [steps_of(record)] for name, record in records.items()})
     panels = tuple(course_panels(courses, several=False))
     sections = [
-        Section("Runs", (_runs(file, folders, statuses),)),
-        Section("Key figures", (_figures(figures, tuple(folders)),)),
+        Section("Runs", (_runs(file, records),)),
+        Section("Key figures", (_figures(figures, tuple(records)),)),
     ]
     sections += [Section("Over time", panels)] if panels else []
-    facts = f"{len(folders)} runs: {', '.join(folders)}"
+    facts = f"{len(records)} runs: {', '.join(records)}"
     page = render("sections.html.j2", "Comparison of runs", facts, {"banner": None, "sections": sections})
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(page, encoding="utf-8")
 
 
-def _runs(file: Path, folders: Mapping[str, Path], statuses: Mapping[str, str]) -> Listing:
+def _runs(file: Path, records: Mapping[str, Record]) -> Listing:
     rows: list[list[Cell]] = []
-    for name, folder in folders.items():
-        report, place = folder / "report.html", str(folder)
+    for name, record in records.items():
+        report, place = record.folder / "report.html", str(record.folder)
         path = os.path.relpath(report.resolve(), file.parent.resolve())
         rows.append(
-            [name, statuses[name], Link(place, Path(path).as_posix()) if report.is_file() else place]
+            [
+                name,
+                str(record.manifest["status"]),
+                Link(place, Path(path).as_posix()) if report.is_file() else place,
+            ]
         )
     return Listing(
         "",

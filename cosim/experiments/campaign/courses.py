@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pyarrow.dataset import dataset
 
 from cosim.experiments.campaign.store import Store
 from cosim.model.arrays import FloatArray
+from cosim.run.record import Record
 
 Reduced = Callable[[FloatArray], float]
 SUMMARIES: dict[str, tuple[str, Reduced]] = {
@@ -43,12 +44,17 @@ def with_summaries(steps: pa.Table) -> pa.Table:
     """Steps of a record with the single values of :data:`SUMMARIES`, where it has the lists."""
     for name, (column, reduced) in SUMMARIES.items():
         if column in steps.column_names:
-            found = [
-                None if values is None or not len(values) else reduced(np.asarray(values, dtype=np.float64))
-                for values in steps[column].to_pylist()
-            ]
+            found = _summed_up(steps[column].to_pylist(), reduced)
             steps = steps.append_column(name, pa.array(found, type=pa.float64()))
     return steps
+
+
+def _summed_up(lists: Iterable[Sequence[float] | None], reduced: Reduced) -> list[float | None]:
+    """One value per list; None for a list that is missing or empty."""
+    return [
+        None if values is None or not len(values) else reduced(np.asarray(values, dtype=np.float64))
+        for values in lists
+    ]
 
 
 def read_courses(table: pd.DataFrame, folder: Path) -> dict[str, dict[str, Course]]:
@@ -83,23 +89,29 @@ def courses_of(runs: Mapping[str, Sequence[pd.DataFrame]]) -> dict[str, dict[str
     return found
 
 
-def steps_of(record: Path) -> pd.DataFrame:
-    """Time and single values of the steps of a record.
-
-    Args:
-        record: its folder.
-    """
-    steps = dataset(record / "steps", format="parquet")
-    lists = dict.fromkeys(column for column, _ in SUMMARIES.values())
-    there = [name for name in ("step", "time_s", *lists) if name in steps.schema.names]
-    return _frame(with_summaries(steps.to_table(columns=there)))
+def steps_of(record: Record) -> pd.DataFrame:
+    """Time and single values of the steps of a record."""
+    steps = record.steps
+    found = {
+        name: np.array(_summed_up(steps[column], reduced), dtype=np.float64)
+        for name, (column, reduced) in SUMMARIES.items()
+        if column in steps
+    }
+    return pd.DataFrame({"time_s": steps["time_s"], **found})
 
 
 def _kept(store: Store, key: str) -> pd.DataFrame | None:
     """The same of a run of a campaign; None where neither its steps nor its record are kept."""
     if store.steps(key).is_file():
         return _frame(pq.read_table(store.steps(key), partitioning=None))
-    return steps_of(store.record(key)) if (store.record(key) / "steps").is_dir() else None
+    kept = store.record(key) / "steps"
+    if not kept.is_dir():
+        return None
+    # Of a record that is complete, only the columns that count: the plans are most of it.
+    steps = dataset(kept, format="parquet")
+    lists = dict.fromkeys(column for column, _ in SUMMARIES.values())
+    there = [name for name in ("time_s", *lists) if name in steps.schema.names]
+    return _frame(with_summaries(steps.to_table(columns=there)))
 
 
 def _frame(steps: pa.Table) -> pd.DataFrame:
