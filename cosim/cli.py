@@ -181,11 +181,14 @@ def compare(
         list[Path], typer.Argument(help="folders of two runs or more", metavar="RUN RUN ...")
     ],
     file: Annotated[Path | None, typer.Option("--csv", help="also write the figures")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="also write a page, with voltages and stored energy")
+    ] = None,
 ) -> None:
     """Show the key figures of runs side by side."""
     from cosim.commands import runs
 
-    runs.compare(folders, file)
+    runs.compare(folders, file, page)
 
 
 @app.command()

@@ -149,8 +149,12 @@ def test_scenarios_plugins_settings_and_comparison(tmp_path):
         )
         assert ended.code == 0, ended.said
     assert "horizon_s: 7200" in (tmp_path / "a" / "scenario.yaml").read_text()
-    ended = cosim("compare", *folders, "--csv", str(tmp_path / "c.csv"))
+    page = tmp_path / "pages" / "c.html"
+    ended = cosim("compare", *folders, "--csv", str(tmp_path / "c.csv"), "--html", str(page))
     assert ended.code == 0, ended.said
+    text = page.read_text(encoding="utf-8")
+    assert all(f'<a href="../{name}/report.html">' in text for name in ("a", "b"))
+    assert "Lowest and highest voltage" in text
     assert (tmp_path / "c.csv").read_text().startswith("figure,a,b,unit")
     ended = cosim("run", "ieee13", "--set", "control.horizn_s=7200")
     assert ended.code == 2

@@ -79,7 +79,7 @@ class Campaign:
         """Write the page again and tell where: one HTML file that needs no network."""
         from cosim.report.campaign.report import write_campaign_report
 
-        write_campaign_report(self.folder, self.verdicts)
+        write_campaign_report(self.folder, self.verdicts, self.outcomes)
         return self.folder / PAGE
 
     def __repr__(self) -> str:

@@ -9,25 +9,12 @@ import pandas as pd
 
 from cosim.devices.registry import device_kinds
 from cosim.model.arrays import FloatArray
+from cosim.model.units import unit_of
 from cosim.run.record import Record
 
-UNITS = {
-    "per_kwh": "currency/kWh",
-    "kw": "kW",
-    "kvar": "kvar",
-    "kwh": "kWh",
-    "pu": "pu",
-    "s": "s",
-}
-"""Unit by the end of a column's name; longer ends first."""
 DEVICE_QUANTITIES = ("kw", "kvar", "stored_kwh", "available_kw")
 SETPOINT_QUANTITIES = ("setpoint_kw", "setpoint_kvar")
 PLAN_COLUMNS = ("import_kw", "import_kvar", "losses_kw", "lowest_pu", "highest_pu")
-
-
-def unit_of(column: str) -> str:
-    """The unit that the name of a column ends with; empty for a pure number or a text."""
-    return next((unit for end, unit in UNITS.items() if column == end or column.endswith(f"_{end}")), "")
 
 
 def step_table(record: Record) -> pd.DataFrame:

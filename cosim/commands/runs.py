@@ -145,8 +145,8 @@ def open_report(folder: Path) -> None:
         err.print("no browser was found; open the file yourself")
 
 
-def compare(folders: Sequence[Path], file: Path | None) -> None:
-    """Show the key figures of runs side by side."""
+def compare(folders: Sequence[Path], file: Path | None, page: Path | None) -> None:
+    """Show the key figures of runs side by side; also as a table of values, and as a page."""
     runs = [open_run(folder) for folder in folders]
     found = runs[0].compare(*runs[1:])
     names = [str(name) for name in found.columns if name != "unit"]
@@ -167,6 +167,11 @@ def compare(folders: Sequence[Path], file: Path | None) -> None:
     if file is not None:
         found.to_csv(file)
         out.print(f"Figures: {escape(str(file))}")
+    if page is not None:
+        from cosim.report.compare import write_comparison
+
+        write_comparison(page, found, {name: one.record for name, one in zip(names, runs, strict=True)})
+        out.print(f"Page: {escape(str(page))}")
 
 
 # --- parts ----------------------------------------------------------------------------------------

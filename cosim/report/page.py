@@ -77,7 +77,23 @@ class Link:
         return self.text
 
 
-Cell = str | Link
+@dataclass(frozen=True)
+class Mark:
+    """A cell with a state: a colour, a sign, and its text."""
+
+    text: str
+    state: State
+
+    @property
+    def sign(self) -> str:
+        """The state as one character."""
+        return SIGNS[self.state]
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.text}"
+
+
+Cell = str | Link | Mark
 
 
 @dataclass(frozen=True)
@@ -87,9 +103,10 @@ class Listing:
     Attributes:
         title: above it; may be empty.
         note: one sentence between title and table.
-        heads, rows: texts; a cell may be a link.
+        heads, rows: texts; a cell may be a link, or have a state.
         numbers: columns that are aligned to the right.
         sortable: whether a click on a heading sorts.
+        folded: whether it is closed until the reader opens it; for long tables.
     """
 
     kind: ClassVar[str] = "listing"
@@ -99,6 +116,7 @@ class Listing:
     rows: Sequence[Sequence[Cell]]
     numbers: Iterable[int] = ()
     sortable: bool = False
+    folded: bool = False
 
 
 @dataclass(frozen=True)

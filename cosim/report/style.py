@@ -19,6 +19,8 @@ PLAN = "rgba(0,114,178,0.28)"
 PLANNED = "#0b2f66"
 REQUESTED = "#9cc2f2"
 INK, GRID, ZERO, PAPER = "#26303b", "#e6e9ee", "#c4cad2", "#ffffff"
+SERIES = (RUN, LIMIT, "#009e73", "#cc79a7", SUN, "#56b4e9", BASELINE)
+"""Lines of equal rank; they also differ by the symbol of their points."""
 BRANCH, OUTLINE = "#b4bcc6", "#59636e"
 
 IN_THE_DARK = {

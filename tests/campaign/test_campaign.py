@@ -66,6 +66,7 @@ def test_the_table_is_read_by_its_path(done):
     mine = steps[steps["run"] == one["key"]]
     cost = (mine["import_kw"] * mine["price_per_kwh"]).sum() * one["hours"] / one["steps"]
     assert cost == pytest.approx(one["energy_cost_currency"], rel=1e-12)
+    assert (mine["lowest_pu"].min(), mine["highest_pu"].max()) == (one["lowest_pu"], one["highest_pu"])
 
 
 @pytest.mark.parametrize("number", [0, 3, 4])
@@ -113,7 +114,7 @@ def test_the_page_compares_and_needs_no_network(done):
     text = page.partition('<script type="application/json" id="in-the-dark">')[0]
     for said in (
         "Pass", "energy cost (currency)", "voltage outside limits (node-h)", "Differences from the baseline",
-        "Cost against violation", "copper_plate, persistence", "sign test", "95 % interval",
+        "Cost against violation", "Lowest and highest voltage", "Stored energy", "copper_plate, persistence", "sign test", "95 % interval",
     ):  # fmt: skip
         assert said in text, said
     links = re.findall(r'<a href="(records/[^"]+)"', text)

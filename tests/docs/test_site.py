@@ -18,13 +18,13 @@ import yaml
 from nbclient import NotebookClient
 
 import cosim
-from cosim.api.tables import unit_of
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.forecast_skill import ForecastSkill
 from cosim.experiments.lead_errors import LeadError
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.run_metrics import RunMetrics
 from cosim.experiments.score import Score
+from cosim.model.units import unit_of
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

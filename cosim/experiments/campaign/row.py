@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
 
 from cosim.experiments import acceptance
+from cosim.experiments.campaign.skill import SKILL, skill_text
 from cosim.experiments.control_metrics import ControlMetrics
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.experiments.metrics import JSON_NAMES, measure_report
@@ -47,6 +48,7 @@ FIGURES: dict[str, FigureType] = {
     "fallback_decisions": int,
     **_types(RunMetrics),
     **_types(ControlMetrics),
+    SKILL: str,
 }
 """Type of every figure of a run; the names are those of ``metrics.json``, with their units."""
 FACTS: dict[str, FigureType] = {
@@ -122,6 +124,7 @@ def figures_of(record: Record, own: Mapping[str, acceptance.Figure]) -> dict[str
             name = JSON_NAMES.get(one.name, one.name)
             if name in FIGURES:
                 found[name] = getattr(part, one.name)
+    found[SKILL] = skill_text(report.forecast_skill)
     if report.control is not None:
         found["fallback_decisions"] = report.control.fallback_decisions
     mine = {name: figure.run for name, figure in own.items() if name not in RESERVED}

@@ -57,10 +57,13 @@ class Store:
         """Where the record of a run is, if it is kept."""
         return self.folder / RECORDS / key
 
+    def steps(self, key: str) -> Path:
+        """Where the steps of a run are, if they are kept."""
+        return self.folder / STEPS / f"run={key}" / "steps.parquet"
+
     def keep_steps(self, key: str, table: pa.Table) -> None:
         """Write the steps of a run, before the run counts."""
-        place = self.folder / STEPS / f"run={key}"
-        with _arriving(place / "steps.parquet") as side:
+        with _arriving(self.steps(key)) as side:
             pq.write_table(table, side, compression="zstd")
 
     def keep_record(self, key: str, finished: Path) -> None:
@@ -87,7 +90,7 @@ class Store:
     def bytes_of(self, key: str) -> int:
         """Disk that a finished run takes."""
         parts = [self.folder / FINISHED / f"{key}.json"]
-        for folder in (self.folder / STEPS / f"run={key}", self.record(key)):
+        for folder in (self.steps(key).parent, self.record(key)):
             parts += folder.rglob("*")
         return sum(path.stat().st_size for path in parts if path.is_file())
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from cosim import plugins
 from cosim.errors import CosimError
 from cosim.experiments.acceptance import Figure
+from cosim.experiments.campaign.courses import with_summaries
 from cosim.experiments.campaign.row import RunRow, figures_of
 from cosim.experiments.campaign.store import Store
 from cosim.experiments.memory import peak_mb, reset_peak
@@ -128,12 +129,12 @@ def _installed(wanted: tuple[str, ...], figures: Mapping[str, Any]) -> None:
 
 
 def single_values(folder: Path) -> pa.Table:
-    """The steps of a record without its vectors: one row per step.
+    """The steps of a record without its vectors, of which some are summed up: one row per step.
 
     Args:
         folder: of the record.
     """
-    table = pq.read_table(folder / "steps")
+    table = with_summaries(pq.read_table(folder / "steps"))
     names = [field.name for field in table.schema if not pa.types.is_nested(field.type)]
     return table.select(names).sort_by("step")
 

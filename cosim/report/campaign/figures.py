@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ def _points(
     return go.Scatter(
         x=[cost[name].value for name in names],
         y=[violation[name].value for name in names],
-        error_x=_bars([cost[name] for name in names]),
-        error_y=_bars([violation[name] for name in names]),
+        error_x=bars([cost[name] for name in names]),
+        error_y=bars([violation[name] for name in names]),
         customdata=names,
         text=names if named else None,
         textposition="top center",
@@ -76,7 +77,8 @@ def _points(
     )
 
 
-def _bars(found: list[Mean]) -> dict[str, Any]:
+def bars(found: Sequence[Mean]) -> dict[str, Any]:
+    """Intervals of means as error bars."""
     return {
         "type": "data",
         "symmetric": False,

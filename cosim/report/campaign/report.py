@@ -10,16 +10,22 @@ from typing import Any
 import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient
+from cosim.experiments.campaign.courses import read_courses
+from cosim.experiments.campaign.limits import LimitOutcome
 from cosim.experiments.campaign.regret_split import RegretChain
 from cosim.experiments.campaign.table import MANIFEST, read_runs
 from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.report.campaign.courses import course_panels
+from cosim.report.campaign.distributions import spread_panel
 from cosim.report.campaign.figures import pareto_panel
+from cosim.report.campaign.matrix import limits_matrix
+from cosim.report.campaign.over_axis import over_axis_panels
+from cosim.report.campaign.runs import failed_listing, runs_listing
+from cosim.report.campaign.skill import skill_card
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
     asked_figures,
     differences_listing,
-    failed_listing,
-    kept_listing,
     regret_split_listing,
     regrets_listing,
     variants_listing,
@@ -29,12 +35,15 @@ from cosim.report.campaign.tables import (
 from cosim.report.page import Banner, Card, Note, Section, State, render
 
 
-def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
+def write_campaign_report(
+    folder: Path, verdicts: Sequence[VerdictRow], outcomes: Sequence[LimitOutcome] = ()
+) -> None:
     """Write ``index.html``, and its tables as ``summary.md``.
 
     Args:
         folder: of the campaign.
         verdicts: shown first.
+        outcomes: of the limits under ``accept``.
 
     Raises:
         RecordError: the folder holds no campaign, or no finished run.
@@ -42,18 +51,26 @@ def write_campaign_report(folder: Path, verdicts: Sequence[VerdictRow]) -> None:
     table = read_runs(folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     asked, counterparts = manifest["campaign"], dict(manifest["baseline_of"])
-    sections = [Section("Statements", (verdicts_listing(verdicts),))]
+    matrix = (limits_matrix(outcomes),) if outcomes else ()
+    sections = [Section("Statements", (verdicts_listing(verdicts), *matrix))]
     if (table["status"] == "complete").any():
         more = asked_figures(asked.get("metrics", ()), manifest.get("own_metrics", {}))
         against = differences_listing(table, counterparts, more) if counterparts else NO_BASELINE
         baselines = frozenset(counterparts.values())
         sections.append(Section("Comparison", (variants_listing(table, more), against)))
         sections += _credit(table, manifest, more)
-        sections.append(Section("Trade-off", (pareto_panel(table, baselines),)))
+        spread = spread_panel(table, baselines)
+        spreads = () if spread is None else (spread,)
+        over = over_axis_panels(table, manifest["columns"])
+        sections.append(Section("Trade-off", (pareto_panel(table, baselines), *spreads, *over)))
+        skill = skill_card(table)
+        sections += [Section("Forecasts", (skill,))] if skill is not None else []
+        courses = tuple(course_panels(read_courses(table, folder)))
+        sections += [Section("Over time", courses)] if courses else []
     tables = tuple(sections)
-    listings = (failed_listing(table, folder), kept_listing(table, folder))
-    runs: list[Card] = [listing for listing in listings if listing is not None]
-    sections.append(Section("Runs", (*runs, Note("Versions", _versions(table)))))
+    failed = failed_listing(table)
+    runs: list[Card] = [runs_listing(table, folder), Note("Versions", _versions(table))]
+    sections.append(Section("Runs", runs if failed is None else [failed, *runs]))
     content = {"banner": _banner(verdicts), "sections": sections}
     title, facts = asked["title"] or asked["name"], _facts(manifest, table)
     page = render("sections.html.j2", title, facts, content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cosim.report.page import Cell, Link, Listing, Note, Section
+from cosim.report.page import Cell, Listing, Note, Section
 
 
 def summary(title: str, facts: str, sections: Sequence[Section]) -> str:
@@ -34,5 +34,4 @@ def _text(card: Listing | Note) -> str:
 
 
 def _row(cells: Sequence[Cell]) -> str:
-    texts = (cell.text if isinstance(cell, Link) else cell for cell in cells)
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -12,11 +11,10 @@ from cosim.experiments.campaign.attribution import Ingredient, regrets, worths
 from cosim.experiments.campaign.regret_split import RegretChain, regret_split
 from cosim.experiments.campaign.row import COLUMNS, METRICS
 from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
-from cosim.experiments.campaign.store import Store
 from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.report.key_figures import ABSENT
-from cosim.report.page import SIGNS, Cell, Link, Listing
+from cosim.report.page import Listing, Mark
 
 FIGURES = {
     "adjusted_cost_currency": "energy cost (currency)",
@@ -221,60 +219,5 @@ def verdicts_listing(verdicts: Sequence[VerdictRow]) -> Listing:
         "",
         "What is stated about all runs.",
         ("statement", "", "found"),
-        [[row.rule, f"{SIGNS[row.state]} {row.state}", row.found] for row in verdicts],
+        [[row.rule, Mark(row.state, row.state), row.found] for row in verdicts],
     )
-
-
-def failed_listing(table: pd.DataFrame, folder: Path) -> Listing | None:
-    """Runs that failed, with their cause; None where all came to their end."""
-    failed = table[table["status"] == "failed"]
-    if failed.empty:
-        return None
-    return Listing(
-        "Failed runs",
-        "They are not run again by themselves: cosim campaign with --retry-failed does that. "
-        f"finished/KEY.json holds the traceback. {len(failed)} in all.",
-        ("variant", "seed", "cause", "run"),
-        _rows(failed, lambda row: [str(row["cause"]), _run_cell(folder, str(row["key"]))]),
-        numbers=(1,),
-        sortable=True,
-    )
-
-
-def kept_listing(table: pd.DataFrame, folder: Path) -> Listing | None:
-    """Complete runs whose record is kept, with a link to their report."""
-    complete = table[table["status"] == "complete"]
-    kept = complete[[_report(folder, str(key)).is_file() for key in complete["key"]]]
-    if kept.empty:
-        return None
-    return Listing(
-        "Reports of runs",
-        f"{len(kept)} runs are kept with their record.",
-        ("variant", "seed", "limits", "energy cost (currency)", "run"),
-        _rows(
-            kept,
-            lambda row: [
-                str(row["verdict"]),
-                number(float(row["adjusted_cost_currency"])),
-                _run_cell(folder, str(row["key"])),
-            ],
-        ),
-        numbers=(1, 3),
-        sortable=True,
-    )
-
-
-def _rows(table: pd.DataFrame, rest: Callable[[pd.Series], list[Cell]]) -> list[list[Cell]]:
-    return [
-        [str(row["variant"]), "" if pd.isna(row["seed"]) else f"{row['seed']:.0f}", *rest(row)]
-        for _, row in table.iterrows()
-    ]
-
-
-def _run_cell(folder: Path, key: str) -> Cell:
-    page = _report(folder, key)
-    return Link(key, page.relative_to(folder).as_posix()) if page.is_file() else key
-
-
-def _report(folder: Path, key: str) -> Path:
-    return Store(folder).record(key) / "report.html"

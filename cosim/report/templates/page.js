@@ -110,10 +110,13 @@
     const body = head.closest("table").tBodies[0];
     const down = (head.dataset.down = head.dataset.down === "1" ? "" : "1");
     const key = row => row.cells[head.cellIndex].textContent;
-    const order = (a, b) => {
-      const difference = Number(key(a)) - Number(key(b));
-      return Number.isNaN(difference) ? key(a).localeCompare(key(b)) : difference;
+    // Of "10,047 [9,900, 10,100]" the mean counts; what is no number comes after all numbers.
+    const figure = row => {
+      const found = parseFloat(key(row).replaceAll(",", "").replace("\u2212", "-"));
+      return Number.isNaN(found) ? Number.MAX_VALUE : found;
     };
+    const numeric = head.classList.contains("number");
+    const order = (a, b) => numeric ? figure(a) - figure(b) : key(a).localeCompare(key(b));
     for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", down ? "ascending" : "descending");
     body.append(...[...body.rows].sort((a, b) => (down ? order(a, b) : order(b, a))));
