@@ -146,7 +146,7 @@ class SumOwnerAgent:
             if number == 1:
                 self._seal.learn(received[aggregator])
             else:
-                self._owner.link.known.hear(received[aggregator])
+                self._owner.link.hear(received[aggregator])
         self._owner.solve(number)
         sealed = [received[other] for other in others]
         moment = Moment(self._time_s, number)
@@ -158,7 +158,7 @@ class SumOwnerAgent:
         """See :class:`AreaAgent`."""
         aggregator = self._neighbours[0]
         if aggregator in received:
-            self._owner.link.known.hear(received[aggregator])
+            self._owner.link.hear(received[aggregator])
         return self._owner.answer()
 
 
@@ -228,7 +228,7 @@ class SumAggregatorAgent:
                 self._powers = self._requests.schedules.values()
             wanted.ask(self._powers.sum(axis=1, keepdims=True))
         message = wanted.known.message()
-        owner.link.known.hear(message)
+        owner.link.hear(message)
         return message
 
     def _sum(self, received: Mapping[str, Message], like: FloatArray) -> FloatArray:

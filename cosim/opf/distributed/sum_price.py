@@ -1,11 +1,14 @@
 """One price for all owners, which follows from the sum of their powers alone.
 
-    owner i      x_i  minimises  own cost + y x_i + r / 2 (x_i - x_i' + (S' - z') / N)²
+    owner i      x_i  minimises  own cost + y x_i + r / 2 (x_i - z_i)²
+                 x_i  = a x_i + (1 - a) z_i                    over-relaxation
     aggregator   z    minimises  cost of the import and of limits - y z + r / (2 N) (z - S)²
-    price        y    = y + r / N (S - z)
+    both         g    = (S - z) / N
+                 y    = y + r g                                price
+                 z_i  = x_i - g                                request of an owner, which it calculates itself
 
-with the sum S of all x_i, the number N of owners, and values of the last round with a stroke. The
-aggregator needs S and no x_i; all owners get the same message.
+with the sum S of all x_i after over-relaxation, and the number N of owners. The aggregator needs S and no
+x_i; all owners get the same message.
 
 Source: after Boyd, Parikh, Chu, Peleato and Eckstein, 2011, doi 10.1561/2200000016, section 7.3 (sharing),
 with the over-relaxation of section 3.4.3 and penalties that balance the residuals, section 3.4.1.
@@ -102,7 +105,8 @@ class OwnerOfSum:
 
     def __init__(self, periods: int, chosen: DualPriceOptions) -> None:
         self.known = SumPrice(periods, chosen)
-        self._own = np.zeros((KINDS, 1, periods))
+        self._own = self._asked = np.zeros((KINDS, 1, periods))
+        self._relaxation = chosen.relaxation
 
     @property
     def agreed(self) -> bool:
@@ -122,13 +126,20 @@ class OwnerOfSum:
     def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
         """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
         self.known.begin(charge, unit_kva, periods)
-        self._own = self._own[:, :, periods]
+        self._own, self._asked = self._own[:, :, periods], self._asked[:, :, periods]
+
+    def hear(self, message: Message) -> None:
+        """Take what the aggregator sent; what is asked of this owner follows."""
+        settled = self.known.agreed
+        self.known.hear(message)
+        if not settled:
+            a = self._relaxation
+            self._asked = a * self._own + (1.0 - a) * self._asked - self.known.gap
 
     @property
     def center(self) -> FloatArray:
         """Where the square is centred."""
-        known = self.known
-        return np.asarray(self._own - known.gap - known.price / known.penalty)
+        return np.asarray(self._asked - self.known.price / self.known.penalty)
 
     @property
     def weight(self) -> FloatArray:
