@@ -122,7 +122,7 @@ class SumOwnerAgent:
         self, owner: Owner[OwnerOfSum], seal: Seal, *, to: str, neighbours: tuple[str, ...]
     ) -> None:
         self._owner, self._seal, self._to, self._neighbours = owner, seal, to, neighbours
-        self._time_s = 0
+        self._time_s, self._sent = 0, np.zeros(0)
 
     @property
     def name(self) -> str:
@@ -147,10 +147,12 @@ class SumOwnerAgent:
                 self._seal.learn(received[aggregator])
             else:
                 self._owner.link.hear(received[aggregator])
-        self._owner.solve(number)
-        sealed = [received[other] for other in others]
-        moment = Moment(self._time_s, number)
-        messages = {self._to: self._seal.close(self._owner.copies.ravel(), moment, sealed)}
+        # An owner that agrees moves no more. It repeats its message: the same value under the same mask.
+        if not self._owner.link.agreed:
+            self._owner.solve(number)
+            sealed = [received[other] for other in others]
+            self._sent = self._seal.close(self._owner.copies.ravel(), Moment(self._time_s, number), sealed)
+        messages = {self._to: self._sent}
         self._owner.work.count_sent(messages.values())
         return messages
 
@@ -215,7 +217,7 @@ class SumAggregatorAgent:
 
     def _price(self, number: int, received: Mapping[str, Message]) -> Message:
         """Price, penalty and distance after a round."""
-        wanted, owner, work = self._wanted, self._owner, self._owner.work
+        wanted, owner = self._wanted, self._owner
         owner.solve(number)
         if self._solved is None or not wanted.known.agreed:
             wanted.take(owner.copies + self._sum(received, owner.copies))

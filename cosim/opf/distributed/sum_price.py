@@ -5,7 +5,7 @@
     aggregator   z    minimises  cost of the import and of limits - y z + r / (2 N) (z - S)²
     both         g    = (S - z) / N
                  y    = y + r g                                price
-                 z_i  = x_i - g                                request of an owner, which it calculates itself
+                 z_i  = x_i - g                                request of an owner, known to it alone
 
 with the sum S of all x_i after over-relaxation, and the number N of owners. The aggregator needs S and no
 x_i; all owners get the same message.
