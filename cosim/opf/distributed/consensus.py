@@ -145,14 +145,26 @@ class Consensus:
 
     def _adapt(self, apart: FloatArray, moved: FloatArray) -> None:
         """Balance the residuals of each kind: a larger penalty where copies differ, a smaller one else."""
-        balance, penalty = self._balance, self.penalty.copy()
         # Where a limit is far from being kept, its multiplier has a long way to go.
         far = np.maximum(np.abs(self.multiplier - self._base) / self._scale, 1.0).max(axis=(1, 2))
-        for kind in range(len(penalty)):
-            primal = float(np.linalg.norm(apart[kind]))
-            dual = float(np.linalg.norm(moved[kind])) / float(far[kind])
-            if primal > balance.ratio * dual:
-                penalty[kind] *= balance.factor
-            elif dual > balance.ratio * primal:
-                penalty[kind] /= balance.factor
-        self.penalty = np.clip(penalty, self._start / balance.most, self._start * balance.most)
+        penalty = balanced(self.penalty, apart, moved / far[:, None, None], self._balance)
+        most = self._balance.most
+        self.penalty = np.clip(penalty, self._start / most, self._start * most)
+
+
+def balanced(penalty: FloatArray, apart: FloatArray, moved: FloatArray, balance: Balance) -> FloatArray:
+    """Penalties that balance the residuals of each kind.
+
+    Args:
+        penalty: so far, shape (kind, 1, 1).
+        apart, moved: primal and dual residuals, shape (kind, row, column).
+        balance: how penalties follow.
+    """
+    changed = penalty.copy()
+    for kind in range(len(penalty)):
+        primal, dual = float(np.linalg.norm(apart[kind])), float(np.linalg.norm(moved[kind]))
+        if primal > balance.ratio * dual:
+            changed[kind] *= balance.factor
+        elif dual > balance.ratio * primal:
+            changed[kind] /= balance.factor
+    return changed

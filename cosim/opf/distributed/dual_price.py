@@ -19,52 +19,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
-from pydantic import Field
 
 from cosim.devices.bounds import each
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.site import Site
-from cosim.model.state import Measurement, NoPlan
+from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.admm import LEAST_PRICE_PER_KWH
-from cosim.opf.distributed.area_planning import AreaPlanning
-from cosim.opf.distributed.area_site import AreaSite, area_site
+from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
+from cosim.opf.distributed.dual_price_options import SCALES, DualPriceOptions
 from cosim.opf.distributed.exchange import slots_of
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
+from cosim.opf.distributed.owner import Owner
 from cosim.opf.distributed.planner import AreasPlanner
-from cosim.opf.distributed.planner_options import AreasOptions
-from cosim.opf.distributed.schedules import OwnDevices, Requests, Schedules
-from cosim.opf.options import Limits, Objective, PlannerOptions, fastest_solver
+from cosim.opf.distributed.schedules import Requests, Schedules
+from cosim.opf.distributed.sum_agents import CODES, agent_of_sums, slots_of_sums
+from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
 
-SCALES = (0.1, 0.02)
-"""How far prices of active and reactive power move, as a part of the price of energy."""
 
-
-class DualPriceOptions(AreasOptions):
-    """Options of planner dual_price."""
-
-    rounds: int = Field(40, ge=1, le=240, description="largest number of rounds of every plan")
-    tolerance: float = Field(
-        0.02, gt=0.0, description="difference of request and answer below which they agree, per unit"
-    )
-    dual_tolerance: float = Field(
-        0.1, gt=0.0, description="change of requests times penalty below which they agree"
-    )
-    penalty: float = Field(1.0, gt=0.0, description="factor of the first penalties")
-    relaxation: float = Field(1.6, ge=1.0, lt=2.0, description="over-relaxation; 1 is none")
-
-
-class _Link:
+class Link:
     """Prices and requests between the aggregator and one owner.
 
     Args:
@@ -110,84 +91,23 @@ class _Link:
         primal, dual = float(self.consensus.primal.max()), float(self.consensus.dual.max())
         return primal <= self._chosen.tolerance and dual <= self._chosen.dual_tolerance
 
+    @property
+    def apart(self) -> float:
+        """Largest difference of request and answer, units."""
+        return float(self.consensus.primal.max())
 
-class _Owner:
-    """The devices of one area, planned at the prices of the aggregator.
+    @property
+    def resting(self) -> FloatArray:
+        """What an owner without a solution answers."""
+        return self.consensus.agreed
 
-    Args:
-        area: whose devices.
-        names: of all areas by position.
-        horizon: the periods of every plan.
-        shared: options that planners share.
-        chosen: options of the planner.
-        unit_kva: of all powers.
-    """
+    def pull(self, schedules: Schedules) -> None:
+        """Pull the devices of the owner."""
+        schedules.pull_to(self.consensus, slice(None))
 
-    def __init__(
-        self,
-        area: AreaSite,
-        names: tuple[str, ...],
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: DualPriceOptions,
-        unit_kva: float,
-    ) -> None:
-        self.schedules = Schedules(unit_kva, (len(area.devices), len(horizon)))
-        own = replace(shared, limits=Limits(), objective=Objective(energy_cost=0.0))
-        planner = DispatchPlanner(
-            "dual_price",
-            partial(OwnDevices, schedules=self.schedules),
-            area.site,
-            horizon,
-            fastest_solver(own),
-        )
-        self.work = AreaPlanning(area, planner, names)
-        self.link = _Link(area.name, area.devices, len(horizon), chosen, 1.0)
-        self._horizon, self._weight, self._began_s = horizon, shared.objective.energy_cost, 0.0
-        self.solved: Solved | None = None
-
-    def begin(self, measurement: Measurement, forecast: Forecast) -> None:
-        """Begin a plan at rest, or with the earlier plan."""
-        area, fed = self.work.area, len(self.work.area.feeding_kva)
-        self.measurement = area.measurement(measurement, np.zeros(fed, dtype=np.complex128))
-        none = np.zeros((fed, len(self._horizon)), dtype=np.complex128)
-        self.forecast = area.forecast(forecast, none, None)
-        self.work.figures, self.solved = Figures(), None
-        charge = self._weight * forecast.price_per_kwh * self._horizon.hours
-        periods = self._horizon.periods_after(measurement.time_s - self._began_s)
-        self._began_s = measurement.time_s
-        self.link.begin(charge, self.schedules.unit_kva, periods)
-
-    def solve(self, number: int) -> None:
-        """Answer the prices if they have moved."""
-        if self.solved is not None and self.link.agreed:
-            return
-        planner = self.work.planner
-        build_s = planner.set_up(self.measurement, self.forecast) if self.solved is None else 0.0
-        self.schedules.pull_to(self.link.consensus, slice(None))
-        self.solved = solved = planner.problem.solve()
-        self.copies = self.schedules.values() if solved.found else self.link.consensus.agreed
-        self.work.count_solve(number, build_s=build_s, solve_s=solved.solve_s, iterations=solved.iterations)
-
-    def answer(self) -> AreaAnswer:
-        """Its plan; it expects nothing of the network."""
-        if self.solved is None:
-            raise ContractError(f"{self.work.area.name} was asked for its plan before any round")
-        work, periods = self.work, len(self._horizon)
-        plan = work.planner.plan_of(self.solved, self.measurement, self.forecast, 0.0)
-        apart = float(self.link.consensus.primal.max())
-        if isinstance(plan, NoPlan):
-            return work.answer(plan, None, periods=periods, mismatch=apart)
-        work.adopt(plan)
-        nothing = np.zeros(periods)
-        blind = replace(
-            plan,
-            import_kw=nothing,
-            import_kvar=nothing,
-            losses_kw=nothing,
-            voltage_pu=np.zeros((periods, len(work.area.nodes))),
-        )
-        return work.answer(blind, None, periods=periods, mismatch=apart)
+    def read(self, schedules: Schedules) -> FloatArray:
+        """What the owner answers: powers of its devices, shape (2, device, period), in units."""
+        return schedules.values()
 
 
 class OwnerAgent:
@@ -198,7 +118,7 @@ class OwnerAgent:
         aggregator: name.
     """
 
-    def __init__(self, owner: _Owner, aggregator: str) -> None:
+    def __init__(self, owner: Owner[Link], aggregator: str) -> None:
         self._owner, self._aggregator = owner, aggregator
 
     @property
@@ -263,20 +183,20 @@ class AggregatorAgent:
     def __init__(
         self,
         site: Site,
-        owner: _Owner,
+        owner: Owner[Link],
         others: Mapping[str, IntArray],
         horizon: Horizon,
         shared: PlannerOptions,
         chosen: DualPriceOptions,
     ) -> None:
-        self._owner, self._horizon, self._shared = owner, horizon, shared
+        self._owner = owner
         own = {owner.work.area.name: owner.work.area.devices}
         self._links = [
-            _Link(name, devices, len(horizon), chosen, -1.0)
+            Link(name, devices, len(horizon), chosen, -1.0)
             for name, devices in (own | dict(others)).items()
         ]
-        self._requests = Requests(site, horizon, shared, owner.schedules.unit_kva)
-        self._began_s = 0.0
+        schedules = Schedules(owner.schedules.unit_kva, (len(site.devices), len(horizon)))
+        self._requests = Requests(site, horizon, shared, schedules)
 
     @property
     def name(self) -> str:
@@ -292,11 +212,8 @@ class AggregatorAgent:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
         self._requests.set_up(measurement, forecast)
-        weight, hours = self._shared.objective.energy_cost, self._horizon.hours
-        periods = self._horizon.periods_after(measurement.time_s - self._began_s)
-        self._began_s = measurement.time_s
         for link in self._links:
-            link.begin(weight * forecast.price_per_kwh * hours, self._requests.schedules.unit_kva, periods)
+            link.begin(*self._owner.terms)
         self._solved: Solved | None = None
         self._asked = self._answered = np.zeros((2, *self._requests.schedules.kw.shape))
 
@@ -366,9 +283,13 @@ class DualPricePlanner(AreasPlanner[DualPriceOptions]):
     ) -> AreaAgent:
         """See :class:`AreasPlanner`."""
         names = tuple(area.name for area in areas.areas)
-        unit_kva = float(each(site.devices, "kva").mean())
         area = area_site(site, areas, position)
-        owner = _Owner(area, names, horizon, shared, chosen, unit_kva)
+        if chosen.privacy in CODES:
+            return agent_of_sums(site, area, areas, horizon, shared, chosen)
+        unit_kva = float(each(site.devices, "kva").mean())
+        schedules = Schedules(unit_kva, (len(area.devices), len(horizon)))
+        link = Link(area.name, area.devices, len(horizon), chosen, 1.0)
+        owner = Owner(area, names, horizon, shared, schedules, link)
         if position:
             return OwnerAgent(owner, names[0])
         others = {other.name: other.devices for other in areas.areas[1:]}
@@ -378,6 +299,8 @@ class DualPricePlanner(AreasPlanner[DualPriceOptions]):
     def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: DualPriceOptions) -> tuple[Slot, ...]:
         """See :class:`AreasPlanner`."""
         del shared
+        if chosen.privacy in CODES:
+            return slots_of_sums(areas, chosen)
         return slots_of(areas, "jacobi", chosen.rounds)
 
     def _voltage_pu(self, answers: Sequence[AreaAnswer]) -> FloatArray:

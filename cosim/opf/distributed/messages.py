@@ -7,7 +7,8 @@ To its neighbours an area sends vectors of boundary quantities and nothing else.
 
 With planner admm both send their copies of all three, and to the area that feeds it an area also sends the
 power that it draws now. With planner dual_price an owner and the aggregator send each other active and
-reactive power of the owner's devices.
+reactive power of the owner's devices; where the owner hides its answer, it sends a sealed sum, and the
+aggregator sends one price to all, see :mod:`cosim.opf.distributed.sum_agents`.
 
 The controller of the feeder gets the schedule of the devices and what the area expects of its own nodes. No
 message has a load, a cost, or the stored energy of a battery.

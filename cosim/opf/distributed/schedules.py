@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import cvxpy as cp
 import numpy as np
@@ -17,7 +18,6 @@ from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.source_block import SourceBlock
-from cosim.opf.distributed.consensus import Consensus
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.copper_plate import CopperPlate
 from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
@@ -25,6 +25,20 @@ from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import DispatchProblem
 from cosim.opf.program import EmptyBlock, Program, Squares
 from cosim.opf.terms import ImportTerms
+
+
+class Pull(Protocol):
+    """Where powers are pulled to."""
+
+    @property
+    def weight(self) -> FloatArray:
+        """Of the squares, shape (2, row, period): active power, reactive power."""
+        ...
+
+    @property
+    def center(self) -> FloatArray:
+        """Of the squares, of that shape, in units."""
+        ...
 
 
 class Schedules:
@@ -39,9 +53,10 @@ class Schedules:
         self.unit_kva = unit_kva
         self.kw, self.kvar = cp.Variable(shape), cp.Variable(shape)
         self.pull = [Squares(power, np.zeros(shape), np.zeros(shape)) for power in (self.kw, self.kvar)]
+        self.constraints: list[cp.Constraint] = []
 
-    def pull_to(self, consensus: Consensus, rows: slice | IntArray) -> None:
-        """Pull some of the devices to what is agreed."""
+    def pull_to(self, consensus: Pull, rows: slice | IntArray) -> None:
+        """Pull some of the rows to what is agreed."""
         for kind, squares in enumerate(self.pull):
             squares.weight, squares.center = squares.weight.copy(), squares.center.copy()
             squares.weight[rows], squares.center[rows] = consensus.weight[kind], consensus.center[kind]
@@ -49,6 +64,25 @@ class Schedules:
     def values(self) -> FloatArray:
         """Of the last solution, shape (2, device, period), in units."""
         return np.stack([np.asarray(self.kw.value), np.asarray(self.kvar.value)])
+
+
+class SummedSchedules(Schedules):
+    """Powers of the devices of an owner, of which only the sum over the devices is pulled.
+
+    Args:
+        unit_kva: of all powers.
+        shape: (device, period).
+    """
+
+    def __init__(self, unit_kva: float, shape: tuple[int, int]) -> None:
+        super().__init__(unit_kva, shape)
+        one = (1, shape[1])
+        self._sums = [cp.Variable(one), cp.Variable(one)]
+        self.pull = [Squares(power, np.zeros(one), np.zeros(one)) for power in self._sums]
+        self.constraints += [
+            total == cp.sum(power, axis=0, keepdims=True)
+            for total, power in zip(self._sums, (self.kw, self.kvar), strict=True)
+        ]
 
 
 class OwnDevices(CopperPlate):
@@ -80,7 +114,31 @@ class OwnDevices(CopperPlate):
                 schedules.unit_kva * schedules.kw[here] == block.change_kw,
                 schedules.unit_kva * schedules.kvar[here] == block.kvar,
             ]
+        self.constraints += schedules.constraints
         self.squares += schedules.pull
+
+
+class AlikeSchedules(SummedSchedules):
+    """Requested powers of all devices, of which only the sum is pulled, and all of a sort do alike.
+
+    The aggregator does not learn which device gives how much. It assumes that each gives the same part of
+    its rating.
+
+    Args:
+        unit_kva: of all powers.
+        rated_kva: of each device, shape (device,).
+        periods: of the horizon.
+        split: number of devices with energy, which come first.
+    """
+
+    def __init__(self, unit_kva: float, rated_kva: FloatArray, *, periods: int, split: int) -> None:
+        super().__init__(unit_kva, (len(rated_kva), periods))
+        for here in (slice(0, split), slice(split, len(rated_kva))):
+            room = rated_kva[here, None] / unit_kva
+            if room.size:
+                for power in (self.kw, self.kvar):
+                    part = cp.Variable((1, periods))
+                    self.constraints.append(power[here] == room @ part)
 
 
 @dataclass(frozen=True)
@@ -99,17 +157,17 @@ class Requests:
         site: of the feeder.
         horizon: the periods of every plan.
         shared: options that planners share.
-        unit_kva: of all powers.
+        schedules: requested powers of all devices, in the order of the site.
 
     Attributes:
-        schedules: requested powers of all devices, in the order of the site.
+        schedules: of the arguments.
         network: of the feeder.
         problem: compiled once.
     """
 
-    def __init__(self, site: Site, horizon: Horizon, shared: PlannerOptions, unit_kva: float) -> None:
+    def __init__(self, site: Site, horizon: Horizon, shared: PlannerOptions, schedules: Schedules) -> None:
         count, periods = len(site.devices), len(horizon)
-        self.schedules = schedules = Schedules(unit_kva, (count, periods))
+        self.schedules, unit_kva = schedules, schedules.unit_kva
         self._split = split = sum(device.has_energy for device in site.devices)
         parts = [
             _Requested(site.devices[here], unit_kva * schedules.kw[here], unit_kva * schedules.kvar[here])
@@ -128,6 +186,7 @@ class Requests:
             schedules.kvar >= -np.abs(least),
             schedules.kvar <= np.abs(least),
         ]
+        block.constraints += schedules.constraints
         block.squares += schedules.pull
         program = Program.of((self.network, self._import, block))
         solver = "piqp" if shared.solver == "auto" else shared.solver
