@@ -33,7 +33,7 @@ assert day  # a fixture
 
 CUTS = ("line.l632_632q", "line.l671_684")
 OWNERS = ("area2", "area3", "area4")
-ROUNDS = 16
+ROUNDS = 10
 
 
 def planner_of(day, shared=SHARED, **chosen) -> DualPricePlanner:
