@@ -106,17 +106,29 @@ class LinDistFlowNetwork(EmptyBlock):
         if coupling is not None:
             inject, kva = _with_feeding(inject, kva, coupling)
         self.tree: ActiveTree = self._active_tree(inject, kva)
-        periods = len(horizon)
-        tree = self.tree
+        parts = [(block.change_kw, block.kvar) for block in (energy, sources) if block.ratings]
+        self._add_flows(parts + ([] if coupling is None else coupling.fed()))
+        if coupling is not None:
+            self._add_coupling(coupling)
+        self.import_kw = -((self.tree.head * self._unit) @ self._p)
+        # d|v| = du / 2 near 1 pu.
+        slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
+        self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
+        self._add_losses(objective)
+        self._add_deviation(objective)
+        self._line_rows = np.zeros(0, dtype=np.int64)
+        if limits.lines:
+            self._add_lines(kva, inject)
+
+    def _add_flows(self, parts: list[tuple[cp.Expression, cp.Expression]]) -> None:
+        """Changes of flows and squared voltages by the powers of devices and fed areas, kW and kvar."""
+        tree, periods = self.tree, len(self._horizon)
         # Flows in units of what the devices behind each branch can do: all variables are near one.
         unit = self._unit = np.maximum(tree.reach_kva, SMALLEST_UNIT * tree.reach_kva.max(initial=1.0))
         inject_kva, share = (
             sp.diags(1.0 / unit) @ tree.inject,
             sp.diags(1.0 / unit) @ tree.share @ sp.diags(unit),
         )
-        parts = [(energy.change_kw, energy.kvar)] if energy.ratings else []
-        parts += [(sources.change_kw, sources.kvar)] if sources.ratings else []
-        parts += [] if coupling is None else coupling.fed()
         p = cp.vstack([kw for kw, _ in parts])
         q = cp.vstack([kvar for _, kvar in parts])
         self._p = cp.Variable((len(tree.flow_nodes), periods))
@@ -136,17 +148,6 @@ class LinDistFlowNetwork(EmptyBlock):
             == tree.gain @ self._u + drop.real @ self._p + drop.imag @ self._q + self._head_change(),
             *self._voltage_limits(groups),
         ]
-        if coupling is not None:
-            self._add_coupling(coupling)
-        self.import_kw = -((tree.head * unit) @ self._p)
-        # d|v| = du / 2 near 1 pu.
-        slack_cost = limits.voltage_penalty_per_pu_h * VOLTAGE_UNIT_PU2 / 2.0
-        self.cost = slack_cost * cp.sum(self._slack @ horizon.hours)
-        self._add_losses(objective)
-        self._add_deviation(objective)
-        self._line_rows = np.zeros(0, dtype=np.int64)
-        if limits.lines:
-            self._add_lines(kva, inject)
 
     def _active_tree(self, inject: Matrix, device_kva: FloatArray) -> ActiveTree:
         """The part of the network that the devices influence."""

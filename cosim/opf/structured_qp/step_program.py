@@ -18,7 +18,6 @@ those of the nodes: whoever builds the program weighs them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
@@ -29,6 +28,7 @@ from cosim.errors import ContractError
 from cosim.model.arrays import BoolArray, FloatArray, IntArray
 from cosim.model.scenario_tree import ScenarioTree
 from cosim.opf.program_size import ProgramSize
+from cosim.opf.structured_qp.program_shapes import expected_shapes, least_values
 
 FACES = 16
 """Sides of the polygon inscribed in the circle of a rating."""
@@ -200,14 +200,14 @@ class StepProgram:
             raise ContractError(
                 f"a step program has {self.period_count} periods, but {len(self.tree)} nodes of scenarios"
             )
-        for name, values, shape in _expected_shapes(self):
+        for name, values, shape in expected_shapes(self):
             if np.shape(values) != shape:
                 raise ContractError(
                     f"{name} of a step program has shape {np.shape(values)}, expected {shape}"
                 )
             if not np.isfinite(values).all():
                 raise ContractError(f"{name} of a step program has values that are not finite")
-        for name, smallest in _least_values(self):
+        for name, smallest in least_values(self):
             if smallest < 0.0:
                 raise ContractError(f"{name} of a step program is {smallest:.6g}, expected at least 0")
         if self.peak is None and bool(self.rows.of_peak.any()):
@@ -345,61 +345,3 @@ class StepAnswer:
     def row_price(self) -> FloatArray:
         """Multipliers of the rows, shape (R,); zero where there is no plan."""
         return np.zeros_like(self.slack_kw) if self.multipliers is None else self.multipliers.row
-
-
-def _expected_shapes(
-    program: StepProgram,
-) -> Sequence[tuple[str, FloatArray | IntArray | BoolArray, tuple[int, ...]]]:
-    """Name, array and shape of everything in a program."""
-    T, B, K, R = program.period_count, program.energy_count, program.source_count, program.row_count
-    J, modes = B + K, len(program.tangent.mode_p)
-    own = {
-        "energy": (
-            (T, B),
-            {
-                "rating_kva",
-                "charge_efficiency",
-                "discharge_efficiency",
-                "start_kwh",
-                "end_kwh",
-                "end_price",
-            },
-            (B,),
-        ),
-        "sources": ((T, K), {"rating_kva", "polygon"}, (K,)),
-        "tangent": ((T, J), {"mode_p", "mode_q"}, (modes, J)),
-        "rows": ((R,), {"p", "q"}, (R, J)),
-    }
-    found: list[tuple[str, FloatArray | IntArray | BoolArray, tuple[int, ...]]] = [
-        ("hours", program.hours, (T,))
-    ]
-    for part, (usual, special, shape) in own.items():
-        for name, values in vars(getattr(program, part)).items():
-            if name != "end":
-                expected = shape if name in special else usual
-                expected = (T,) if name == "mode_weight" else expected
-                if name == "end_price" and np.ndim(values) > 1:
-                    expected = (program.tree.branches, B)
-                found.append((f"{part}.{name}", values, expected))
-    return found
-
-
-def _least_values(program: StepProgram) -> Sequence[tuple[str, float]]:
-    """Name and smallest value of everything that must not be negative."""
-    energy, sources, tangent = program.energy, program.sources, program.tangent
-    arrays = {
-        "charge_max_kw": energy.charge_max_kw,
-        "discharge_max_kw": energy.discharge_max_kw,
-        "reactive_max_kvar of devices with energy": energy.reactive_max_kvar,
-        "absorb_max_kvar of devices with energy": energy.absorb_max_kvar,
-        "available_kw": sources.available_kw,
-        "curtail_max_kw": sources.curtail_max_kw,
-        "reactive_max_kvar of sources": sources.reactive_max_kvar,
-        "absorb_max_kvar of sources": sources.absorb_max_kvar,
-        "damping": tangent.damping,
-        "mode_weight": tangent.mode_weight,
-        "price of rows": program.rows.price[~program.rows.of_peak],
-    }
-    if energy.end == "soft":
-        arrays["end_price"] = energy.end_price
-    return [(name, float(values.min(initial=0.0))) for name, values in arrays.items()]
