@@ -139,7 +139,7 @@ def _check_control(study: Study) -> Problems:
         return problems
     problems += [problem for part in parts for problem in part.problems()]
     problems += [*area_problems(study), *_without_publisher(study, parts)]
-    if not problems:  # names that do not exist declare nothing
+    if parts and not problems:  # names that do not exist declare nothing
         problems += uncertainty_problems(study)
     if not parts:  # and no solver
         return problems

@@ -154,6 +154,14 @@ def test_a_forecaster_that_says_nothing_about_errors_is_named():
         make_planner(study, day.assembly.knowledge)
 
 
+def test_a_controller_that_makes_no_plans_need_not_know_of_errors():
+    asked = {"control.type": "idle", "control.forecast": "persistence"}
+    problems, assembly = check_study(a_study("tangent", {"type": "chance"}, **asked))
+    assert problems == []
+    assert assembly is not None
+    assembly.__exit__()
+
+
 def test_lindistflow_weighs_risk_of_linear_costs_only():
     study = a_study(
         "lindistflow",
