@@ -1,6 +1,6 @@
 """Taps and capacitor states decided, against feeder controls left alone: a day in closed loop.
 
-    python -m benchmarks.network_positions [--steps N] [--out DIR]
+    python -m benchmarks.network_positions [--steps N] [--scenarios NAME ...] [--out DIR]
 
 All runs have the same feeder, devices, prices and perfect forecasts. Only who moves taps and banks differs.
 """
@@ -23,7 +23,7 @@ from cosim.run.record import Record, read_record
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 
-SCENARIO = "ieee13_taps"
+SCENARIOS = {"ieee13_taps": "IEEE 13", "ieee123_taps": "IEEE 123"}
 TAP_STEP = 0.00625
 LOSSES_PER_KWH = 0.2
 """Of the scenario's objective; all rows are charged with it, whatever their planner sees."""
@@ -88,9 +88,9 @@ class Row:
     not_planned: int
 
 
-def study_of(case: Case, steps: int) -> Study:
-    """The scenario with a planner and, or without, its network devices."""
-    study = open_study(find_scenario(SCENARIO), steps=steps)
+def study_of(scenario_name: str, case: Case, steps: int) -> Study:
+    """A scenario with a planner and, or without, its network devices."""
+    study = open_study(find_scenario(scenario_name), steps=steps)
     scenario = study.scenario
     planner = scenario.control.planner
     objective = planner.objective.model_copy(update={"losses_per_kwh": 0.0} if case.linear else {})
@@ -107,9 +107,9 @@ def study_of(case: Case, steps: int) -> Study:
     return replace(study, scenario=changed)
 
 
-def row_of(case: Case, steps: int) -> Row:
+def row_of(scenario_name: str, case: Case, steps: int) -> Row:
     """Run a case in process."""
-    study = study_of(case, steps)
+    study = study_of(scenario_name, case, steps)
     with tempfile.TemporaryDirectory() as folder:
         execute(study, Path(folder) / "run", over="local", overwrite=False, progress=lambda _done: None)
         record = read_record(Path(folder) / "run")
@@ -160,9 +160,9 @@ def _operations(case: Case, record: Record) -> tuple[float, float, float]:
 
 HEAD = """# Taps and capacitor states decided
 
-`python -m benchmarks.network_positions`. IEEE 13 (`configs/ieee13_taps.yaml`), a day in closed loop,
-{steps} steps of an hour, horizon of 8 hours, perfect forecasts, in OpenDSS. A tap costs 0.05, a switching
-0.5. Each device may move 16 taps, or switch 4 times, a day.
+`python -m benchmarks.network_positions`. A day in closed loop, {steps} steps of an hour, horizon of
+8 hours, perfect forecasts, in OpenDSS. A tap costs 0.05, a switching 0.5. Each device may move 16 taps, or
+switch 4 times, a day.
 
 - *Feeder controls*: the regulators work as the master says, and planner `tangent` foresees them. The banks
   of the master have no control and stay closed. Taps of the first step are not counted there.
@@ -180,13 +180,18 @@ COLUMNS = (
 )
 
 
-def page(rows: list[Row], steps: int) -> str:
-    """The table."""
-    lines = [
-        HEAD.format(steps=steps),
-        COLUMNS,
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+def page(tables: dict[str, list[Row]], steps: int) -> str:
+    """A table for each scenario."""
+    lines = [HEAD.format(steps=steps)]
+    for name, rows in tables.items():
+        lines += [f"## {SCENARIOS[name]} (`configs/{name}.yaml`)", "", COLUMNS]
+        lines += ["|---|---|---|---|---|---|---|---|---|---|---|", *_table(rows), ""]
+    return "\n".join(lines)
+
+
+def _table(rows: list[Row]) -> list[str]:
+    """Lines of one table; the first row is what the others are compared with."""
+    lines = []
     for row in rows:
         gain = 100.0 * (row.objective - rows[0].objective) / abs(rows[0].objective)
         lines.append(
@@ -194,24 +199,28 @@ def page(rows: list[Row], steps: int) -> str:
             f"| {row.losses_kwh:.1f} | {row.stored_kwh:.1f} | {row.taps_moved:g} | {row.switched:g} "
             f"| {row.worst_violation_pu:.2g} | {row.plan_s:.2f} | {row.not_planned} |"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
     """Run all cases and write the two files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    rows: list[Row] = []
-    for case in CASES:
-        rows.append(row_of(case, options.steps))
-        print(rows[-1], flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n"
-    (options.out / "network_positions.json").write_text(content, encoding="utf-8")
-    (options.out / "network_positions.md").write_text(page(rows, options.steps), encoding="utf-8")
+    tables: dict[str, list[Row]] = {}
+    for name in options.scenarios:
+        tables[name] = []
+        for case in CASES:
+            tables[name].append(row_of(name, case, options.steps))
+            print(name, tables[name][-1], flush=True)
+    content = {name: [asdict(row) for row in rows] for name, rows in tables.items()}
+    written = json.dumps({"scenarios": content}, indent=1) + "\n"
+    (options.out / "network_positions.json").write_text(written, encoding="utf-8")
+    (options.out / "network_positions.md").write_text(page(tables, options.steps), encoding="utf-8")
 
 
 if __name__ == "__main__":

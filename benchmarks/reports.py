@@ -161,8 +161,13 @@ def find_browser(given: str) -> str:
     return next((path for path in found if path), "")
 
 
-def opening_s(page: Path, browser: str) -> dict[str, float]:
+def opening_s(page: Path, browser: str, *flags: str) -> dict[str, float]:
     """Seconds that a page takes to open, the least of the repeats.
+
+    Args:
+        page: the file.
+        browser: path of a Chromium.
+        flags: for it beside those that all calls have.
 
     Raises:
         RuntimeError: the browser shows nothing.
@@ -172,7 +177,7 @@ def opening_s(page: Path, browser: str) -> dict[str, float]:
         timed.write_text(
             page.read_text(encoding="utf-8").replace("</body>", TIMER + "</body>"), encoding="utf-8"
         )
-        found = [_times(timed, browser, Path(folder) / f"profile{i}") for i in range(REPEATS)]
+        found = [_times(timed, [browser, *flags], Path(folder) / f"profile{i}") for i in range(REPEATS)]
     first, loaded, others = (min(values) for values in zip(*found, strict=True))
     return {
         "first_text_s": round(first / 1e3, 2),
@@ -181,12 +186,12 @@ def opening_s(page: Path, browser: str) -> dict[str, float]:
     }
 
 
-def _times(page: Path, browser: str, profile: Path) -> list[float]:
-    command = [browser, *QUIET, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
+def _times(page: Path, browser: list[str], profile: Path) -> list[float]:
+    command = [*browser, *QUIET, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MOST_S)
     match = re.search(r'data-times="(\[[^"]*\])"', done.stdout)
     if match is None:
-        raise RuntimeError(f"{browser} shows nothing of {page}: {done.stderr[-500:]}")
+        raise RuntimeError(f"{browser[0]} shows nothing of {page}: {done.stderr[-500:]}")
     return [float("inf") if value is None else float(value) for value in json.loads(match[1])]
 
 

@@ -2,11 +2,13 @@
 
 A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
 counts on a regulator that then stays within its band. A planner that starts from its earlier plan is asked
-again until its plans cost the same, and the best of them counts.
+again until its plans cost the same. If its search can begin elsewhere, it is asked again from the plans of
+others. The best of all these plans counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy as np
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.device import DeviceState
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Planner
+from cosim.model.roles import BeginsAtPlan, Planner
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan, Setpoints
 from cosim.model.timegrid import Horizon
@@ -51,17 +53,28 @@ class PlanOrRest:
         planner: makes the plans.
         options: of the planner; they say what counts as cost.
         twin: judges plan and rest.
+        starts: planners at whose plans the search of ``planner`` begins as well, where it can.
     """
 
-    def __init__(self, site: Site, planner: Planner, options: PlannerOptions, twin: Twin) -> None:
+    def __init__(
+        self,
+        site: Site,
+        planner: Planner,
+        options: PlannerOptions,
+        twin: Twin,
+        starts: Sequence[Planner] = (),
+    ) -> None:
         self._site, self._planner, self._options, self._twin = site, planner, options, twin
+        self._starts = starts
 
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """The cheapest plan that the planner comes to, or rest."""
         outcome = self._planner.plan(measurement, forecast)
         if isinstance(outcome, NoPlan) or outcome.position.size:
             return outcome
-        outcome, planned_cost = self._refined(outcome, measurement, forecast)
+        found = [self._refined(outcome, measurement, forecast)]
+        found += self._found_elsewhere(measurement, forecast)
+        outcome, planned_cost = min(found, key=lambda plan_and_cost: plan_and_cost[1])
         idle = Setpoints.idle(self._site)
         p_kw = np.repeat(idle.p_kw[None, :], len(forecast.horizon), axis=0)
         resting = self._course(measurement, forecast, p_kw, np.zeros_like(p_kw))
@@ -70,6 +83,21 @@ class PlanOrRest:
         if cost + self._more_for_limits(flow, forecast) >= planned_cost:
             return outcome
         return _rest_instead(outcome, p_kw, resting, flow, cost)
+
+    def _found_elsewhere(self, measurement: Measurement, forecast: Forecast) -> list[tuple[Plan, float]]:
+        """Where searches end that begin at the plans of others, each with its exact cost."""
+        if not isinstance(self._planner, BeginsAtPlan):
+            return []
+        found = []
+        for other in self._starts:
+            start = other.plan(measurement, forecast)
+            if isinstance(start, NoPlan):
+                continue
+            self._planner.begin_at(start, forecast)
+            outcome = self._planner.plan(measurement, forecast)
+            if not isinstance(outcome, NoPlan):
+                found.append(self._refined(outcome, measurement, forecast))
+        return found
 
     def _refined(self, first: Plan, measurement: Measurement, forecast: Forecast) -> tuple[Plan, float]:
         """The best of plans that each begin where the one before ended, and its exact cost."""

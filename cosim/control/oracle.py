@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cosim.control.best_of import PlanOrRest
+from cosim.control.decentralised import AlonePlanner
 from cosim.control.planning import FollowingController, Planning, periods_until
 from cosim.control.receding_horizon import Rhythm
 from cosim.model.exogenous import Exogenous
@@ -124,7 +125,13 @@ class OracleController(FollowingController):
         horizon = periods_until(grid.steps * grid.step_s, grid.step_s)
         mean_price = float(np.mean(truth.price_per_kwh[: grid.steps]))
         asked = bound_options(planning.options, mean_price, options.inverter)
-        planner = PlanOrRest(planning.site, planning.planner_for(horizon, asked), asked, twin)
+        planner = PlanOrRest(
+            planning.site,
+            planning.planner_for(horizon, asked),
+            asked,
+            twin,
+            starts=(AlonePlanner(planning.site, asked),),
+        )
         rhythm = OnceRhythm(
             horizon,
             horizon.length_s,

@@ -60,6 +60,15 @@ class Controller(Protocol):
 
 
 @runtime_checkable
+class BeginsAtPlan(Protocol):
+    """A planner that searches, and whose next search can begin at a plan that it did not make."""
+
+    def begin_at(self, plan: Plan, forecast: Forecast) -> None:
+        """Begin the next search at ``plan``, which was made for ``forecast``."""
+        ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
     """A controller, planner or forecaster whose run can be carried on in another process.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import cosim
 from cosim.control.best_of import MOST_ROUNDS, PlanOrRest
+from cosim.control.decentralised import AlonePlanner
 from cosim.experiments.open_loop import open_day
 from cosim.run.policy import make_planner, planner_options
 
@@ -55,3 +57,38 @@ def test_a_planner_that_repeats_itself_is_asked_twice_and_none_for_ever(day):
     assert chosen(day, [1.0])[0] == 2
     slowly = [0.5 + 0.05 * i for i in range(MOST_ROUNDS + 3)]
     assert chosen(day, slowly)[0] == MOST_ROUNDS
+
+
+class Movable(Scaled):
+    """Its next plans are half of the plan that it is to begin at, then that plan."""
+
+    def begin_at(self, plan, forecast):
+        self._plan, self._factors, self.asked = plan, [0.5, 1.0], 0
+
+
+class Fixed:
+    """Always the same plan."""
+
+    def __init__(self, plan):
+        self._plan = plan
+
+    def plan(self, measurement, forecast):
+        return self._plan
+
+
+def test_a_search_that_begins_at_the_plan_of_another_can_win(day):
+    opened, plan, options, open_twin = day
+    planner = Movable(plan, [0.2, 0.2])
+    best = PlanOrRest(opened.site, planner, options, open_twin(), [Fixed(plan)])
+    assert best.plan(opened.measurement, opened.forecast).p_kw == pytest.approx(plan.p_kw)
+
+
+def test_tangent_comes_from_the_plan_of_another_to_the_cost_of_its_own(day):
+    opened, plan, options, open_twin = day
+    knowledge = opened.assembly.knowledge
+    planner = make_planner(opened.assembly.study, knowledge)
+    start = AlonePlanner(opened.site, options).plan(opened.measurement, opened.forecast)
+    planner.begin_at(start, opened.forecast)
+    found = planner.plan(opened.measurement, opened.forecast)
+    assert np.abs(start.p_kw - plan.p_kw).max() > 1.0
+    assert found.certificate.objective == pytest.approx(plan.certificate.objective, rel=1e-3)

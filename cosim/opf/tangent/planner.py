@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 from threadpoolctl import ThreadpoolController
 
 from cosim.errors import FormulationRefused, SolverUnsuited
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.scenario_tree import ScenarioTree
 from cosim.model.site import Site
@@ -139,6 +139,10 @@ class TangentPlanner:
         self._search.warm, self._risk.weights.share = state["warm"], state["share"]
         self._earlier, self._last, self._planned, self._foreseen, self._foreseen_s = state["plans"]
 
+    def begin_at(self, plan: Plan, forecast: Forecast) -> None:
+        """See :class:`cosim.model.roles.BeginsAtPlan`."""
+        self._earlier, self._last, self._planned = plan, None, forecast
+
     def plan(self, measurement: Measurement, forecast: Forecast) -> Plan | NoPlan:
         """Plan from the measured state; see :class:`cosim.model.roles.Planner`."""
         # The matrices are small: more threads only wait for each other (measured: six times the CPU).
@@ -215,17 +219,27 @@ class TangentPlanner:
         """The earlier plan under the new forecast, or rest; rows of the earlier plan move along."""
         self._inherit(measurement.time_s, forecast)
         available_kw = devices.sources.available_kw
-        if self._last is not None and self._earlier is not None and self._planned is not None:
+        if self._earlier is not None and self._planned is not None:
             passed_s = measurement.time_s - self._earlier.time_s
             origin = matching_periods(forecast, self._planned, passed_s)
-            dispatch = self._dispatcher.continued(self._last.dispatch, self._earlier, origin, available_kw)
-            flow = self._twin.moved(self._last.flow, self._tree.moved(origin))
-            # Where controls stand as foreseen, the earlier plan's states are those of this start.
-            foreseen = self._stand_as_foreseen(measurement, self._earlier, self._last.flow)
-            point = self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
+            point = self._from_plan(self._earlier, origin, measurement, devices, course)
             if point.flow.converged.all():
                 return point
         return self._search.evaluate(self._dispatcher.at_rest(available_kw), devices, None, course)
+
+    def _from_plan(
+        self, earlier: Plan, origin: IntArray, measurement: Measurement, devices: Devices, course: SearchLog
+    ) -> Iterate:
+        """A plan under the new forecast; its periods are ``origin``."""
+        available_kw = devices.sources.available_kw
+        if self._last is None:
+            dispatch = self._dispatcher.as_planned(earlier, origin[self._tree.period], available_kw)
+            return self._search.evaluate(dispatch, devices, None, course)
+        dispatch = self._dispatcher.continued(self._last.dispatch, earlier, origin, available_kw)
+        flow = self._twin.moved(self._last.flow, self._tree.moved(origin))
+        # Where controls stand as foreseen, the earlier plan's states are those of this start.
+        foreseen = self._stand_as_foreseen(measurement, earlier, self._last.flow)
+        return self._search.evaluate(dispatch, devices, flow, course, held=foreseen)
 
     def _stand_as_foreseen(self, measurement: Measurement, earlier: Plan, flow: TwinFlow) -> bool:
         """Whether regulators and capacitors were measured where the earlier plan left them for now."""
