@@ -90,7 +90,12 @@ def test_outcomes_by_hand():
 
 def test_a_tolerance_widens_the_bound_on_its_own_side():
     figures = {"a": Figure(2.0, None, "kW")}
-    for sign, number, kept in (("<=", 1.9, True), ("<=", 1.8, False), (">=", 2.1, True), (">=", 2.2, False)):
+    for sign, number, kept in (
+        ("<=", 1.9, True),
+        ("<=", 1.8, False),
+        (">=", 2.1, True),
+        (">=", 2.2, False),
+    ):
         limit = AcceptLimit(metric="a", sign=sign, number=number, tolerance=0.125)
         (outcome,) = accept_outcomes([limit.model_dump()], figures)
         assert (outcome.kept, outcome.limit, outcome.bound) == (kept, str(limit), number)
