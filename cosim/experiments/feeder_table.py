@@ -169,8 +169,8 @@ DEVICES = (
     Metric(
         "storage_ageing_percent",
         "%",
-        "part of its life that the run takes from the battery that ages most: time over `calendar_years`, plus "
-        "rainflow cycles by their depth to the power of `depth_exponent` over `full_cycles` (section "
+        "part of its life that the run takes from the battery that ages most: time over `calendar_years`, "
+        "plus rainflow cycles by their depth to the power of `depth_exponent` over `full_cycles` (section "
         "`metrics.battery_ageing` of the scenario)",
         "`stored_kwh`, scenario; ASTM E1049-85, Miner 1945",
         most_ageing_percent,
@@ -186,8 +186,8 @@ DEVICES = (
     Metric(
         "unserved_kwh",
         "kWh",
-        "energy that flexible loads and vehicles wanted and did not get: shed, missing when a vehicle left, "
-        "still due at the end",
+        "energy that flexible loads and vehicles wanted and did not get: shed, missing when a vehicle "
+        "left, still due at the end",
         "columns of these kinds",
         unserved_kwh,
     ),

@@ -22,8 +22,8 @@ context is ever freed (dss_python 0.15, dss_python_backend 0.14, opendssdirect 0
 def new_context() -> Any:
     """A context of its own, which is freed together with the last object that refers to it.
 
-    The packages serve callbacks of the library by their registries. They keep the objects of elements valid,
-    and nothing here uses such objects.
+    The packages serve callbacks of the library by their registries. The callbacks keep objects of elements
+    valid, which nothing here uses.
     """
     # A new context moves the working directory to where the library was loaded.
     with contextlib.chdir("."):

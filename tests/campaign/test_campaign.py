@@ -7,7 +7,7 @@ import re
 
 import duckdb
 import pandas as pd
-import polars
+import polars as pl
 import pytest
 import yaml
 
@@ -75,8 +75,8 @@ def test_polars_and_duckdb_read_the_same_files(done):
     _, folder, _ = done
     files = f"{folder}/runs/**/*.parquet"
     expected = pd.read_parquet(folder / "runs")[["key", "import_kwh"]].to_numpy().tolist()
-    scanned = polars.scan_parquet(files, hive_partitioning=True)
-    complete = scanned.filter(polars.col("status") == "complete").select("key", "import_kwh").collect()
+    scanned = pl.scan_parquet(files, hive_partitioning=True)
+    complete = scanned.filter(pl.col("status") == "complete").select("key", "import_kwh").collect()
     assert [list(row) for row in complete.rows()] == expected
     table = duckdb.read_parquet(files, hive_partitioning=True).filter("status = 'complete'")
     assert [list(row) for row in table.project("key, import_kwh").fetchall()] == expected

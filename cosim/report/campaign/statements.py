@@ -25,7 +25,8 @@ def banner_of(verdicts: Sequence[VerdictRow]) -> Banner:
     """
     limits = [row for row in verdicts if row.accepts]
     others = [row for row in verdicts if not row.accepts]
-    state = next((state for state in WORDS if any(row.state == state for row in verdicts)), "pass")
+    found = {row.state for row in verdicts}
+    state: State = next((state for state in WORDS if state in found), "pass")
     if state == "pass":
         said = [*(row.found for row in others), *_counted(limits)]
         return Banner("pass", WORDS["pass"], "; ".join(said))
