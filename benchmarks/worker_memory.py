@@ -37,6 +37,7 @@ def measured(study: Study, runs: int) -> dict[int, float]:
             tidy()
             if run == 1 or run % EVERY == 0:
                 found[run] = resident_mib()
+                print(f"{run} runs: {found[run]:.1f} MiB", flush=True)
     return found
 
 
