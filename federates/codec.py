@@ -160,6 +160,9 @@ def outcome_quantities(sizes: Sizes) -> tuple[Quantity, ...]:
         Quantity("result_load_kvar", "double", "kvar"),
         Quantity("result_other_kw", "double", "kW"),
         Quantity("result_balance_error_kw", "double", "kW"),
+        Quantity("result_transformer_loading", "double", "ratio"),
+        Quantity("result_unbalance_percent", "double", "%"),
+        Quantity("result_capacitor_closed", "vector", "", sizes.capacitors),
         *((Quantity(METERS, "vector", "kW", sizes.meters),) if sizes.meters else ()),
     )
 
@@ -277,7 +280,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     names = (
         "step", "voltage_pu", "p_kw", "q_kvar", "stored_kwh", "tap", "import_kw", "import_kvar",
         "losses_kw", "loading", "load_kw", "load_kvar", "other_kw", "balance_error_kw", "position",
-        "operations",
+        "operations", "transformer_loading", "unbalance_percent", "capacitor_closed",
     )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),

@@ -189,7 +189,9 @@ def run_plan(
 
         def heard(tally: Tally) -> None:
             between()
-            text = f"{name}: {tally.failed} failed" if tally.failed else name
+            counts = {"failed": tally.failed, "rejected": tally.rejected}
+            said = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+            text = f"{name}: {said}" if said else name
             shown.update(task, total=tally.total, completed=tally.done, description=text)
 
         def told(text: str) -> None:

@@ -21,6 +21,7 @@ from cosim.devices.kind import (
     DeviceKind,
     Figure,
     Name,
+    Part,
     Placement,
     PlanContext,
     Share,
@@ -177,8 +178,8 @@ def curtailable_figures(loads: tuple[CurtailableLoad, ...], history: DeviceHisto
     """Energy that was shed, and what was paid for it."""
     shed_kwh = history.kw.sum(axis=0) * history.step_h
     return (
-        Figure("energy shed", float(shed_kwh.sum()), "kWh"),
-        Figure("paid for it", float(shed_kwh @ each(loads, "cost_per_kwh")), "currency"),
+        Figure("energy shed", float(shed_kwh.sum()), "kWh", Part.UNSERVED),
+        Figure("paid for it", float(shed_kwh @ each(loads, "cost_per_kwh")), "currency", Part.DISCOMFORT),
     )
 
 

@@ -23,6 +23,7 @@ from cosim.devices.kind import (
     DeviceKind,
     Figure,
     Name,
+    Part,
     Placement,
     PlanContext,
     Share,
@@ -374,7 +375,7 @@ def ev_figures(chargers: tuple[EvCharger, ...], history: DeviceHistory) -> tuple
         Figure("energy drawn", float(drawn), "kWh"),
         Figure("energy given back", float(given), "kWh"),
         Figure("wanted by vehicles that left", wanted, "kWh"),
-        Figure("unserved when they left", unserved, "kWh"),
+        Figure("unserved when they left", unserved, "kWh", Part.UNSERVED),
         Figure("not yet received by vehicles that stay", owed, "kWh"),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -143,13 +144,21 @@ class DeviceHistory:
     available_kw: FloatArray
 
 
+class Part(Enum):
+    """What a figure of a kind adds to a metric of the whole run."""
+
+    UNSERVED = "energy that users wanted and did not get, kWh"
+    DISCOMFORT = "what users are paid for energy that came late or not at all, currency"
+
+
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a report: what, how much, in which unit."""
+    """One figure of a report: what, how much, in which unit, and to which metric of the run it adds."""
 
     label: str
     value: float
     unit: str
+    part: Part | None = None
 
 
 def own_columns(name: str) -> dict[str, str]:

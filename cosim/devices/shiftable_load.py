@@ -23,11 +23,13 @@ from cosim.devices.kind import (
     DeviceKind,
     Figure,
     Name,
+    Part,
     Placement,
     PlanContext,
     Share,
     own_columns,
 )
+from cosim.model.arrays import FloatArray
 from cosim.model.device import DELIVERY_ROUNDING, DeviceState
 
 
@@ -184,9 +186,13 @@ def shiftable_figures(loads: tuple[ShiftableLoad, ...], history: DeviceHistory) 
     due_kwh = each(loads, "most_kwh") - history.stored_kwh[-1]
     return (
         Figure("energy deferred", float(deferred_kwh.sum()), "kWh"),
-        Figure("paid for it", float(deferred_kwh @ each(loads, "comfort_cost_per_kwh")), "currency"),
-        Figure("still due at the end", float(due_kwh.sum()), "kWh"),
+        Figure("paid for it", _paid(loads, deferred_kwh), "currency", Part.DISCOMFORT),
+        Figure("still due at the end", float(due_kwh.sum()), "kWh", Part.UNSERVED),
     )
+
+
+def _paid(loads: tuple[ShiftableLoad, ...], deferred_kwh: FloatArray) -> float:
+    return float(deferred_kwh @ each(loads, "comfort_cost_per_kwh"))
 
 
 SHIFTABLE_LOAD = DeviceKind(

@@ -37,7 +37,7 @@ class AcceptOutcome:
     Attributes:
         limit: as it was written.
         metric, sign, unit: what is limited, and how.
-        value, bound: compared without any tolerance; None where there is no such figure.
+        value, bound: None where there is no such figure; the bound is without the tolerance of the limit.
         kept: whether the limit is kept; never without both figures.
         reason: why there is no figure, empty if there is one.
     """
@@ -67,7 +67,9 @@ def accept_outcomes(
 def _outcome(limit: Mapping[str, Any], figure: Figure | None) -> AcceptOutcome:
     metric, sign, number = str(limit["metric"]), str(limit["sign"]), float(limit["number"])
     relative = bool(limit["times_baseline"])
+    tolerance = float(limit.get("tolerance") or 0.0)
     written = f"{metric} {sign} {number:g}{' * baseline' if relative else ''}"
+    written += f" (tolerance {tolerance:g})" if tolerance else ""
     value = None if figure is None else figure.run
     bound: float | None = number
     if relative:
@@ -80,6 +82,11 @@ def _outcome(limit: Mapping[str, Any], figure: Figure | None) -> AcceptOutcome:
         reason = "the run has no such figure"
     elif bound is None or math.isnan(bound):
         reason = "the run without control has no such figure, or there is none"
-    kept = not reason and value is not None and bound is not None and bool(KEPT_BY[sign](value, bound))
+    kept = not reason and value is not None and bound is not None and _keeps(value, sign, bound, tolerance)
     unit = "" if figure is None else figure.unit
     return AcceptOutcome(written, metric, sign, unit, value, bound, kept, reason)
+
+
+def _keeps(value: float, sign: str, bound: float, tolerance: float) -> bool:
+    allowed = bound + tolerance if sign in ("<=", "<") else bound - tolerance
+    return bool(KEPT_BY[sign](value, allowed))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
 from cosim.feeder.devices import is_enabled, names_of
 from cosim.feeder.engine import Engine
+from cosim.model.timegrid import TimeGrid
+
+log = logging.getLogger(__name__)
 
 CONSTANT = "cosim_constant"
 """A load shape that is 1 at all times."""
@@ -67,6 +71,29 @@ class Clock:
         year = datetime(self._start.year, 1, 1, tzinfo=self._start.tzinfo or UTC)
         hour, second = divmod((end - year).total_seconds(), 3600.0)
         self._engine.command(f"set hour={int(hour)} sec={second!r}")
+
+
+def open_clock(engine: Engine, grid: TimeGrid, by_inputs: Collection[str], tolerance: float) -> Clock:
+    """Put the engine into the mode of a run, and let what follows the clock follow it.
+
+    Args:
+        engine: with all devices in the circuit.
+        grid: the steps of the run.
+        by_inputs: elements, ``class.name``, that follow inputs or set-points.
+        tolerance: of the power flow, relative.
+    """
+    clock = Clock(engine, grid.start, grid.step_s, by_inputs)
+    if clock.followers:
+        log.info("follow the clock by their shapes or times: %s", ", ".join(clock.followers))
+    # Setting the mode resets the step, so the step comes after it, and both only once.
+    engine.command("set mode=snapshot")
+    clock.open()
+    engine.command(f"set stepsize={grid.step_s}s number=1")
+    engine.command(f"set maxiterations=100 maxcontroliter=100 tolerance={tolerance!r}")
+    # The meters take most of a step on a large feeder, and nobody reads them.
+    engine.command("set sampleenergymeters=no")
+    engine.refresh_nodes()
+    return clock
 
 
 def _shaped(engine: Engine) -> Iterator[str]:

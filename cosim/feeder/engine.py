@@ -6,7 +6,6 @@ two feeders in one process never see each other, and the working directory is le
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 from collections.abc import Mapping
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import opendssdirect
 from dss import DSSException
 
 from cosim.errors import FeederError, NotConverged
+from cosim.feeder.engine_context import new_context
 from cosim.feeder.script.reader import Script
 from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 
@@ -140,9 +139,7 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        # A new context moves the working directory to where the library was loaded.
-        with contextlib.chdir("."):
-            self.dss = opendssdirect.dss.NewContext()
+        self.dss = new_context()
         self.dss.Basic.AllowForms(False)
         self.dss.Basic.AllowEditor(False)
         # A plain compile moves the working directory of the whole process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from cosim.feeder.balance import PowerBalance
 from cosim.feeder.branch import Watched
 from cosim.feeder.element_meters import ElementMeters
 from cosim.feeder.engine import Engine
+from cosim.feeder.unbalance import highest_unbalance_percent, three_phase_buses
 from cosim.model.arrays import FloatArray
 from cosim.model.meter import MeterPlace
 
@@ -61,6 +63,20 @@ class TapMeter:
             yield transformers
 
 
+@dataclass(frozen=True)
+class Loading:
+    """Highest currents over normal ratings.
+
+    Attributes:
+        line: of any line, and ``line_name``, which one; 0 and empty without lines.
+        transformer: of any transformer at its first winding; 0 without transformers.
+    """
+
+    line: float
+    line_name: str
+    transformer: float
+
+
 class Meters:
     """Reads voltages, head of the feeder and lines.
 
@@ -90,8 +106,11 @@ class Meters:
         self._base_v = np.array([w.base_kv * 1e3 for w in watched])
         elements = [name.lower() for name in engine.dss.PDElements.AllNames()]
         lines = [i for i, name in enumerate(elements) if name.startswith("line.")]
+        transformers = [i for i, name in enumerate(elements) if name.startswith("transformer.")]
         self._line_at = np.array(lines, dtype=np.int64)
+        self._transformer_at = np.array(transformers, dtype=np.int64)
         self._line_names = [elements[i] for i in lines]
+        self._three_phase = three_phase_buses(engine.node_names())
         self._dead_nodes = frozenset(self.without_voltage())
 
     @property
@@ -111,13 +130,19 @@ class Meters:
         losses_w = self._engine.dss.Circuit.Losses()[0]
         return complex(-p, -q) - others, float(losses_w) / 1e3 + self._balance.shunt_losses_kw()
 
-    def worst_line(self) -> tuple[float, str]:
-        """Highest current over its rating, and the line."""
+    def loading(self) -> Loading:
+        """Highest currents over ratings."""
+        percent = np.asarray(self._engine.dss.PDElements.AllPctNorm())
+        transformer = float(np.max(percent[self._transformer_at], initial=0.0)) / 100.0
         if not len(self._line_at):
-            return 0.0, ""
-        percent = np.asarray(self._engine.dss.PDElements.AllPctNorm())[self._line_at]
-        worst = int(np.argmax(percent))
-        return float(percent[worst]) / 100.0, self._line_names[worst]
+            return Loading(0.0, "", transformer)
+        lines = percent[self._line_at]
+        worst = int(np.argmax(lines))
+        return Loading(float(lines[worst]) / 100.0, self._line_names[worst], transformer)
+
+    def unbalance_percent(self) -> float:
+        """Highest negative-sequence ratio of any bus with three phases."""
+        return highest_unbalance_percent(self._engine.voltages(), self._three_phase)
 
     def without_voltage(self) -> list[str]:
         """Nodes that carry none now."""

@@ -13,10 +13,9 @@ from cosim.feeder.balance import PowerBalance, balance_complaint
 from cosim.feeder.bases import must_have_right_bases
 from cosim.feeder.branch import Watched, watched_voltages
 from cosim.feeder.circuit import Circuit
-from cosim.feeder.clock import Clock
+from cosim.feeder.clock import open_clock
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.coordinates import map_of
-from cosim.feeder.demand import Demand
 from cosim.feeder.engine import Engine, SolveReport
 from cosim.feeder.foresight import foresee
 from cosim.feeder.meters import Meters, TapMeter
@@ -24,9 +23,9 @@ from cosim.feeder.network_devices import NetworkDevices
 from cosim.feeder.operated_devices import OperatedDevices
 from cosim.feeder.radial_model import radial_model
 from cosim.feeder.reading.twin_model import read_twin_model
+from cosim.feeder.step_inputs import StepInputs
 from cosim.feeder.step_solver import Moment, NotSolved, OnNoConvergence, Reading, StepSolver
 from cosim.feeder.supply import unsupplied
-from cosim.model.arrays import FloatArray
 from cosim.model.device import Device
 from cosim.model.exogenous import Exogenous
 from cosim.model.meter import MeterPlace
@@ -66,6 +65,7 @@ class Feeder:
         site: the facts of the plant.
         meters: what is read of the feeder as it is solved now.
         taps: taps that regulators or a controller move.
+        inputs: what each step brings from outside.
 
     Raises:
         FeederError: the feeder with its devices does not solve.
@@ -86,14 +86,13 @@ class Feeder:
         self._model, self._with_network = model, with_network
         self._engine = model.engine
         self._solver = StepSolver(self._engine, on_no_convergence)
-        self._exogenous, self._grid = exogenous, grid
+        self._grid = grid
         must_have_right_bases(model.base_problems)
         self._devices = OperatedDevices(model, devices, grid)
-        self._set_mode()
+        self._clock = open_clock(self._engine, grid, self._devices.by_inputs, model.tolerance)
         self._devices.open()
-        self._demand = Demand(self._engine, model.loads)
-        self._balance = PowerBalance(self._engine, self._demand.batch, self._devices.elements)
-        self._source_ratio = 1.0
+        self.inputs = StepInputs(model, self._devices, self._clock, exogenous)
+        self._balance = PowerBalance(self._engine, self.inputs.demand.batch, self._devices.elements)
         self._switchgear = NetworkDevices(self._engine, network_devices, commanded=model.commanded)
         windings = self._engine.regulated_windings() | self._switchgear.windings
         self.taps = TapMeter(self._engine, dict(sorted(windings.items())))
@@ -139,21 +138,17 @@ class Feeder:
                 f"step {step} is measured while the feeder is at step {self._next_step}; "
                 "commit every step once, in order"
             )
-        demand_kw, demand_kvar, _, price = self._exogenous.value_at(step)
-        self._clock.set(step)
-        self._write_source(step)
-        self._demand.write(demand_kw, demand_kvar)
-        self._expose(step, demand_kw)
-        self._measured, self._applied, self._load_now_kw = step, False, float(demand_kw.sum())
+        inputs = self.inputs.write(step)
+        self._measured, self._applied = step, False
         found = self._solve(step, controls=False)
         seen = Reading.of(found.last) if isinstance(found, NotSolved) else self._read()
         return Measurement(
             step=step,
             time_s=float(self._grid.second(step)),
             voltage_pu=seen.voltage_pu,
-            demand_kw=demand_kw,
-            demand_kvar=demand_kvar,
-            price_per_kwh=price,
+            demand_kw=inputs.demand_kw,
+            demand_kvar=inputs.demand_kvar,
+            price_per_kwh=inputs.price_per_kwh,
             p_kw=seen.p_kw,
             q_kvar=seen.q_kvar,
             stored_kwh=self._devices.stored_kwh(),
@@ -165,7 +160,7 @@ class Feeder:
             losses_kw=seen.losses_kw,
             peak_import_kw=self._peak_import_kw,
             position=self._switchgear.positions(),
-            source_ratio=self._source_ratio,
+            source_ratio=self.inputs.source_ratio,
         )
 
     def apply(self, setpoints: Setpoints) -> Applied:
@@ -204,7 +199,7 @@ class Feeder:
         load_kva, other_kw = self._balance.load_kva(), self._balance.other_kw()
         devices_kw = float(delivered.real.sum())
         error_kw = power.real + other_kw + devices_kw - load_kva.real - losses
-        loading, line = self.meters.worst_line()
+        loading, unbalance_percent = self.meters.loading(), self.meters.unbalance_percent()
         meter_kw = self.meters.at_elements.kw()
         states = self._devices.states(step)
         self._engine.dss.Circuit.UpdateStorage()
@@ -220,8 +215,8 @@ class Feeder:
             import_kw=power.real,
             import_kvar=power.imag,
             losses_kw=losses,
-            loading=loading,
-            loading_line=line,
+            loading=loading.line,
+            loading_line=loading.line_name,
             iterations=report.iterations,
             events=(
                 *self._unsolved,
@@ -237,6 +232,9 @@ class Feeder:
             position=position,
             operations=self._switchgear.operations(position),
             meter_kw=meter_kw,
+            transformer_loading=loading.transformer,
+            unbalance_percent=unbalance_percent,
+            capacitor_closed=self._engine.closed_capacitors(self._capacitors),
         )
         return self._move_on(result)
 
@@ -267,7 +265,7 @@ class Feeder:
             FeederError: there is no solution, and the run may not go on without.
         """
         kw = float(self._devices.setpoints.p_kw.sum())
-        moment = Moment(step, controls, self._load_now_kw, kw, self._source_ratio)
+        moment = Moment(step, controls, self.inputs.load_kw, kw, self.inputs.source_ratio)
         found = self._solver.solve(moment, self._result)
         if isinstance(found, NotSolved):
             self._unsolved.append(f"{NOT_SOLVED}: {found.sentence}. Values of the step before are repeated")
@@ -326,30 +324,10 @@ class Feeder:
 
     # --- building --------------------------------------------------------------------------------
 
-    def _set_mode(self) -> None:
-        self._clock = Clock(self._engine, self._grid.start, self._grid.step_s, self._devices.by_inputs)
-        if self._clock.followers:
-            log.info("follow the clock by their shapes or times: %s", ", ".join(self._clock.followers))
-        # Setting the mode resets the step, so the step comes after it, and both only once.
-        self._engine.command("set mode=snapshot")
-        self._clock.open()
-        self._engine.command(f"set stepsize={self._grid.step_s}s number=1")
-        self._engine.command(
-            f"set maxiterations=100 maxcontroliter=100 tolerance={self._model.tolerance!r}"
-        )
-        # The meters take most of a step on a large feeder, and nobody reads them.
-        self._engine.command("set sampleenergymeters=no")
-        self._engine.refresh_nodes()
-
     def _settle(self) -> None:
         """Bring regulators and capacitors to rest under the demand of step 0, DER idle."""
-        demand_kw, demand_kvar, _, _ = self._exogenous.value_at(0)
-        self._load_now_kw = float(demand_kw.sum())
-        self._clock.set(0)
-        self._write_source(0)
-        self._demand.write(demand_kw, demand_kvar)
         self._devices.rest()
-        self._expose(0, demand_kw)
+        self.inputs.write(0)
         self.settling_solves = 0
         """How many power flows brought regulators and capacitors to rest."""
         for _ in range(SETTLING_SOLVES):
@@ -391,21 +369,8 @@ class Feeder:
             self._model.loads,
             devices=self._devices.connected(),
             taps=dict(zip(self.taps.windings, self.taps.ratios(), strict=True)),
-            source_ratio=self._source_ratio,
+            source_ratio=self.inputs.source_ratio,
         )
-
-    # --- writing ---------------------------------------------------------------------------------
-
-    def _write_source(self, step: int) -> None:
-        ratio = self._exogenous.mean_source_ratio(step, step + 1)
-        if ratio != self._source_ratio:
-            self._engine.set_source_pu({name: pu * ratio for name, pu in self._model.sources.items()})
-            self._source_ratio = ratio
-
-    def _expose(self, step: int, demand_kw: FloatArray) -> None:
-        """Let the devices see the sun and the loads of a step."""
-        irradiance = self._exogenous.irradiance_at(len(self._devices.devices), step, step + 1)
-        self._devices.expose(irradiance, demand_kw)
 
     # --- reading ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ N = TypeVar("N", bound=NetworkDevice)
 
 MOST_NAMED = 5
 
-CONTRACT_VERSION = 4
+CONTRACT_VERSION = 5
 """Version of everything that crosses the border between plant and policy."""
 
 

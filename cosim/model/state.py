@@ -337,6 +337,10 @@ class StepResult:
         position: per network device, at the end of the step.
         operations: of each network device in the step; by its own control where nobody commands it.
         meter_kw: per meter of the scenario, in its order: power into the element; empty without meters.
+        transformer_loading: highest current of any transformer over its normal rating.
+        unbalance_percent: highest ratio of negative to positive sequence voltage of any bus with three
+            phases; 0 without such a bus.
+        capacitor_closed: per capacitor, 1 in service, else 0, at the end of the step.
     """
 
     step: int
@@ -359,3 +363,6 @@ class StepResult:
     position: FloatArray = field(default_factory=_none)
     operations: FloatArray = field(default_factory=_none)
     meter_kw: FloatArray = field(default_factory=_none)
+    transformer_loading: float = 0.0
+    unbalance_percent: float = 0.0
+    capacitor_closed: FloatArray = field(default_factory=_none)

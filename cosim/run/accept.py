@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from cosim.devices.kind import Config
+from cosim.run.battery_ageing import BatteryAgeing
 from cosim.run.lean import Lean
 from cosim.run.meter_config import MetersConfig
 from cosim.run.tariff import DemandConfig
@@ -52,15 +53,19 @@ class WrittenLimit(Config):
         return {"anyOf": [{"type": "string", "description": cls.form}, handler(schema)]}
 
 
-class AcceptLimit(WrittenLimit):
+class AcceptLimit(WrittenLimit, Lean):
     """A limit on one metric; ``energy_cost <= 1.05 * baseline`` stands for it."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"tolerance"})
     form: ClassVar[str] = "METRIC <= NUMBER or METRIC <= NUMBER * baseline; also >=, < and >"
 
     metric: str = Field(description="name of a metric, see the page Metrics")
     sign: Sign = Field("<=", description="how the metric must compare with the bound")
     number: float = Field(description="the bound, or its factor, in the unit of the metric")
     times_baseline: bool = Field(False, description="the bound is number times the run without control")
+    tolerance: NonNegativeFloat | None = Field(
+        None, description="by which the bound may be missed, same unit; default 0"
+    )
 
     @classmethod
     def parts(cls, sentence: str) -> dict[str, Any] | None:
@@ -76,13 +81,15 @@ class AcceptLimit(WrittenLimit):
         }
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.sign} {self.number:g}{' * baseline' if self.times_baseline else ''}"
+        tolerance = f" (tolerance {self.tolerance:g})" if self.tolerance else ""
+        times = " * baseline" if self.times_baseline else ""
+        return f"{self.metric} {self.sign} {self.number:g}{times}{tolerance}"
 
 
 class MetricsConfig(DemandConfig, MetersConfig, Lean):
     """What some metrics need to know beside the run."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"demand_windows", "meters"})
+    later: ClassVar[frozenset[str]] = frozenset({"demand_windows", "meters", "battery_ageing"})
 
     demand_charge_per_kw: NonNegativeFloat = Field(
         0.0, description="price of the highest import of the run"
@@ -91,6 +98,9 @@ class MetricsConfig(DemandConfig, MetersConfig, Lean):
         None, description="rating of the transformer at the substation, for its loss of life"
     )
     ambient_c: float = Field(30.0, description="temperature of the air around it, degrees Celsius")
+    battery_ageing: BatteryAgeing | None = Field(
+        None, description="law for the ageing of batteries; default: its default values"
+    )
 
 
 def problems_of(

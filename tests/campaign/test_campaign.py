@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+import duckdb
 import pandas as pd
+import polars as pl
 import pytest
 import yaml
 
@@ -67,6 +69,17 @@ def test_the_table_is_read_by_its_path(done):
     cost = (mine["import_kw"] * mine["price_per_kwh"]).sum() * one["hours"] / one["steps"]
     assert cost == pytest.approx(one["energy_cost_currency"], rel=1e-12)
     assert (mine["lowest_pu"].min(), mine["highest_pu"].max()) == (one["lowest_pu"], one["highest_pu"])
+
+
+def test_polars_and_duckdb_read_the_same_files(done):
+    _, folder, _ = done
+    files = f"{folder}/runs/**/*.parquet"
+    expected = pd.read_parquet(folder / "runs")[["key", "import_kwh"]].to_numpy().tolist()
+    scanned = pl.scan_parquet(files, hive_partitioning=True)
+    complete = scanned.filter(pl.col("status") == "complete").select("key", "import_kwh").collect()
+    assert [list(row) for row in complete.rows()] == expected
+    table = duckdb.read_parquet(files, hive_partitioning=True).filter("status = 'complete'")
+    assert [list(row) for row in table.project("key, import_kwh").fetchall()] == expected
 
 
 @pytest.mark.parametrize("number", [0, 3, 4])

@@ -119,6 +119,7 @@ def test_a_run_that_lacks_what_is_asked_for_is_computed_again(site, tmp_path, mo
             {"accept": ["adjusted_costs <= 1"]},
             "accept.0: there is no metric adjusted_costs; did you mean adj",
         ),
+        ({"accept": ["verdict <= 1"]}, "accept.0: verdict is a text, and a limit is for numbers"),
     ],
 )
 def test_unknown_metrics_are_named(tmp_path, changes, said):

@@ -10,7 +10,6 @@ import pytest
 
 import cosim
 from cosim.control.battery_program import best_course_kw
-from cosim.control.feedback_optimisation import FeedbackOptimisationController, FeedbackOptions
 from cosim.control.peak_shaving import PeakShavingController, PeakShavingOptions
 from cosim.control.self_consumption import SelfConsumptionController, SelfConsumptionOptions
 from cosim.control.time_of_use import TimeOfUseController, TimeOfUseOptions
@@ -21,7 +20,6 @@ from cosim.control.volt_var_watt import (
     VoltVarWattOptions,
     on_curve,
 )
-from cosim.devices.pv import PvRating
 from cosim.errors import ContractError, ScenarioError
 from cosim.model.roles import is_resumable
 from cosim.run.assembly import Assembly
@@ -31,7 +29,8 @@ from cosim.run.record import read_record
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
 from cosim.testing import check_controller
-from tests.conftest import a_feeder, a_storage, shipped_master
+from tests.conftest import a_storage
+from tests.control.conftest import decided
 
 OPTIONS = {
     "time_of_use": {"charge_hours": [[12, 12.5]], "discharge_hours": [[12.5, 20]]},
@@ -48,22 +47,6 @@ NO_OPTIONS = {"decentralised"}
 
 def control(name: str) -> dict:
     return {"type": name, "horizon_s": 3600, "options": OPTIONS[name]}
-
-
-@pytest.fixture(scope="module")
-def measured():
-    """IEEE 13 with two batteries at 675 and a PV system, at noon under half the sun."""
-    pv = PvRating("p1", "675", (1, 2, 3), False, 200.0, 220.0)
-    second = a_storage(name="b2", kw=50.0, kva=60.0, initial_kwh=90.0)
-    devices = (a_storage(), second, pv)
-    with a_feeder(shipped_master("ieee13"), devices=devices, steps=96, irradiance=0.5) as feeder:
-        yield feeder.site, feeder.measure(0)
-
-
-def decided(controller, measured, **changes):
-    site, measurement = measured
-    controller.start(site)
-    return controller.step(replace(measurement, **changes)).setpoints
 
 
 def at_hour(hour: float) -> dict:
@@ -201,71 +184,6 @@ def test_a_battery_alone_buys_low_and_sells_high():
     # What is left is worth more than any hour pays.
     keeps = best_course_kw(battery, 200.0, hours, price, wear_per_kwh=0.0, worth_per_kwh=1.0)
     assert keeps.sum() * 0.9 == pytest.approx(-180)
-
-
-# --- feedback optimisation --------------------------------------------------------------------------
-
-
-class LinearTwin:
-    """Import falls by what the devices give; no voltage moves."""
-
-    def set_forecast(self, measurement, demand_kva, source_ratio=None):
-        self.devices = len(measurement.p_kw)
-
-    def at_rest(self, periods):
-        return None
-
-    def flow(self, device_kva, start=None, *, held=False):
-        return None
-
-    def slope(self, flow, quantity, place, period):
-        return np.zeros((len(place), self.devices)), np.zeros((len(place), self.devices))
-
-    def import_slope(self, flow):
-        return -np.ones((1, self.devices)), np.zeros((1, self.devices))
-
-    def state(self):
-        return {}
-
-    def restore(self, state):
-        assert state == {}
-
-
-def test_one_step_of_feedback_removes_an_excess_on_a_linear_feeder(measured):
-    options = FeedbackOptions(import_max_kw=1000, to_rest=0.0, voltage_min_pu=0.5, voltage_max_pu=1.5)
-    controller = FeedbackOptimisationController(twin=LinearTwin(), options=options)
-    now = {"p_kw": np.zeros(3), "q_kvar": np.zeros(3), "available_kw": np.array([0, 0, 0.0])}
-    found = decided(controller, measured, import_kw=1040.0, **now)
-    # In proportion to the squares of the ratings 120, 60 and 220; the PV system has no sun to give.
-    squares = np.array([120.0, 60.0, 220.0]) ** 2
-    assert found.p_kw[:2] == pytest.approx(40 * squares[:2] / squares.sum())
-    assert decided(controller, measured, import_kw=990.0, **now).p_kw[:2].tolist() == [0, 0]
-
-
-def test_feedback_goes_back_to_rest_by_a_part_of_the_way(measured):
-    options = FeedbackOptions(to_rest=0.25, refill_h=10, voltage_min_pu=0.5, voltage_max_pu=1.5)
-    controller = FeedbackOptimisationController(twin=LinearTwin(), options=options)
-    found = decided(
-        controller,
-        measured,
-        p_kw=np.array([40.0, 0.0, 60.0]),
-        q_kvar=np.array([8.0, 0.0, 0.0]),
-        stored_kwh=np.array([180.0, 90.0, 0.0]),
-        available_kw=np.array([0.0, 0.0, 100.0]),
-    )
-    # b1 lacks 20 kWh, so its rest is to charge with 2 kW; the PV system is curtailed by 40 kW.
-    assert found.p_kw == pytest.approx([0.75 * 40 - 0.25 * 2, 0, 0.75 * 60 + 0.25 * 100])
-    assert found.q_kvar == pytest.approx([6, 0, 0])
-
-
-def test_a_standby_loss_is_no_power_that_feedback_goes_on_with(measured):
-    site, measurement = measured
-    idle = replace(site.devices[0], idling_kw=2.0)
-    site = replace(site, devices=(idle, *site.devices[1:]))
-    options = FeedbackOptions(voltage_min_pu=0.5, voltage_max_pu=1.5)
-    controller = FeedbackOptimisationController(twin=LinearTwin(), options=options)
-    resting = np.array([-2.0, 0.0, 0.0])
-    assert decided(controller, (site, measurement), p_kw=resting).p_kw[0] == 0.0
 
 
 # --- all of them ------------------------------------------------------------------------------------

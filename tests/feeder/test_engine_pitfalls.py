@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,21 @@ def test_two_engines_do_not_see_each_other(ieee13):
         other.compile(read_script(shipped_master("ieee123")))
         assert ieee13.dss.Circuit.Name() == "ieee13"
         assert other.dss.Circuit.Name() == "ieee123"
+
+
+def test_a_context_is_freed_with_its_engine():
+    """The packages kept every context: a process grew by 1 MiB, and 5263 Python objects, with each run."""
+    with Engine() as engine:
+        engine.compile(read_script(shipped_master("ieee13")))
+        batch = Batch(engine, "load")
+        context = weakref.ref(engine.dss._api_util.ctx)
+    del engine
+    gc.collect()
+    # Whatever reads the circuit keeps it.
+    assert context() is not None
+    del batch
+    gc.collect()
+    assert context() is None
 
 
 def test_terminal_power_of_a_discharging_battery_is_positive(ieee13):

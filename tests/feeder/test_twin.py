@@ -11,16 +11,12 @@ import pytest
 from cosim.devices.pv import PvRating
 from cosim.devices.storage import StorageRating
 from cosim.errors import FeederError
-from cosim.feeder.plant import Feeder
-from cosim.model.state import Measurement, Setpoints
+from cosim.model.state import Setpoints
 from cosim.model.twin import Prices, Quantity, TwinFlow
 from cosim.twin.feeder_twin import FeederTwin
 from cosim.twin.load_model import LoadModel, LoadModels
-from cosim.twin.model_error import ModelError
 from tests.conftest import a_feeder, a_storage, published_feeder, shipped_master
-
-EXACT = ModelError()
-PERIODS = 6
+from tests.feeder.twins import PERIODS, demand_of, twin_of
 
 FEEDERS = (
     "13Bus/IEEE13Nodeckt.dss",
@@ -31,15 +27,6 @@ FEEDERS = (
     "8500-Node/Master.dss",
     "8500-Node/Master-unbal.dss",
 )
-
-
-def demand_of(feeder: Feeder, multipliers: np.ndarray) -> np.ndarray:
-    measured = feeder.measure(0)
-    return multipliers[:, None] * (measured.demand_kw + 1j * measured.demand_kvar)[None, :]
-
-
-def twin_of(feeder: Feeder, mismatch: ModelError = EXACT) -> tuple[FeederTwin, Measurement]:
-    return feeder.twin_model(mismatch).open(), feeder.measure(0)
 
 
 def three_devices() -> tuple[tuple[StorageRating, ...], tuple[PvRating, ...]]:
@@ -59,7 +46,7 @@ def test_flows_are_those_of_opendss(feeder_name: str) -> None:
         twin.set_forecast(measured, demand_of(feeder, np.array([0.6])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128), twin.at_rest(1), held=True)
         loads = feeder.measure(0)
-        feeder._demand.write(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
+        feeder.inputs.demand.write(0.6 * loads.demand_kw, 0.6 * loads.demand_kvar)
         feeder.engine.solve(controls=False)
         assert np.abs(flow.voltage_pu[:, 0] - feeder.meters.voltage_pu()).max() < 1e-6
         power, losses = feeder.meters.head()
@@ -123,7 +110,7 @@ def test_controls_react_as_in_opendss() -> None:
         for period in range(24):
             feeder._next_step = period
             feeder.measure(period)
-            feeder._demand.write(demand[period].real, demand[period].imag)
+            feeder.inputs.demand.write(demand[period].real, demand[period].imag)
             feeder._devices.write(Setpoints(kw[period], np.zeros(2)))
             feeder.engine.solve(controls=True)
             assert np.abs(feeder.taps.ratios() - flow.tap[period]).max() < 1e-9, f"period {period}"
@@ -317,7 +304,7 @@ def test_shares_of_ratings_are_those_of_opendss_at_other_taps() -> None:
         twin.set_forecast(measured, demand_of(feeder, np.array([0.4])))
         flow = twin.flow(np.zeros((1, 0), dtype=np.complex128))
         assert not np.array_equal(flow.tap[0], measured.tap)
-        feeder._demand.write(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
+        feeder.inputs.demand.write(0.4 * measured.demand_kw, 0.4 * measured.demand_kvar)
         feeder.engine.solve(controls=True)
         element, quantities = feeder.engine.dss.CktElement, twin._quantities
         for quantity in (Quantity.LINE, Quantity.TRANSFORMER):
@@ -382,53 +369,6 @@ def test_what_the_twin_has_no_law_for_is_named(tmp_path: Path) -> None:
     )
     with a_feeder(master) as feeder, pytest.raises(FeederError, match=r"isource\.odd"):
         twin_of(feeder)
-
-
-def test_a_mismatch_makes_the_twin_wrong() -> None:
-    """Each kind moves the voltages, and none moves them when it is zero."""
-    none = np.zeros((1, 0), dtype=np.complex128)
-    with a_feeder(shipped_master("ieee13")) as feeder:
-        found = {}
-        for mismatch in (
-            EXACT,
-            ModelError(impedance_error=0.2, seed=3),
-            ModelError(impedance_error=0.2, seed=4),
-            ModelError(load_model="constant_impedance"),
-        ):
-            twin, measured = twin_of(feeder, mismatch)
-            twin.set_forecast(measured, demand_of(feeder, np.array([1.0])))
-            flow = twin.flow(none, twin.at_rest(1), held=True)
-            found[mismatch] = float(np.abs(flow.voltage_pu[:, 0] - measured.voltage_pu).max())
-    exact, *wrong = found.values()
-    assert exact < 1e-7
-    assert min(wrong) > 1e-4
-    assert len(set(wrong)) == 3
-
-
-def test_stale_taps_are_those_measured_first() -> None:
-    none = np.zeros((1, 0), dtype=np.complex128)
-    with a_feeder(shipped_master("ieee13")) as feeder:
-        for stale in (False, True):
-            twin, measured = twin_of(feeder, ModelError(stale_taps=stale))
-            demand = demand_of(feeder, np.array([1.0]))
-            twin.set_forecast(measured, demand)
-            moved = Measurement(**{**vars(measured), "tap": measured.tap + 2 * 0.00625})
-            twin.set_forecast(moved, demand)
-            believed = twin.flow(none, twin.at_rest(1), held=True).tap[0]
-            assert np.array_equal(believed, measured.tap if stale else moved.tap)
-
-
-def test_frozen_controls_do_not_react() -> None:
-    """The exact twin moves taps along a steep day; one that expects no reaction does not."""
-    none = np.zeros((PERIODS, 0), dtype=np.complex128)
-    with a_feeder(shipped_master("ieee13")) as feeder:
-        found = []
-        for frozen in (False, True):
-            twin, measured = twin_of(feeder, ModelError(frozen_controls=frozen))
-            twin.set_forecast(measured, demand_of(feeder, np.linspace(0.3, 1.1, PERIODS)))
-            found.append(np.unique(twin.flow(none).tap, axis=0))
-        assert len(found[0]) > 1
-        assert np.array_equal(found[1], measured.tap[None, :])
 
 
 def test_laws_are_continuous_where_the_engine_is() -> None:

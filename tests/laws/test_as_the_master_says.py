@@ -164,7 +164,7 @@ def test_the_plant_without_commands_writes_nothing(tmp_path):
     master.write_text("\n".join([f'redirect "{shipped_master("ieee13")}"', OWN_PV[0]]))
     model = FeederModel(master, commanded=False)
     with a_feeder(master, irradiance=1.0, steps=1) as commanded:
-        grid, exogenous = commanded._grid, commanded._exogenous
+        grid, exogenous = commanded._grid, commanded.inputs.exogenous
     with Feeder(model, devices=model.found, exogenous=exogenous, grid=grid) as feeder:
         feeder.measure(0)
         applied = feeder.apply(Setpoints.idle(feeder.site))

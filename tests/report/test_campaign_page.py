@@ -7,10 +7,13 @@ import re
 import pandas as pd
 
 from cosim.experiments.campaign.limits import CampaignLimit, limit_outcomes
+from cosim.experiments.campaign.verdicts import verdict_rows
 from cosim.report.campaign.distributions import spread_panel
 from cosim.report.campaign.matrix import limits_matrix
 from cosim.report.campaign.over_axis import lines_over, over_axis_panels
 from cosim.report.campaign.runs import failed_listing, runs_listing
+from cosim.report.campaign.statements import banner_of, statement_cards
+from cosim.report.campaign.tables import asked_figures, differences_listing, variants_listing
 from cosim.report.key_figures import ABSENT
 from cosim.report.page import Link, Mark, Section, render
 
@@ -113,3 +116,52 @@ def test_only_axes_of_three_numbers_or_more_have_a_panel():
     assert not list(
         over_axis_panels(table[table["control.horizon_s"] > 1], ("control.horizon_s", "rhythm"))
     )
+
+
+def limited(*texts):
+    """Statements and outcomes of a campaign with limits on costs of 1, 1, 2 and 9."""
+    table = table_of(a=[1.0, 1.0, 2.0, 9.0]).assign(sound=True, accepted=None)
+    limits = [CampaignLimit.model_validate(text) for text in texts]
+    outcomes = limit_outcomes(limits, table, ("planner",))
+    return verdict_rows(table, len(table), outcomes), outcomes
+
+
+def test_few_limits_are_all_in_sight():
+    verdicts, outcomes = limited("adjusted_cost <= 10", "adjusted_cost <= 8")
+    assert banner_of(verdicts).headline == "1 of 2 limits are not kept"
+    statements, matrix = statement_cards(verdicts, outcomes)
+    assert [row[0] for row in statements.rows][2:] == ["adjusted_cost <= 10", "adjusted_cost <= 8"]
+    assert not matrix.folded
+
+
+def test_of_many_limits_the_broken_ones_are_in_sight_and_the_others_counted():
+    kept = [f"adjusted_cost <= {bound}" for bound in range(10, 40)]
+    broken = [f"adjusted_cost <= {bound}" for bound in range(5)]
+    verdicts, outcomes = limited(*kept, *broken)
+    banner = banner_of(verdicts)
+    assert banner.headline == "5 of 35 limits are not kept"
+    assert [line.partition(":")[0] for line in banner.details] == [
+        *broken[:3], "and 2 more limits, see Statements",
+    ]  # fmt: skip
+    statements, folded, matrix = statement_cards(verdicts, outcomes)
+    assert [row[0] for row in statements.rows][2:] == broken
+    assert (folded.title, folded.folded, matrix.folded) == ("30 of 35 limits are kept", True, True)
+    assert [row[0] for row in folded.rows] == kept
+    assert banner_of(limited(*kept)[0]).headline.endswith("; all 30 limits are kept")
+
+
+def test_a_metric_that_is_a_text_is_counted_and_not_subtracted():
+    table = table_of(a=[1.0, 2.0, 3.0, None], b=[1.0]).assign(
+        worst_excess_pu=0.0, overloaded_h=0.0, losses_kwh=0.0, peak_import_kw=0.0, fallback_decisions=0,
+        decision_p95_s=0.1, peak_memory_mib=1.0,
+    )  # fmt: skip
+    table.loc[1, "verdict"] = "fail"
+    more = asked_figures(["verdict", "forecast_skill", "import_kwh"], {})
+    assert more == {"verdict": "verdict", "import_kwh": "import_kwh (kWh)"}
+    table = table.assign(import_kwh=4.0)
+    listing = variants_listing(table, more)
+    at = listing.heads.index("verdict")
+    assert [row[at] for row in listing.rows] == ["pass (2), fail (1)", "pass (1)"]
+    heads = differences_listing(table, {"a": "b"}, more).heads
+    assert "verdict" not in heads
+    assert "import_kwh (kWh)" in heads

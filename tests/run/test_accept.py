@@ -88,6 +88,21 @@ def test_outcomes_by_hand():
     assert outcome("d <= 9").reason == "no such metric is installed"
 
 
+def test_a_tolerance_widens_the_bound_on_its_own_side():
+    figures = {"a": Figure(2.0, None, "kW")}
+    for sign, number, kept in (
+        ("<=", 1.9, True),
+        ("<=", 1.8, False),
+        (">=", 2.1, True),
+        (">=", 2.2, False),
+    ):
+        limit = AcceptLimit(metric="a", sign=sign, number=number, tolerance=0.125)
+        (outcome,) = accept_outcomes([limit.model_dump()], figures)
+        assert (outcome.kept, outcome.limit, outcome.bound) == (kept, str(limit), number)
+    # Scenarios without one keep their text, and so their hash.
+    assert "tolerance" not in AcceptLimit.model_validate("a <= 2").model_dump()
+
+
 def accepting(rows, *texts):
     return record_of(rows, accept=[AcceptLimit.model_validate(text).model_dump() for text in texts])
 

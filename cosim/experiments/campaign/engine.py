@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,24 @@ SCHEDULER_GONE = "the dask scheduler is gone; finished runs are kept, the same c
 
 @dataclass(frozen=True)
 class Tally:
-    """How far a campaign is, in runs of different content."""
+    """How far a campaign is, in runs of different content.
+
+    Attributes:
+        total: all of them.
+        done: that have ended, and of these:
+        failed: without a result.
+        rejected: with a result that breaks a limit of the scenario.
+    """
 
     total: int
     done: int = 0
     failed: int = 0
+    rejected: int = 0
+
+    def with_row(self, row: RunRow) -> Tally:
+        """One run more."""
+        failed, rejected = row.status == "failed", row.figures.get("accepted") is False
+        return Tally(self.total, self.done + 1, self.failed + failed, self.rejected + rejected)
 
 
 Heard = Callable[[Tally], None]
@@ -75,14 +89,13 @@ class Engine:
             tasks = self.tasks(plan, earlier, retry_failed=retry_failed)
             waiting = {task.key for task in tasks}
             kept = [row for key, row in earlier.items() if key not in waiting]
-            tally = Tally(len(plan.distinct()), len(kept), sum(row.status == "failed" for row in kept))
+            tally = reduce(Tally.with_row, kept, Tally(len(plan.distinct())))
             self.heard(tally)
             try:
                 if tasks:
                     with open_pool(self.pool, scratch, self.told) as client:
                         for row in computed(client, store, tasks):
-                            bad = row.status == "failed"
-                            tally = replace(tally, done=tally.done + 1, failed=tally.failed + bad)
+                            tally = tally.with_row(row)
                             self.heard(tally)
             finally:
                 rows = store.rows(plan.distinct())

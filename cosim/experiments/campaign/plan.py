@@ -27,7 +27,7 @@ from cosim.experiments.campaign.points import (
     keys_of,
 )
 from cosim.experiments.campaign.regret_split import RegretChain
-from cosim.experiments.campaign.row import COLUMNS, RESERVED
+from cosim.experiments.campaign.row import COLUMNS, RESERVED, TEXTS
 from cosim.run.metric_names import own_metrics
 from cosim.run.settings import changed_study
 from cosim.run.shipped import find_scenario
@@ -286,6 +286,8 @@ def _metric_problems(file: CampaignFile, own: Collection[str]) -> Iterator[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             yield f"{place}: there is no metric {name}" + (f"; did you mean {near[0]}?" if near else "")
+        elif place.startswith("accept") and COLUMNS.get(name) in TEXTS:
+            yield f"{place}: {name} is a text, and a limit is for numbers; limit another metric"
     taken = {*RESERVED, *COLUMNS, *(name for axis in file.axes for name in columns_of(axis))}
     for name in sorted(taken.intersection(own)):
         yield f"a metric of your own is called {name}, like a column of the table; give it another name"

@@ -63,6 +63,8 @@ FACTS: dict[str, FigureType] = {
 }
 RESERVED = frozenset({*FACTS, *FIGURES})
 """Columns of the table that no axis and no metric of a user can have."""
+TEXTS = frozenset(name for name, kind in FIGURES.items() if kind is str)
+"""Figures that have no mean and no bound."""
 COLUMNS = {name: column for column, name in METRICS.items()} | {name: name for name in FIGURES}
 """The column of each metric of the package, by both names; that of a user's metric has its name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -91,6 +92,19 @@ def means(table: pd.DataFrame, figure: str) -> dict[str, Mean]:
     """
     return {
         str(variant): mean_of(rows[figure].to_numpy(dtype=np.float64))
+        for variant, rows in _complete(table).groupby("variant", sort=False)
+    }
+
+
+def shares(table: pd.DataFrame, figure: str) -> dict[str, dict[str, int]]:
+    """How many complete runs of each variant have each text, the most frequent first.
+
+    Args:
+        table: see :func:`cosim.experiments.campaign.table.read_runs`.
+        figure: name of a column of texts.
+    """
+    return {
+        str(variant): dict(Counter(sorted(rows[figure].dropna().astype(str))).most_common())
         for variant, rows in _complete(table).groupby("variant", sort=False)
     }
 

@@ -11,6 +11,8 @@ import pandas as pd
 from cosim.experiments.campaign.attribution import LINES, VOLTAGE, cheaper_than_bound
 from cosim.experiments.campaign.limits import LimitOutcome
 
+MOST_NAMED = 5
+"""Variants that the statement about a limit names; the matrix of limits has all."""
 ACCEPTED = "every complete run keeps the limits under accept"
 
 
@@ -106,13 +108,15 @@ def _bound(complete: pd.DataFrame, bound_of: Mapping[str, str]) -> list[VerdictR
 
 
 def _own_limits(outcomes: Sequence[LimitOutcome]) -> list[VerdictRow]:
-    """One statement per limit; variants that break it are named."""
+    """One statement per limit; some of the variants that break it are named."""
     rows = []
     for limit in dict.fromkeys(outcome.limit for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.limit == limit]
         broken = [outcome for outcome in mine if not outcome.passed]
         found = f"{len(mine) - len(broken)} of {len(mine)} variants keep it"
-        named = "; ".join(outcome.sentence for outcome in broken)
+        named = "; ".join(outcome.sentence for outcome in broken[:MOST_NAMED])
+        if len(broken) > MOST_NAMED:
+            named += f"; and {len(broken) - MOST_NAMED} more variants"
         found += f". {named}" if named else ""
         rows.append(VerdictRow(limit, "fail" if broken else "pass", found, accepts=True))
     return rows

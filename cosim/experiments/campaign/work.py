@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import threading
@@ -72,6 +73,15 @@ def run_in_worker(task: Task) -> None:
     from distributed import get_worker
 
     run_task(task, Path(get_worker().local_directory))
+    tidy()
+
+
+def tidy() -> None:
+    """Free what a finished run left behind, above all the simulator's circuit, before the next one begins.
+
+    Objects that refer to each other wait for Python's collector, which does not know how large they are.
+    """
+    gc.collect()
 
 
 def run_task(task: Task, scratch: Path) -> None:

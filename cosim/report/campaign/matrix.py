@@ -9,11 +9,12 @@ from cosim.report.key_figures import ABSENT
 from cosim.report.page import Cell, Listing, Mark
 
 
-def limits_matrix(outcomes: Sequence[LimitOutcome]) -> Listing:
+def limits_matrix(outcomes: Sequence[LimitOutcome], *, folded: bool = False) -> Listing:
     """Variants by limits: how many seeds keep each limit, and whether these are enough.
 
     Args:
         outcomes: one per limit and judged variant; a variant that a limit compares with has none.
+        folded: whether the table is closed at first.
     """
     limits = list(dict.fromkeys(outcome.limit for outcome in outcomes))
     found = {(outcome.variant, outcome.limit): outcome for outcome in outcomes}
@@ -27,6 +28,7 @@ def limits_matrix(outcomes: Sequence[LimitOutcome]) -> Listing:
         f"the figure or a counterpart. {ABSENT}: the limit compares with this variant.",
         ("variant", *limits),
         rows,
+        folded=folded,
     )
 
 

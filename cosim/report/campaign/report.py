@@ -18,10 +18,10 @@ from cosim.experiments.campaign.verdicts import VerdictRow
 from cosim.report.campaign.courses import course_panels
 from cosim.report.campaign.distributions import spread_panel
 from cosim.report.campaign.figures import pareto_panel
-from cosim.report.campaign.matrix import limits_matrix
 from cosim.report.campaign.over_axis import over_axis_panels
 from cosim.report.campaign.runs import failed_listing, runs_listing
 from cosim.report.campaign.skill import skill_card
+from cosim.report.campaign.statements import banner_of, statement_cards
 from cosim.report.campaign.summary import summary
 from cosim.report.campaign.tables import (
     asked_figures,
@@ -29,10 +29,9 @@ from cosim.report.campaign.tables import (
     regret_split_listing,
     regrets_listing,
     variants_listing,
-    verdicts_listing,
     worths_listing,
 )
-from cosim.report.page import Banner, Card, Note, Section, State, render
+from cosim.report.page import Card, Note, Section, render
 
 
 def write_campaign_report(
@@ -51,8 +50,7 @@ def write_campaign_report(
     table = read_runs(folder)
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     asked, counterparts = manifest["campaign"], dict(manifest["baseline_of"])
-    matrix = (limits_matrix(outcomes),) if outcomes else ()
-    sections = [Section("Statements", (verdicts_listing(verdicts), *matrix))]
+    sections = [Section("Statements", tuple(statement_cards(verdicts, outcomes)))]
     if (table["status"] == "complete").any():
         more = asked_figures(asked.get("metrics", ()), manifest.get("own_metrics", {}))
         against = differences_listing(table, counterparts, more) if counterparts else NO_BASELINE
@@ -71,7 +69,7 @@ def write_campaign_report(
     failed = failed_listing(table)
     runs: list[Card] = [runs_listing(table, folder), Note("Versions", _versions(table))]
     sections.append(Section("Runs", runs if failed is None else [failed, *runs]))
-    content = {"banner": _banner(verdicts), "sections": sections}
+    content = {"banner": banner_of(verdicts), "sections": sections}
     title, facts = asked["title"] or asked["name"], _facts(manifest, table)
     page = render("sections.html.j2", title, facts, content)
     (folder / "index.html").write_text(page, encoding="utf-8")
@@ -96,20 +94,6 @@ def _credit(table: pd.DataFrame, manifest: dict[str, Any], more: Mapping[str, st
 NO_BASELINE = Note(
     "Differences from the baseline", "The campaign names no baseline, so variants are not compared."
 )
-
-
-WORDS: dict[State, str] = {"fail": "Fail", "note": "Note", "unjudged": "Not judged", "pass": "Pass"}
-"""States of statements from the worst to the best, and their words."""
-
-
-def _banner(verdicts: Sequence[VerdictRow]) -> Banner:
-    """The worst statement, or what was found where all hold."""
-    for state, word in WORDS.items():
-        rows = [row for row in verdicts if row.state == state]
-        if rows and state != "pass":
-            first, *others = [f"{row.rule}: {row.found}" for row in rows]
-            return Banner(state, word, first, tuple(others))
-    return Banner("pass", WORDS["pass"], "; ".join(row.found for row in verdicts))
 
 
 def _facts(manifest: dict[str, Any], table: pd.DataFrame) -> str:

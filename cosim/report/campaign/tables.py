@@ -9,12 +9,12 @@ import pandas as pd
 
 from cosim.experiments.campaign.attribution import Ingredient, regrets, worths
 from cosim.experiments.campaign.regret_split import RegretChain, regret_split
-from cosim.experiments.campaign.row import COLUMNS, METRICS
-from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means
-from cosim.experiments.campaign.verdicts import VerdictRow
+from cosim.experiments.campaign.row import COLUMNS, METRICS, TEXTS
+from cosim.experiments.campaign.skill import SKILL
+from cosim.experiments.campaign.statistics import Mean, PairedDifference, differences, means, shares
 from cosim.experiments.metric_table import BuiltInMetrics
 from cosim.report.key_figures import ABSENT
-from cosim.report.page import Listing, Mark
+from cosim.report.page import Listing
 
 FIGURES = {
     "adjusted_cost_currency": "energy cost (currency)",
@@ -51,6 +51,8 @@ def interval(mean: Mean) -> str:
 def asked_figures(metrics: Sequence[str], own_units: Mapping[str, str]) -> dict[str, str]:
     """Heads with units, by column, of the metrics that a campaign asks for and that are not shown anyway.
 
+    The errors of forecasts have a part of the page of their own.
+
     Args:
         metrics: their names, or names of columns.
         own_units: units of the metrics of users.
@@ -61,7 +63,7 @@ def asked_figures(metrics: Sequence[str], own_units: Mapping[str, str]) -> dict[
     for column, name in columns.items():
         unit = units.get(METRICS.get(column, column), "")
         heads[column] = f"{name} ({unit})" if unit else name
-    return {column: head for column, head in heads.items() if column not in FIGURES}
+    return {column: head for column, head in heads.items() if column not in (*FIGURES, SKILL)}
 
 
 def variants_listing(table: pd.DataFrame, more: Mapping[str, str] = NONE_MORE) -> Listing:
@@ -72,14 +74,13 @@ def variants_listing(table: pd.DataFrame, more: Mapping[str, str] = NONE_MORE) -
         more: figures beside the usual ones, see :func:`asked_figures`.
     """
     figures = FIGURES | dict(more)
-    found = {name: means(table, name) for name in figures}
+    found = {name: _cells(table, name) for name in figures}
     counts = table.groupby("variant", sort=False)["status"].agg(
         runs="count", complete=lambda status: int((status == "complete").sum())
     )
     rows = []
     for variant, count in counts.iterrows():
-        there = [by_variant.get(str(variant)) for by_variant in found.values()]
-        cells = [ABSENT if mean is None else interval(mean) for mean in there]
+        cells = [by_variant.get(str(variant), ABSENT) for by_variant in found.values()]
         rows.append([str(variant), f"{count['complete']} of {count['runs']}", *cells])
     return Listing(
         "Variants",
@@ -89,6 +90,16 @@ def variants_listing(table: pd.DataFrame, more: Mapping[str, str] = NONE_MORE) -
         numbers=range(1, len(figures) + 2),
         sortable=True,
     )
+
+
+def _cells(table: pd.DataFrame, figure: str) -> dict[str, str]:
+    """By variant the mean of a figure, or how often each of its texts occurs."""
+    if figure not in TEXTS:
+        return {variant: interval(mean) for variant, mean in means(table, figure).items()}
+    return {
+        variant: ", ".join(f"{text} ({count})" for text, count in counted.items()) or ABSENT
+        for variant, counted in shares(table, figure).items()
+    }
 
 
 def differences_listing(
@@ -202,7 +213,9 @@ def regret_split_listing(table: pd.DataFrame, chains: Sequence[RegretChain]) -> 
 
 
 def _compared(more: Mapping[str, str]) -> dict[str, str]:
-    return {name: FIGURES[name] for name in COMPARED} | dict(more)
+    """Figures that are subtracted: texts are not."""
+    numbers = {name: head for name, head in more.items() if name not in TEXTS}
+    return {name: FIGURES[name] for name in COMPARED} | numbers
 
 
 def _difference_cells(found: Sequence[PairedDifference]) -> list[str]:
@@ -211,13 +224,3 @@ def _difference_cells(found: Sequence[PairedDifference]) -> list[str]:
         for one in found
         for text in (f"{interval(one.mean)} ({one.lower}↓ {one.higher}↑)", number(one.p_value))
     ]
-
-
-def verdicts_listing(verdicts: Sequence[VerdictRow]) -> Listing:
-    """What the campaign states about its runs."""
-    return Listing(
-        "",
-        "What is stated about all runs.",
-        ("statement", "", "found"),
-        [[row.rule, Mark(row.state, row.state), row.found] for row in verdicts],
-    )
