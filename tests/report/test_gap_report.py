@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from cosim.errors import RecordError
-from cosim.experiments.gap_case import GapCase, GapRow, Penetration, run_case, stopped
+from cosim.experiments.gap_case import GapRow, run_case, stopped
+from cosim.experiments.gap_instance import GapCase, Penetration
 from cosim.report.gap.charts import OTHERS, STYLES
 from cosim.report.gap.figures import draw
 from cosim.report.gap.report import write_gap_report

@@ -1,0 +1,142 @@
+"""Figures of a comparison of methods: gap over CPU seconds, searches over time, CPU seconds over size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cosim.experiments.gap_case import GapRow
+from cosim.report.methods.tables import gap_history_percent, in_order_of
+from cosim.report.style import GRID, INK, LIMIT, SERIES
+
+DPI = 130
+PANEL_IN, COLUMNS = (4.0, 3.3), 3
+FLOOR_PERCENT = 1e-4
+"""Lower and negative gaps stand here, hollow."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
+Style = tuple[str, str]
+"""Colour and marker."""
+
+
+def styles_of(formulations: Sequence[str]) -> dict[str, Style]:
+    """Colours and markers of formulations, no pair twice for 84 of them."""
+    colours, markers = cycle(SERIES), cycle(MARKERS)
+    return dict(
+        zip(formulations, islice(zip(colours, markers, strict=False), len(formulations)), strict=True)
+    )
+
+
+def draw_price(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> None:
+    """Gap over CPU seconds of the first plan, one panel for each feeder.
+
+    Args:
+        summary: from :func:`cosim.report.methods.tables.by_feeder`.
+        titles: of the formulations, in their order.
+        path: of the PNG file.
+    """
+    solved = summary[summary["gap_percent"].notna()]
+    styles = styles_of(in_order_of(summary["formulation"].tolist(), list(titles)))
+
+    def draw(axes: Axes, feeder: str) -> None:
+        for row in solved[solved["feeder"] == feeder].to_dict("records"):
+            colour, marker = styles[row["formulation"]]
+            hollow, outside = row["gap_percent"] < FLOOR_PERCENT, row["feasible"] < row["plans"]
+            gap = max(row["gap_percent"], FLOOR_PERCENT)
+            inside, edge = "white" if hollow else colour, LIMIT if outside else colour
+            axes.plot(row["cpu_s"], gap, marker, color=colour, mfc=inside, mec=edge, mew=1.4, ms=7)
+        axes.set(xscale="log", yscale="log", xlabel="CPU s of a plan", ylabel="gap in OpenDSS, %")
+
+    _panels(_names(solved), draw, _legend(styles, titles), path)
+
+
+def draw_anytime(
+    table: pd.DataFrame, rows: Sequence[GapRow], titles: Mapping[str, str], path: Path
+) -> bool:
+    """Gap of searches over CPU seconds, with the moment at which tangent is done; False if there is none.
+
+    Args:
+        table: from :func:`cosim.report.methods.tables.methods_table`.
+        rows: of the same cases.
+        titles: of the formulations, in their order.
+        path: of the PNG file.
+    """
+    histories = {row.key: row for row in rows if row.history_s}
+    cases = table[table["key"].isin(histories) & table["reference_cost"].notna()]
+    if cases.empty:
+        return False
+    order = in_order_of(cases["formulation"].tolist(), list(titles))
+    styles = styles_of(order)
+
+    def draw(axes: Axes, feeder: str) -> None:
+        for case in cases[cases["feeder"] == feeder].to_dict("records"):
+            row = histories[case["key"]]
+            gap = gap_history_percent(row, case["reference_objective"], case["reference_cost"])
+            kept = np.where(np.array(row.history_violation) <= 0.0, gap, np.nan)
+            colour = styles[case["formulation"]][0]
+            axes.plot(row.history_s, gap, color=colour, lw=0.8, ls=":")
+            axes.plot(row.history_s, np.maximum(kept, FLOOR_PERCENT), color=colour, lw=1.2)
+        done = table[(table["feeder"] == feeder) & (table["formulation"] == "tangent")]["cpu_s"].median()
+        if done == done:
+            axes.axvline(done, color=INK, ls="--", lw=1.0)
+        axes.set(xscale="log", yscale="log", xlabel="CPU s", ylabel="gap to the reference, %")
+
+    lines = [Line2D([], [], color=styles[name][0], label=titles.get(name, name)) for name in order]
+    lines.append(Line2D([], [], color=INK, ls="--", label="tangent is done"))
+    _panels(_names(cases), draw, lines, path)
+    return True
+
+
+def draw_size(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> None:
+    """CPU seconds and memory over the number of nodes; see :func:`draw_price`."""
+    solved = summary[summary["gap_percent"].notna()]
+    styles = styles_of(in_order_of(summary["formulation"].tolist(), list(titles)))
+    columns = {"CPU s of a plan": "cpu_s", "peak memory, MiB": "peak_mb"}
+
+    def draw(axes: Axes, title: str) -> None:
+        for name, cases in solved.groupby("formulation"):
+            colour, marker = styles[str(name)]
+            line = cases.groupby("nodes")[columns[title]].median()
+            axes.plot(line.index, line.to_numpy(), color=colour, marker=marker, lw=1.1, ms=5)
+        axes.set(xscale="log", yscale="log", xlabel="nodes", ylabel=title)
+
+    _panels(list(columns), draw, _legend(styles, titles), path)
+
+
+def _names(cases: pd.DataFrame) -> list[str]:
+    return [str(name) for name in dict.fromkeys(cases["feeder"])]
+
+
+def _legend(styles: Mapping[str, Style], titles: Mapping[str, str]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=colour, marker=marker, ls="", ms=6, label=titles.get(name, name))
+        for name, (colour, marker) in styles.items()
+    ]
+
+
+def _panels(
+    names: Sequence[str], draw: Callable[[Axes, str], None], handles: Sequence[Line2D], path: Path
+) -> None:
+    """One panel for each name, three in a row, one legend below."""
+    columns = min(COLUMNS, len(names))
+    lines = -(-len(names) // columns)
+    width = max(PANEL_IN[0] * columns, 2 * PANEL_IN[0])
+    height = PANEL_IN[1] * lines + 0.25 * -(-len(handles) // 4) + 0.2
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, name in enumerate(names, start=1):
+        axes = figure.add_subplot(lines, columns, number)
+        draw(axes, name)
+        axes.set_title(name, color=INK, fontsize=10)
+        axes.grid(color=GRID, lw=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=INK, labelsize=8)
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
