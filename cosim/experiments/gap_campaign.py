@@ -86,7 +86,7 @@ class CampaignConfig(Config):
     twice: bool = Field(True, description="plan again with other prices, for the seconds of it")
     formulations: dict[str, PlannerConfig]
     methods: dict[str, MethodConfig] = Field({}, description="by name of a formulation")
-    penetrations: dict[str, PenetrationConfig] = {}
+    penetrations: dict[str, PenetrationConfig] = Field({}, description="of synthetic networks")
     bands: dict[str, tuple[PositiveFloat, PositiveFloat]]
     blocks: tuple[BlockConfig, ...]
 

@@ -1,10 +1,10 @@
-"""What a case of the studies of plans asks, and the study it stands for: feeder, devices, series, planner."""
+"""What a case of the studies of plans asks, and the scenario it stands for."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,8 @@ class GapCase:
         """Of everything that is asked: names may be the same and mean something else."""
         asked = cattrs.unstructure(self)
         for item in fields(self):
-            if item.metadata.get("later") and item.default is not MISSING:
-                if asked[item.name] == item.default:
-                    del asked[item.name]
+            if item.metadata.get("later") and asked[item.name] == item.default:
+                del asked[item.name]
         text = json.dumps(asked, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

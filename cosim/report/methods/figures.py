@@ -84,7 +84,7 @@ def draw_anytime(
             axes.plot(row.history_s, gap, color=colour, lw=0.8, ls=":")
             axes.plot(row.history_s, np.maximum(kept, FLOOR_PERCENT), color=colour, lw=1.2)
         done = table[(table["feeder"] == feeder) & (table["formulation"] == "tangent")]["cpu_s"].median()
-        if done == done:
+        if np.isfinite(done):
             axes.axvline(done, color=INK, ls="--", lw=1.0)
         axes.set(xscale="log", yscale="log", xlabel="CPU s", ylabel="gap to the reference, %")
 

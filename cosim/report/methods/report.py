@@ -78,8 +78,8 @@ def write_methods_report(rows: Sequence[GapRow], folder: Path, campaign: Campaig
 def _facts(table: pd.DataFrame) -> str:
     solved, certified = int(table["realised_cost"].notna().sum()), int(table["certified"].sum())
     return (
-        f"{len(table)} cases on {table['feeder'].nunique()} feeders; {solved} gave a plan that was replayed "
-        f"in OpenDSS, {certified} are proven globally optimal.\n"
+        f"{len(table)} cases on {table['feeder'].nunique()} feeders; {solved} gave a plan that was "
+        f"replayed in OpenDSS, {certified} are proven globally optimal.\n"
     )
 
 

@@ -30,8 +30,8 @@ def methods_table(rows: Sequence[GapRow]) -> pd.DataFrame:
         - ``feeder``: name of the network, with its size where it is synthetic and its hours where they are
           no day;
         - ``feasible``: whether voltages keep their limits in OpenDSS;
-        - ``to_feasible_s``, ``to_1_percent_s``, ``to_01_percent_s``: CPU seconds until the plan is feasible,
-          and until its gap is at most so large; of a search by its history, of other planners those of
+        - ``to_feasible_s``, ``to_1_percent_s``, ``to_01_percent_s``: CPU seconds until the plan is
+          feasible, and until its gap is at most so large; of a search by its history, of other planners those of
           their only answer; NaN where that is not reached.
     """
     table = gap_table(list(rows))
@@ -102,12 +102,12 @@ def by_feeder(table: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
         ``feasible``: number of feasible plans; ``why``: why the first case without a plan has none.
         Seconds to a gap are those of the median case where every case gets there, else NaN.
     """
-    found = []
-    for feeder in _feeders(table):
-        here = table[table["feeder"] == feeder]
-        for formulation in in_order_of(here["formulation"].tolist(), order):
-            found.append(_summary(here[here["formulation"] == formulation], feeder, formulation))
-    return pd.DataFrame(found)
+    groups = [
+        (feeder, formulation, here[here["formulation"] == formulation])
+        for feeder, here in ((name, table[table["feeder"] == name]) for name in _feeders(table))
+        for formulation in in_order_of(here["formulation"].tolist(), order)
+    ]
+    return pd.DataFrame([_summary(cases, feeder, name) for feeder, name, cases in groups])
 
 
 def _summary(cases: pd.DataFrame, feeder: str, formulation: str) -> dict[str, object]:

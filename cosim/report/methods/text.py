@@ -29,8 +29,8 @@ COLUMNS = {
 }
 NOTE_OF_GAPS = (
     "Cost in OpenDSS above that of the reference, median over the seeds, percent. "
-    f"An exclamation mark: voltages leave their limits in OpenDSS by more than {KEPT_PU:g} pu in some case, "
-    "so the cost is not for the same service."
+    f"An exclamation mark: voltages leave their limits in OpenDSS by more than {KEPT_PU:g} pu in some "
+    "case, so the cost is not for the same service."
 )
 NOTE_OF_SECONDS = (
     "CPU seconds of the first plan, median over the seeds, without building the program. Searches use what "
