@@ -31,8 +31,8 @@ def methods_table(rows: Sequence[GapRow]) -> pd.DataFrame:
           no day;
         - ``feasible``: whether voltages keep their limits in OpenDSS;
         - ``to_feasible_s``, ``to_1_percent_s``, ``to_01_percent_s``: CPU seconds until the plan is
-          feasible, and until its gap is at most so large; of a search by its history, of other planners those of
-          their only answer; NaN where that is not reached.
+          feasible, and until its gap is at most so large; of a search by its history, of other planners
+          those of their only answer; NaN where that is not reached.
     """
     table = gap_table(list(rows))
     table["feeder"] = [_feeder(case) for case in table.to_dict("records")]
