@@ -3,8 +3,8 @@
     python -m benchmarks.methods --master DIR/8500-Node/Master.dss [--out docs/results/methods]
 
 The cases are those of ``configs/studies/methods.yaml`` with scenario ieee8500 (50 batteries, 50 PV systems,
-24 hours). Rows go to the rows of the study (``cosim study methods --out``) in the same folder, and tables and
-pictures are made from all rows of the folder. Cases that are there are not computed again.
+24 hours). Rows go to the rows of the study (``cosim study methods --out``) in the same folder, and tables
+and pictures are made from all rows of the folder. Cases that are there are not computed again.
 """
 
 from __future__ import annotations
