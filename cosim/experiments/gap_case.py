@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cosim.errors import CosimError, FeederError
+from cosim.errors import CosimError, FeederError, FormulationRefused, NoRadialModel, SolverUnsuited
 from cosim.experiments.executor import Budget, Experiment
 from cosim.experiments.gap_instance import GapCase, study_of_case
 from cosim.experiments.memory import peak_mb
@@ -22,6 +22,8 @@ from cosim.opf.program_size import SizedPlanner
 from cosim.run.policy import make_planner
 from cosim.run.study import Study
 
+REFUSED = "refused"
+"""How the status begins of a planner that does not cover a feeder."""
 SECOND_IF_FIRST_S = 200.0
 """A plan that took longer is not made again."""
 LONGEST_HISTORY = 60
@@ -125,8 +127,10 @@ def run_case(case: GapCase) -> GapRow:
     with tempfile.TemporaryDirectory() as folder:
         try:
             return _run(case, study_of_case(case, Path(folder)))
+        except (FormulationRefused, SolverUnsuited, NoRadialModel) as error:
+            return stopped(case, f"{REFUSED}: {error}")
         except CosimError as error:
-            return stopped(case, f"refused: {error}")
+            return stopped(case, f"stopped: {error}")
 
 
 def _run(case: GapCase, study: Study) -> GapRow:
@@ -221,10 +225,12 @@ STOPPED_BY_LIMIT = ("time limit", "memory limit")
 
 
 def _counts(row: GapRow, case: GapCase, budget: Budget) -> bool:
-    """Whether a row of an earlier run answers a case: the same question, and a plan or the same limit."""
+    """Whether a row of an earlier run answers a case: the same question, and a plan, a refusal or a limit."""
     if row.fingerprint != case.fingerprint:
         return False
-    return row.claim is not None or row.status.endswith((budget.out_of_time, budget.out_of_memory))
+    if row.claim is not None or row.status.startswith(REFUSED):
+        return True
+    return row.status.endswith((budget.out_of_time, budget.out_of_memory))
 
 
 def _hopeless(case: GapCase, done: Mapping[str, GapRow]) -> str:

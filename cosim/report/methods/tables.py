@@ -15,7 +15,7 @@ KEPT_PU = 1e-4
 """A plan is feasible if voltages in OpenDSS leave their limits by no more than this."""
 LEVELS_PERCENT = {"to_1_percent_s": 1.0, "to_01_percent_s": 0.1}
 """Gaps whose CPU seconds are shown, by column."""
-REFUSED, NO_PLAN = "refused", "no plan"
+NO_PLAN = "no plan"
 
 
 def methods_table(rows: Sequence[GapRow]) -> pd.DataFrame:

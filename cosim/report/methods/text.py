@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from cosim.experiments.gap_campaign import MethodConfig
+from cosim.experiments.gap_case import REFUSED
 from cosim.report.gap.text import compact
 from cosim.report.key_figures import ABSENT
-from cosim.report.methods.tables import KEPT_PU, NO_PLAN, REFUSED, in_order_of
+from cosim.report.methods.tables import KEPT_PU, NO_PLAN, in_order_of
 from cosim.report.page import Listing
 
 LEAST_GAP_PERCENT = 5e-5
@@ -86,7 +87,7 @@ def memory_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
     def cell(row: Mapping[str, object]) -> str:
         return reason(row) or compact(row["peak_mb"])
 
-    note = "Highest memory of the process that opened the feeder, planned and replayed, MiB; median."
+    note = "Highest memory of the process until it has its plan, MiB; median over the seeds."
     return _matrix(("Peak memory, MiB", note), summary, titles, cell)
 
 
