@@ -225,7 +225,7 @@ STOPPED_BY_LIMIT = ("time limit", "memory limit")
 
 
 def _counts(row: GapRow, case: GapCase, budget: Budget) -> bool:
-    """Whether a row of an earlier run answers a case: the same question, and a plan, a refusal or a limit."""
+    """Whether a row of an earlier run answers a case: the same question; a plan, a refusal or a limit."""
     if row.fingerprint != case.fingerprint:
         return False
     if row.claim is not None or row.status.startswith(REFUSED):

@@ -87,7 +87,7 @@ def test_an_unknown_scenario_is_refused_with_those_that_ship(tmp_path):
     data["blocks"][0]["scenarios"] = ["ieee14"]
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
-    with pytest.raises(ScenarioError, match=r"ieee14.*shipped scenario; there are .*ieee13"):
+    with pytest.raises(ScenarioError, match=r"(?s)ieee14.*shipped scenario; there are .*ieee13"):
         cases_of(load_campaign(path), tmp_path)
 
 

@@ -34,8 +34,8 @@ def styles_of(formulations: Sequence[str]) -> dict[str, Style]:
     )
 
 
-def draw_price(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> None:
-    """Gap over CPU seconds of the first plan, one panel for each feeder.
+def draw_price(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> bool:
+    """Gap over CPU seconds of the first plan, one panel for each feeder; False if no gap is known.
 
     Args:
         summary: from :func:`cosim.report.methods.tables.by_feeder`.
@@ -54,7 +54,7 @@ def draw_price(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> 
             axes.plot(row["cpu_s"], gap, marker, color=colour, mfc=inside, mec=edge, mew=1.4, ms=7)
         axes.set(xscale="log", yscale="log", xlabel="CPU s of a plan", ylabel="gap in OpenDSS, %")
 
-    _panels(_names(solved), draw, _legend(styles, titles), path)
+    return _panels(_names(solved), draw, _legend(styles, titles), path)
 
 
 def draw_anytime(
@@ -70,8 +70,6 @@ def draw_anytime(
     """
     histories = {row.key: row for row in rows if row.history_s}
     cases = table[table["key"].isin(histories) & table["reference_cost"].notna()]
-    if cases.empty:
-        return False
     order = in_order_of(cases["formulation"].tolist(), list(titles))
     styles = styles_of(order)
 
@@ -90,11 +88,10 @@ def draw_anytime(
 
     lines = [Line2D([], [], color=styles[name][0], label=titles.get(name, name)) for name in order]
     lines.append(Line2D([], [], color=INK, ls="--", label="tangent is done"))
-    _panels(_names(cases), draw, lines, path)
-    return True
+    return _panels(_names(cases), draw, lines, path)
 
 
-def draw_size(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> None:
+def draw_size(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> bool:
     """CPU seconds and memory over the number of nodes; see :func:`draw_price`."""
     solved = summary[summary["gap_percent"].notna()]
     styles = styles_of(in_order_of(summary["formulation"].tolist(), list(titles)))
@@ -107,7 +104,7 @@ def draw_size(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> N
             axes.plot(line.index, line.to_numpy(), color=colour, marker=marker, lw=1.1, ms=5)
         axes.set(xscale="log", yscale="log", xlabel="nodes", ylabel=title)
 
-    _panels(list(columns), draw, _legend(styles, titles), path)
+    return _panels([] if solved.empty else list(columns), draw, _legend(styles, titles), path)
 
 
 def _names(cases: pd.DataFrame) -> list[str]:
@@ -123,8 +120,10 @@ def _legend(styles: Mapping[str, Style], titles: Mapping[str, str]) -> list[Line
 
 def _panels(
     names: Sequence[str], draw: Callable[[Axes, str], None], handles: Sequence[Line2D], path: Path
-) -> None:
-    """One panel for each name, three in a row, one legend below."""
+) -> bool:
+    """One panel for each name, three in a row, one legend below; no file and False without names."""
+    if not names:
+        return False
     columns = min(COLUMNS, len(names))
     lines = -(-len(names) // columns)
     width = max(PANEL_IN[0] * columns, 2 * PANEL_IN[0])
@@ -139,4 +138,5 @@ def _panels(
         axes.set_axisbelow(True)
         axes.tick_params(colors=INK, labelsize=8)
     figure.legend(handles=list(handles), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.savefig(path)
+    return True

@@ -54,11 +54,11 @@ def write_methods_report(rows: Sequence[GapRow], folder: Path, campaign: Campaig
     table = methods_table(rows)
     summary = by_feeder(table, order)
     table.to_csv(folder / "cases.csv", index=False)
-    draw_price(summary, titles, folder / "price.png")
-    draw_size(summary, titles, folder / "size.png")
-    drawn = set(PICTURES)
-    if not draw_anytime(table, rows, titles, folder / "anytime.png"):
-        drawn.remove("anytime.png")
+    drawn = {
+        "price.png": draw_price(summary, titles, folder / "price.png"),
+        "anytime.png": draw_anytime(table, rows, titles, folder / "anytime.png"),
+        "size.png": draw_size(summary, titles, folder / "size.png"),
+    }
     overview = [
         _facts(table),
         *map(_section, (gap_matrix(summary, titles), seconds_matrix(summary, titles))),
@@ -70,7 +70,7 @@ def write_methods_report(rows: Sequence[GapRow], folder: Path, campaign: Campaig
         needs_listing(campaign.methods),
         refusals_listing(summary, titles),
     ]
-    pictures = [f"![{name}]({name})\n\n{text}\n" for name, text in PICTURES.items() if name in drawn]
+    pictures = [f"![{name}]({name})\n\n{text}\n" for name, text in PICTURES.items() if drawn[name]]
     parts = [f"# {campaign.title}\n", *overview, *pictures, *map(_section, listings)]
     (folder / "summary.md").write_text("\n".join(parts), encoding="utf-8")
 
