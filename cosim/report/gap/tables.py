@@ -85,9 +85,8 @@ def _reference(cases: pd.DataFrame) -> pd.Series | None:
     """The case of an instance that others are held against."""
     solved = cases[cases["realised_cost"].notna()]
     cones = solved[(solved["formulation"] == "branch_flow_soc") & (solved["claim"] == CERTIFIED)]
-    exact = [solved[solved["formulation"] == name] for name in ("branch_flow_nl", "tangent")]
-    found = pd.concat([cones, *exact])
-    return found.iloc[0] if len(found) else None
+    exact = (solved[solved["formulation"] == name] for name in ("branch_flow_nl", "tangent"))
+    return next((found.iloc[0] for found in (cones, *exact) if len(found)), None)
 
 
 def summary_table(rows: list[GapRow]) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def draw_anytime(
         path: of the PNG file.
     """
     histories = {row.key: row for row in rows if row.history_s}
-    cases = table[table["key"].isin(histories) & table["reference_cost"].notna()]
+    cases = table[table["key"].isin(list(histories)) & table["reference_cost"].notna()]
     order = in_order_of(cases["formulation"].tolist(), list(titles))
     styles = styles_of(order)
 

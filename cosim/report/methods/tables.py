@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cosim.experiments.gap_case import GapRow
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import BoolArray, FloatArray
 from cosim.report.gap.tables import gap_table
 
 KEPT_PU = 1e-4
@@ -16,6 +17,8 @@ KEPT_PU = 1e-4
 LEVELS_PERCENT = {"to_1_percent_s": 1.0, "to_01_percent_s": 0.1}
 """Gaps whose CPU seconds are shown, by column."""
 NO_PLAN = "no plan"
+Case = Mapping[Hashable, Any]
+"""A row of a table."""
 
 
 def methods_table(rows: Sequence[GapRow]) -> pd.DataFrame:
@@ -55,28 +58,26 @@ def gap_history_percent(row: GapRow, objective: float, cost: float) -> FloatArra
     return np.asarray(100.0 * (np.array(row.history_cost) - objective) / abs(cost))
 
 
-def _reached(case: dict[str, object], row: GapRow | None) -> dict[str, float]:
+def _reached(case: Case, row: GapRow | None) -> dict[str, float]:
     """CPU seconds until a case is feasible, and near the reference."""
     if row is None:
         at_s, feasible = np.array([case["cpu_s"]], dtype=np.float64), np.array([case["feasible"]])
         gap = np.array([case["realised_gap_percent"]], dtype=np.float64)
     else:
         at_s, feasible = np.array(row.history_s), np.array(row.history_violation) <= 0.0
-        gap = gap_history_percent(
-            row, float(str(case["reference_objective"])), float(str(case["reference_cost"]))
-        )
+        gap = gap_history_percent(row, case["reference_objective"], case["reference_cost"])
     figures = {"to_feasible_s": _first(at_s, feasible)}
     return figures | {
         name: _first(at_s, feasible & (gap <= level)) for name, level in LEVELS_PERCENT.items()
     }
 
 
-def _first(at_s: FloatArray, holds: FloatArray) -> float:
+def _first(at_s: FloatArray, holds: BoolArray) -> float:
     found = np.flatnonzero(holds)
     return float(at_s[found[0]]) if len(found) else float("nan")
 
 
-def _feeder(case: dict[str, object]) -> str:
+def _feeder(case: Case) -> str:
     size = f" {case['buses']}" if case["network"] == "synthetic" else ""
     hours = "" if case["periods"] == 24 else f", {case['periods']} h"
     return f"{case['network']}{size}{hours}"
@@ -142,7 +143,7 @@ def _median_of_all(values: pd.Series) -> float:
 
 def _feeders(table: pd.DataFrame) -> list[str]:
     """Feeders, those with the exact single-phase reference first, each part by size."""
-    known = table.groupby("feeder", sort=False).agg(
-        tangent=("reference", lambda names: (names == "tangent").all()), nodes=("buses", "max")
-    )
-    return [str(name) for name in known.sort_values(["tangent", "nodes"], kind="stable").index]
+    marked = table.assign(proven=table["reference"] != "tangent")
+    known = marked.groupby("feeder", sort=False)[["proven", "buses"]].max()
+    order = known.sort_values(["proven", "buses"], ascending=[False, True], kind="stable")
+    return [str(name) for name in order.index]

@@ -10,7 +10,7 @@ from cosim.experiments.gap_campaign import MethodConfig
 from cosim.experiments.gap_case import REFUSED
 from cosim.report.gap.text import compact
 from cosim.report.key_figures import ABSENT
-from cosim.report.methods.tables import KEPT_PU, NO_PLAN, in_order_of
+from cosim.report.methods.tables import KEPT_PU, NO_PLAN, Case, in_order_of
 from cosim.report.page import Listing
 
 LEAST_GAP_PERCENT = 5e-5
@@ -39,15 +39,14 @@ NOTE_OF_SECONDS = (
 )
 
 
-def gap_text(percent: object) -> str:
+def gap_text(percent: float | None) -> str:
     """A gap with three digits; what solvers cannot tell from zero is zero."""
-    if percent is None or pd.isna(percent):  # type: ignore[call-overload]
+    if percent is None or pd.isna(percent):
         return ABSENT
-    number = float(str(percent))
-    return "0" if abs(number) < LEAST_GAP_PERCENT else compact(number)
+    return "0" if abs(percent) < LEAST_GAP_PERCENT else compact(percent)
 
 
-def reason(row: Mapping[str, object]) -> str:
+def reason(row: Case) -> str:
     """Why a method has no plan, in a word or two; empty if it has one."""
     if row["plans"]:
         return ""
@@ -65,7 +64,7 @@ def gap_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
         titles: of the formulations, in their order.
     """
 
-    def cell(row: Mapping[str, object]) -> str:
+    def cell(row: Case) -> str:
         outside = row["plans"] != row["feasible"]
         return reason(row) or gap_text(row["gap_percent"]) + (" !" if outside else "")
 
@@ -75,7 +74,7 @@ def gap_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
 def seconds_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
     """CPU seconds, methods by feeders; see :func:`gap_matrix`."""
 
-    def cell(row: Mapping[str, object]) -> str:
+    def cell(row: Case) -> str:
         return reason(row) or compact(row["cpu_s"])
 
     return _matrix(("CPU seconds of a plan", NOTE_OF_SECONDS), summary, titles, cell)
@@ -84,7 +83,7 @@ def seconds_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
 def memory_matrix(summary: pd.DataFrame, titles: Mapping[str, str]) -> Listing:
     """Peak memory of the process, methods by feeders; see :func:`gap_matrix`."""
 
-    def cell(row: Mapping[str, object]) -> str:
+    def cell(row: Case) -> str:
         return reason(row) or compact(row["peak_mb"])
 
     note = "Highest memory of the process until it has its plan, MiB; median over the seeds."
@@ -95,7 +94,7 @@ def _matrix(
     heading: tuple[str, str],
     summary: pd.DataFrame,
     titles: Mapping[str, str],
-    cell: Callable[[Mapping[str, object]], str],
+    cell: Callable[[Case], str],
 ) -> Listing:
     """Methods by feeders; the heading is title and note."""
     feeders = list(dict.fromkeys(summary["feeder"]))
@@ -134,12 +133,12 @@ def feeder_listings(
     return listings
 
 
-def _feeder_row(row: Mapping[str, object], titles: Mapping[str, str]) -> list[str]:
+def _feeder_row(row: Case, titles: Mapping[str, str]) -> list[str]:
     title = titles.get(str(row["formulation"]), str(row["formulation"]))
     cells = {name: compact(row[name]) for name in COLUMNS if name in row}
     low, high = gap_text(row["gap_least_percent"]), gap_text(row["gap_most_percent"])
     cells["gap"] = gap_text(row["gap_percent"]) + ("" if low == high else f" ({low} to {high})")
-    cells["cost"] = ABSENT if pd.isna(row["cost"]) else f"{row['cost']:.2f}"  # type: ignore[call-overload]
+    cells["cost"] = ABSENT if pd.isna(row["cost"]) else f"{row['cost']:.2f}"
     cells["plans"] = f"{row['plans']} of {row['cases']}"
     return [title, *(cells[name] for name in COLUMNS)]
 
