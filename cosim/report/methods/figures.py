@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from cosim.experiments.gap_case import GapRow
 from cosim.report.methods.tables import gap_history_percent, in_order_of
@@ -118,6 +119,20 @@ def _legend(styles: Mapping[str, Style], titles: Mapping[str, str]) -> list[Line
     ]
 
 
+def _whole_decades(axes: Axes) -> None:
+    """Let both axes reach from decade to decade, with a number at each: between them there is no room."""
+    for axis, (low, high), least in (
+        (axes.xaxis, axes.dataLim.intervalx, axes.dataLim.minposx),
+        (axes.yaxis, axes.dataLim.intervaly, axes.dataLim.minposy),
+    ):
+        if np.isfinite(high) and high > 0.0:
+            ends = np.log10([max(low, least), high])
+            axis.set_view_interval(
+                10.0 ** np.floor(ends[0]), 10.0 ** (np.floor(ends[1]) + 1.0), ignore=True
+            )
+        axis.set_minor_formatter(NullFormatter())
+
+
 def _panels(
     names: Sequence[str], draw: Callable[[Axes, str], None], handles: Sequence[Line2D], path: Path
 ) -> bool:
@@ -133,6 +148,7 @@ def _panels(
     for number, name in enumerate(names, start=1):
         axes = figure.add_subplot(lines, columns, number)
         draw(axes, name)
+        _whole_decades(axes)
         axes.set_title(name, color=INK, fontsize=10)
         axes.grid(color=GRID, lw=0.7)
         axes.set_axisbelow(True)
