@@ -86,6 +86,7 @@ class CampaignConfig(Config):
     twice: bool = Field(True, description="plan again with other prices, for the seconds of it")
     formulations: dict[str, PlannerConfig]
     methods: dict[str, MethodConfig] = Field({}, description="by name of a formulation")
+    against: str = Field("", description="formulation that searches are shown beside")
     penetrations: dict[str, PenetrationConfig] = Field({}, description="of synthetic networks")
     bands: dict[str, tuple[PositiveFloat, PositiveFloat]]
     blocks: tuple[BlockConfig, ...]
@@ -105,9 +106,9 @@ class CampaignConfig(Config):
 
     @model_validator(mode="after")
     def _names_exist(self) -> CampaignConfig:
-        for name in self.methods:
+        for name in (*self.methods, *filter(None, [self.against])):
             if name not in self.formulations:
-                raise ValueError(f"methods: no formulation is called {name!r}")
+                raise ValueError(f"methods, against: no formulation is called {name!r}")
         for block in self.blocks:
             for what, used, known in (
                 ("formulation", block.formulations, self.formulations),

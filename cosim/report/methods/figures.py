@@ -20,6 +20,8 @@ from cosim.report.style import GRID, INK, LIMIT, SERIES
 
 DPI = 130
 PANEL_IN, COLUMNS = (4.0, 3.3), 3
+ROOM_DECADES = 0.08
+"""Between the outermost numbers of an axis and its ends."""
 FLOOR_PERCENT = 1e-4
 """Lower and negative gaps stand here, hollow."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
@@ -59,15 +61,16 @@ def draw_price(summary: pd.DataFrame, titles: Mapping[str, str], path: Path) -> 
 
 
 def draw_anytime(
-    table: pd.DataFrame, rows: Sequence[GapRow], titles: Mapping[str, str], path: Path
+    table: pd.DataFrame, rows: Sequence[GapRow], titles: Mapping[str, str], path: Path, *, against: str
 ) -> bool:
-    """Gap of searches over CPU seconds, with the moment at which tangent is done; False if there is none.
+    """Gap of searches over CPU seconds; False if there is none.
 
     Args:
         table: from :func:`cosim.report.methods.tables.methods_table`.
         rows: of the same cases.
         titles: of the formulations, in their order.
         path: of the PNG file.
+        against: formulation whose CPU seconds are marked.
     """
     histories = {row.key: row for row in rows if row.history_s}
     cases = table[table["key"].isin(list(histories)) & table["reference_cost"].notna()]
@@ -82,13 +85,14 @@ def draw_anytime(
             colour = styles[case["formulation"]][0]
             axes.plot(row.history_s, gap, color=colour, lw=0.8, ls=":")
             axes.plot(row.history_s, np.maximum(kept, FLOOR_PERCENT), color=colour, lw=1.2)
-        done = table[(table["feeder"] == feeder) & (table["formulation"] == "tangent")]["cpu_s"].median()
+        done = table[(table["feeder"] == feeder) & (table["formulation"] == against)]["cpu_s"].median()
         if np.isfinite(done):
             axes.axvline(done, color=INK, ls="--", lw=1.0)
         axes.set(xscale="log", yscale="log", xlabel="CPU s", ylabel="gap to the reference, %")
 
     lines = [Line2D([], [], color=styles[name][0], label=titles.get(name, name)) for name in order]
-    lines.append(Line2D([], [], color=INK, ls="--", label="tangent is done"))
+    if against:
+        lines.append(Line2D([], [], color=INK, ls="--", label=f"{titles.get(against, against)} is done"))
     return _panels(_names(cases), draw, lines, path)
 
 
@@ -126,10 +130,8 @@ def _whole_decades(axes: Axes) -> None:
         (axes.yaxis, axes.dataLim.intervaly, axes.dataLim.minposy),
     ):
         if np.isfinite(high) and high > 0.0:
-            ends = np.log10([max(low, least), high])
-            axis.set_view_interval(
-                10.0 ** np.floor(ends[0]), 10.0 ** (np.floor(ends[1]) + 1.0), ignore=True
-            )
+            ends = np.floor(np.log10([max(low, least), high])) + (0.0, 1.0)
+            axis.set_view_interval(*10.0 ** (ends + (-ROOM_DECADES, ROOM_DECADES)), ignore=True)
         axis.set_minor_formatter(NullFormatter())
 
 

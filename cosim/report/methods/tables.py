@@ -142,8 +142,7 @@ def _median_of_all(values: pd.Series) -> float:
 
 
 def _feeders(table: pd.DataFrame) -> list[str]:
-    """Feeders, those with the exact single-phase reference first, each part by size."""
-    marked = table.assign(proven=table["reference"] != "tangent")
-    known = marked.groupby("feeder", sort=False)[["proven", "buses"]].max()
-    order = known.sort_values(["proven", "buses"], ascending=[False, True], kind="stable")
+    """Feeders, those with a proven optimum first, each part by size."""
+    known = table.groupby("feeder", sort=False)[["certified", "buses"]].max()
+    order = known.sort_values(["certified", "buses"], ascending=[False, True], kind="stable")
     return [str(name) for name in order.index]
