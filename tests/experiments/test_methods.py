@@ -206,8 +206,8 @@ def test_the_median_over_seeds_counts_only_where_all_seeds_arrive():
     ("status", "shown"),
     [
         ("refused: planner x needs y", "refused"),
-        ("time limit of 180 s", "time limit"),
-        ("not tried: 500 buses met the time limit of 180 s", "not tried"),
+        ("time limit of 300 s", "time limit"),
+        ("not tried: 500 buses met the time limit of 300 s", "not tried"),
         ("no plan, infeasible: the program is infeasible", "no plan"),
         ("failed: Segmentation fault", "failed"),
     ],
