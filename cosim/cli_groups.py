@@ -27,6 +27,17 @@ feeder_app = typer.Typer(
 
 # --- cosim study ----------------------------------------------------------------------------------
 
+CampaignArgument = Annotated[
+    Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
+]
+RedrawOption = Annotated[bool, typer.Option(help="only write tables and figures of what is there")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="cases side by side; default one, so that seconds compare")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="dask scheduler to compute the cases on")
+]
+
 
 @study_app.command()
 def reference(file: JsonOption = None) -> None:
@@ -57,22 +68,16 @@ def complementarity(
 
 @study_app.command("optimality-gap")
 def optimality_gap(
-    file: Annotated[
-        Path | None, typer.Argument(help="campaign file; default the shipped one", metavar="[CAMPAIGN]")
-    ] = None,
+    file: CampaignArgument = None,
     folder: Annotated[
         Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
     ] = Path("runs/optimality_gap"),
     small: Annotated[
         bool, typer.Option(help="only the first block, up to 128 buses: a minute or two")
     ] = False,
-    redraw: Annotated[bool, typer.Option(help="only write tables and figures of what is there")] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="cases side by side; default one, so that seconds compare")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="dask scheduler to compute the cases on")
-    ] = None,
+    redraw: RedrawOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """How far is each formulation from the optimum, and does its plan survive in OpenDSS?
 
@@ -82,6 +87,27 @@ def optimality_gap(
     from cosim.commands import studies
 
     studies.optimality_gap(file, folder, small=small, redraw=redraw, workers=workers, scheduler=scheduler)
+
+
+@study_app.command()
+def methods(
+    file: CampaignArgument = None,
+    folder: Annotated[
+        Path, typer.Option("--out", help="rows, tables and figures; an interrupted campaign goes on")
+    ] = Path("runs/methods"),
+    small: Annotated[bool, typer.Option(help="four methods on two feeders: a minute")] = False,
+    redraw: RedrawOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+) -> None:
+    """Which method plans which feeder, how far from the optimum, at which price in seconds and memory?
+
+    Every case runs in a process of its own, within the campaign's limits of time and memory. Finished
+    cases are kept, and not run again.
+    """
+    from cosim.commands import studies
+
+    studies.methods(file, folder, small=small, redraw=redraw, workers=workers, scheduler=scheduler)
 
 
 # --- cosim feeder ---------------------------------------------------------------------------------

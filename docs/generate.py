@@ -108,9 +108,42 @@ beyond the run are left out.
 COMMANDS_NOTE = "\nThis page is generated: `python docs/generate.py`.\n"
 
 
+METHODS = REFERENCE.parent / "methods.md"
+METHODS_RESULTS = REFERENCE.parent / "results" / "methods"
+RESULTS_BEGIN, RESULTS_END = "<!-- results of the study -->\n", "<!-- end of the results -->\n"
+
+
 def pages() -> dict[str, str]:
-    """Content of every generated page, by its file name."""
-    return {"command-line.md": command_line(), "scenario.md": scenario(), "metrics.md": metrics()}
+    """Content of every generated page, by its path from the folder of the reference."""
+    return {
+        "command-line.md": command_line(),
+        "scenario.md": scenario(),
+        "metrics.md": metrics(),
+        "../methods.md": methods(),
+    }
+
+
+def methods() -> str:
+    """The page of methods, with the tables and pictures of the study that are there."""
+    from cosim.report.methods.report import PICTURES
+
+    page = METHODS.read_text(encoding="utf-8")
+    before, _, rest = page.partition(RESULTS_BEGIN)
+    _, _, after = rest.partition(RESULTS_END)
+    overview = METHODS_RESULTS / "overview.md"
+    parts = ["\nThe study has not been run yet.\n"]
+    if overview.is_file():
+        parts = [f"\n{overview.read_text(encoding='utf-8')}"]
+        parts += [
+            f"![{text}](results/methods/{name})\n\n{text}\n"
+            for name, text in PICTURES.items()
+            if (METHODS_RESULTS / name).is_file()
+        ]
+        parts.append(
+            "All figures, memory, and why methods have no plan: [summary](results/methods/summary.md), "
+            "[cases](results/methods/cases.csv).\n"
+        )
+    return before + RESULTS_BEGIN + "\n".join(parts) + RESULTS_END + after
 
 
 def command_line() -> str:

@@ -15,9 +15,18 @@ from cosim.api.progress import bar
 from cosim.commands.console import FAILED, err, out
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.complementarity import Outcome, complementarity_outcomes
-from cosim.experiments.gap_campaign import cases_of, load_campaign, read_rows, run_campaign
+from cosim.experiments.gap_campaign import (
+    CampaignConfig,
+    cases_of,
+    load_campaign,
+    read_rows,
+    run_campaign,
+)
+from cosim.experiments.gap_case import GapRow
+from cosim.experiments.gap_instance import GapCase
 from cosim.experiments.reference import Line, reference_lines, worst
 from cosim.report.gap.report import write_gap_report
+from cosim.report.methods.report import write_methods_report
 from cosim.run.shipped import shipped
 
 OUTCOME_COLUMNS = (
@@ -110,28 +119,61 @@ def optimality_gap(
     scheduler: str | None,
 ) -> None:
     """Run the campaign on optimality gaps, or only draw what is there."""
-    together = workers is not None or scheduler is not None
-    pool = PoolOptions(workers, scheduler=scheduler) if together else None
     path = file or shipped("configs") / "studies" / "optimality_gap.yaml"
     campaign = load_campaign(path)
     cases = cases_of(campaign, path.parent, small=small)
-    if redraw:
-        rows = read_rows(folder)
-    else:
-        with bar("cases") as progress:
-            task = progress.add_task(campaign.name, total=len(cases))
-            rows = run_campaign(
-                campaign,
-                cases,
-                folder,
-                lambda done, _total, key: progress.update(
-                    task, completed=done, description=escape(key or campaign.name)
-                ),
-                pool,
-            )
+    rows = _rows(campaign, cases, folder, redraw=redraw, pool=_pool(workers, scheduler))
     write_gap_report(rows, folder, campaign.title)
+    _conclude(rows, folder / "index.html")
+
+
+def methods(
+    file: Path | None,
+    folder: Path,
+    *,
+    small: bool,
+    redraw: bool,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Run the comparison of methods, or only draw what is there."""
+    name = "methods_small.yaml" if small else "methods.yaml"
+    path = file or shipped("configs") / "studies" / name
+    campaign = load_campaign(path)
+    cases = cases_of(campaign, path.parent)
+    rows = _rows(campaign, cases, folder, redraw=redraw, pool=_pool(workers, scheduler))
+    write_methods_report(rows, folder, campaign)
+    _conclude(rows, folder / "summary.md")
+
+
+def _pool(workers: int | None, scheduler: str | None) -> PoolOptions | None:
+    together = workers is not None or scheduler is not None
+    return PoolOptions(workers, scheduler=scheduler) if together else None
+
+
+def _rows(
+    campaign: CampaignConfig, cases: list[GapCase], folder: Path, *, redraw: bool, pool: PoolOptions | None
+) -> list[GapRow]:
+    """Rows of a campaign: run what is not finished, or read what is there."""
+    if redraw:
+        return read_rows(folder)
+    with bar("cases") as progress:
+        task = progress.add_task(campaign.name, total=len(cases))
+        return run_campaign(
+            campaign,
+            cases,
+            folder,
+            lambda done, _total, key: progress.update(
+                task, completed=done, description=escape(key or campaign.name)
+            ),
+            pool,
+        )
+
+
+def _conclude(rows: list[GapRow], page: Path) -> None:
+    """Say what came of a campaign; exit code 1 if a case failed, or none has a plan."""
     stopped = [row for row in rows if row.claim is None]
-    out.print(f"{len(rows)} cases, {len(stopped)} without a plan. See {escape(str(folder / 'index.html'))}")
+    out.print(f"{len(rows)} cases, {len(stopped)} without a plan. See {escape(str(page))}")
     failed = [row for row in stopped if row.status.startswith("failed")]
     for row in failed[:3]:
         err.print(f"[red]{escape(row.key)}[/red]: {escape(row.status)}")

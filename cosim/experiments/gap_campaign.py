@@ -1,8 +1,9 @@
-"""The campaign file of the optimality-gap study, and its cases."""
+"""The campaign files of the studies of plans (optimality gap, methods), and their cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,9 +16,10 @@ from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.executor import Budget, Progress
-from cosim.experiments.gap_case import OPTIMALITY_GAP, GapCase, GapRow, Penetration
+from cosim.experiments.gap_case import OPTIMALITY_GAP, GapRow
+from cosim.experiments.gap_instance import GapCase, Penetration
 from cosim.run.planner_config import PlannerConfig
-from cosim.run.shipped import shipped_feeders
+from cosim.run.shipped import find_scenario, shipped_feeders
 
 SMALL_BUSES = 128
 
@@ -41,7 +43,13 @@ class BlockConfig(Config):
     networks: tuple[str, ...] = Field(
         (), description="shipped single-phase feeders, or masters relative to this file"
     )
-    seeds: tuple[int, ...] = (1,)
+    scenarios: tuple[str, ...] = Field(
+        (), description="shipped scenarios, with their devices, network devices and series"
+    )
+    seeds: tuple[int, ...] = Field((1,), description="of synthetic networks")
+    planner_seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), description="of planners with random numbers; others run once"
+    )
     periods: tuple[Annotated[int, Field(ge=1, le=48)], ...] = Field((24,), description="hours")
     penetrations: tuple[str, ...] = ()
     bands: tuple[str, ...]
@@ -49,11 +57,22 @@ class BlockConfig(Config):
 
     @model_validator(mode="after")
     def _something(self) -> BlockConfig:
-        if not self.buses and not self.networks:
-            raise ValueError("give 'buses' or 'networks'")
+        if not self.buses and not self.networks and not self.scenarios:
+            raise ValueError("give 'buses', 'networks' or 'scenarios'")
         if self.buses and not self.penetrations:
             raise ValueError("synthetic networks need 'penetrations'")
         return self
+
+
+class MethodConfig(Config):
+    """What a formulation is and needs, for the tables of a comparison of methods."""
+
+    title: str
+    problem: str = Field(description="class of the optimisation problem, and whether it is convex")
+    model: str = Field(description="what it knows of the network")
+    samples: str = Field("none", description="data that it learns from")
+    answer: str = Field(description="what its plan proves")
+    page: str = Field(description="page of docs/formulations, without .md")
 
 
 class CampaignConfig(Config):
@@ -64,8 +83,11 @@ class CampaignConfig(Config):
     title: str
     seconds: PositiveFloat = Field(600.0, description="a case is stopped after this")
     memory_gib: PositiveFloat = Field(16.0, description="a case may use no more address space")
+    twice: bool = Field(True, description="plan again with other prices, for the seconds of it")
     formulations: dict[str, PlannerConfig]
-    penetrations: dict[str, PenetrationConfig]
+    methods: dict[str, MethodConfig] = Field({}, description="by name of a formulation")
+    against: str = Field("", description="formulation that searches are shown beside")
+    penetrations: dict[str, PenetrationConfig] = Field({}, description="of synthetic networks")
     bands: dict[str, tuple[PositiveFloat, PositiveFloat]]
     blocks: tuple[BlockConfig, ...]
 
@@ -84,6 +106,9 @@ class CampaignConfig(Config):
 
     @model_validator(mode="after")
     def _names_exist(self) -> CampaignConfig:
+        for name in (*self.methods, *filter(None, [self.against])):
+            if name not in self.formulations:
+                raise ValueError(f"methods, against: no formulation is called {name!r}")
         for block in self.blocks:
             for what, used, known in (
                 ("formulation", block.formulations, self.formulations),
@@ -140,23 +165,55 @@ def cases_of(campaign: CampaignConfig, folder: Path, *, small: bool = False) -> 
 
 
 def _block_cases(campaign: CampaignConfig, block: BlockConfig, folder: Path) -> Iterator[GapCase]:
-    sized = product(["synthetic"], block.buses, block.seeds, block.penetrations)
-    shipped_ones = ((_network(name, folder), 0, 0, "own") for name in block.networks)
-    for network, buses, seed, penetration in (*sized, *shipped_ones):
-        der = campaign.penetrations.get(penetration)
+    for network in _networks_of(block, folder):
+        der = campaign.penetrations.get(network.penetration)
         for periods, band, formulation in product(block.periods, block.bands, block.formulations):
-            yield GapCase(
-                network=network,
-                buses=buses,
-                seed=seed,
-                periods=periods,
-                penetration=penetration,
-                der=None if der is None else Penetration(**der.model_dump()),
-                band=band,
-                limits_pu=campaign.bands[band],
-                formulation=formulation,
-                planner=campaign.formulations[formulation].model_dump(mode="json"),
-            )
+            planner = campaign.formulations[formulation]
+            for planner_seed in _planner_seeds(block, planner, folder):
+                yield GapCase(
+                    network=network.name,
+                    buses=network.buses,
+                    seed=network.seed,
+                    periods=periods,
+                    penetration=network.penetration,
+                    der=None if der is None else Penetration(**der.model_dump()),
+                    band=band,
+                    limits_pu=campaign.bands[band],
+                    formulation=formulation,
+                    planner=planner.model_dump(mode="json"),
+                    scenario=network.scenario,
+                    planner_seed=planner_seed,
+                    twice=campaign.twice,
+                )
+
+
+@dataclass(frozen=True)
+class _Network:
+    """One network of a block; see :class:`GapCase`."""
+
+    name: str
+    buses: int = 0
+    seed: int = 0
+    penetration: str = "own"
+    scenario: bool = False
+
+
+def _networks_of(block: BlockConfig, folder: Path) -> Iterator[_Network]:
+    for buses, seed, penetration in product(block.buses, block.seeds, block.penetrations):
+        yield _Network("synthetic", buses, seed, penetration)
+    for name in block.networks:
+        yield _Network(_network(name, folder))
+    for name in block.scenarios:
+        find_scenario(name)
+        yield _Network(name, penetration="scenario", scenario=True)
+
+
+def _planner_seeds(block: BlockConfig, planner: PlannerConfig, folder: Path) -> tuple[int, ...]:
+    """Seeds of a planner; the first one where it has no random numbers."""
+    if len(block.planner_seeds) == 1:
+        return block.planner_seeds
+    seeded = plugins.declared(plugins.load("cosim.planners", planner.type, folder)).seeded
+    return block.planner_seeds if seeded else block.planner_seeds[:1]
 
 
 def _network(name: str, folder: Path) -> str:

@@ -1,97 +1,33 @@
-"""One case of the optimality-gap study: one network, one formulation, planned and replayed."""
+"""One case of the studies of plans: one network, one formulation, planned and replayed in OpenDSS."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import cattrs
+import numpy as np
 
-from cosim.errors import CosimError, FeederError
+from cosim.errors import CosimError, FeederError, FormulationRefused, NoRadialModel, SolverUnsuited
 from cosim.experiments.executor import Budget, Experiment
+from cosim.experiments.gap_instance import GapCase, study_of_case
 from cosim.experiments.memory import peak_mb
-from cosim.experiments.open_loop import OpenLoopPlan, open_day, plan_with
+from cosim.experiments.open_loop import Day, OpenLoopPlan, open_day, plan_with
 from cosim.experiments.replay import replay
+from cosim.model.roles import Planner
 from cosim.model.state import NoPlan
-from cosim.networks.dss_text import write_model
-from cosim.networks.synthetic import synthetic_feeder
 from cosim.opf.program_size import SizedPlanner
 from cosim.run.policy import make_planner
-from cosim.run.scenario import Scenario
-from cosim.run.shipped import shipped
 from cosim.run.study import Study
 
-FIRST_DAY = datetime.fromisoformat("2024-06-21T00:00:00-07:00")
+REFUSED = "refused"
+"""How the status begins of a planner that does not cover a feeder."""
 SECOND_IF_FIRST_S = 200.0
 """A plan that took longer is not made again."""
-
-SHORT_DAY_STARTS_H = 9
-"""A horizon of less than a day starts here, so that sun and evening price are in it."""
-
-
-@dataclass(frozen=True)
-class Penetration:
-    """How much PV and storage there is: shares of the load buses, powers per local load."""
-
-    pv_share: float
-    pv_times_load: float
-    storage_share: float
-    storage_times_load: float
-
-
-@dataclass(frozen=True)
-class GapCase:
-    """What is asked of one case.
-
-    Attributes:
-        network: ``synthetic``, the name of a shipped single-phase feeder, or the path of a master.
-        buses: size of a synthetic network; 0 for others.
-        seed: of network and siting.
-        periods: hours in the horizon.
-        penetration, der: its name and meaning; None where the feeder brings its own devices.
-        band, limits_pu: name and voltage limits.
-        formulation, planner: name and the planner's configuration.
-    """
-
-    network: str
-    buses: int
-    seed: int
-    periods: int
-    penetration: str
-    der: Penetration | None
-    band: str
-    limits_pu: tuple[float, float]
-    formulation: str
-    planner: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """Of the network; one that is the path of a master is named after its folder."""
-        path = Path(self.network)
-        return path.parent.name if path.suffix else self.network
-
-    @property
-    def instance(self) -> str:
-        """The problem, whatever the formulation."""
-        return f"{self.name}{self.buses or ''}-s{self.seed}-t{self.periods}-{self.penetration}-{self.band}"
-
-    @property
-    def key(self) -> str:
-        """Name of the case, the same in every campaign."""
-        return f"{self.instance}-{self.formulation}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that is asked: names may be the same and mean something else."""
-        text = json.dumps(cattrs.unstructure(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+LONGEST_HISTORY = 60
+"""Points that are kept of the history of a search."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +53,12 @@ class GapRow:
         cpu_s: of the first plan, all threads.
         iterations: of the first plan.
         peak_mb: highest memory of the process, MiB.
+        planner_seed: of the case.
+        cut_setpoints: set-points that the plant could not accept in full.
+        stored_error_kwh: largest error of stored energy at the end of the horizon, of any device.
+        evaluations: candidates of a search.
+        history_s, history_cost, history_violation: of a search for set-points: CPU seconds since it
+            began, objective of the best candidate so far and what it exceeds limits by, thinned.
     """
 
     fingerprint: str
@@ -153,6 +95,13 @@ class GapRow:
     cpu_s: float | None = None
     iterations: int | None = None
     peak_mb: float | None = None
+    planner_seed: int = 0
+    cut_setpoints: int | None = None
+    stored_error_kwh: float | None = None
+    evaluations: int | None = None
+    history_s: tuple[float, ...] = ()
+    history_cost: tuple[float, ...] = ()
+    history_violation: tuple[float, ...] = ()
 
 
 def stopped(case: GapCase, why: str) -> GapRow:
@@ -168,6 +117,7 @@ def stopped(case: GapCase, why: str) -> GapRow:
         band=case.band,
         formulation=case.formulation,
         buses=case.buses,
+        planner_seed=case.planner_seed,
         status=why,
     )
 
@@ -177,41 +127,10 @@ def run_case(case: GapCase) -> GapRow:
     with tempfile.TemporaryDirectory() as folder:
         try:
             return _run(case, study_of_case(case, Path(folder)))
+        except (FormulationRefused, SolverUnsuited, NoRadialModel) as error:
+            return stopped(case, f"{REFUSED}: {error}")
         except CosimError as error:
-            return stopped(case, f"refused: {error}")
-
-
-def study_of_case(case: GapCase, folder: Path) -> Study:
-    """The study a case stands for; a synthetic network is written to a folder."""
-    if case.der is not None:
-        feeder = synthetic_feeder(case.buses, case.seed, **asdict(case.der))
-        master = write_model(feeder, folder)
-    elif Path(case.network).suffix:
-        master = Path(case.network)
-    else:
-        master = shipped("dss_models") / case.network / "master.dss"
-    hour = SHORT_DAY_STARTS_H if case.periods < 24 else 0
-    series = str(shipped("configs") / "series" / "reference_day.csv")
-    scenario = Scenario.model_validate(
-        {
-            "schema": 1,
-            "name": "gap",
-            "feeder": {"master": str(master), "tolerance": 1e-9, "storage_soc_max": 0.95},
-            "time": {
-                "start": FIRST_DAY + timedelta(hours=hour),
-                "step_s": 3600,
-                "steps": case.periods,
-            },
-            "inputs": {
-                "load": {"multiplier": {"file": series, "column": "load_pu"}},
-                "irradiance": {"file": series, "column": "irradiance_kw_per_m2"},
-                "price": {"file": series, "column": "price_per_kwh"},
-            },
-            "limits": {"voltage_min_pu": case.limits_pu[0], "voltage_max_pu": case.limits_pu[1]},
-            "control": {"horizon_s": 3600 * case.periods, "planner": case.planner},
-        }
-    )
-    return Study(master, scenario, master)
+            return stopped(case, f"stopped: {error}")
 
 
 def _run(case: GapCase, study: Study) -> GapRow:
@@ -233,14 +152,9 @@ def _run(case: GapCase, study: Study) -> GapRow:
         plan = plan_with(planner, study, day)
         first_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
         if not isinstance(plan, OpenLoopPlan):
-            return replace(row, status=plan.status, compile_s=compile_s, first_s=first_s, cpu_s=cpu_s)
-        second_s = None
-        if first_s < SECOND_IF_FIRST_S:
-            # Other numbers, the same program: what a step of a closed loop costs.
-            other = replace(day.forecast, price_per_kwh=1.02 * day.forecast.price_per_kwh)
-            started = time.perf_counter()
-            again = planner.plan(day.measurement, replace(other, demand_kw=0.99 * other.demand_kw))
-            second_s = None if isinstance(again, NoPlan) else time.perf_counter() - started
+            why = f"no plan, {plan.status}: {plan.reason}"
+            return replace(row, status=why, compile_s=compile_s, first_s=first_s, cpu_s=cpu_s)
+        second_s = _second_s(planner, day) if case.twice and first_s < SECOND_IF_FIRST_S else None
         size = planner.program_size if isinstance(planner, SizedPlanner) else None
     proof = plan.plan.certificate
     row = replace(
@@ -262,7 +176,31 @@ def _run(case: GapCase, study: Study) -> GapRow:
         iterations=proof.iterations,
         peak_mb=peak_mb(),
     )
-    return _replayed(row, plan, study)
+    return _replayed(_with_history(row, plan), plan, study)
+
+
+def _second_s(planner: Planner, day: Day) -> float | None:
+    """Seconds of a plan with other numbers and the same program: what a step of a closed loop costs."""
+    other = replace(day.forecast, price_per_kwh=1.02 * day.forecast.price_per_kwh)
+    started = time.perf_counter()
+    again = planner.plan(day.measurement, replace(other, demand_kw=0.99 * other.demand_kw))
+    return None if isinstance(again, NoPlan) else time.perf_counter() - started
+
+
+def _with_history(row: GapRow, plan: OpenLoopPlan) -> GapRow:
+    """The row with how the search went, where set-points were searched for and not positions alone."""
+    details = plan.plan.details
+    if details is None or plan.plan.position.size:
+        return row
+    count = len(details.cpu_s)
+    kept = np.unique(np.linspace(0, count - 1, min(count, LONGEST_HISTORY)).round().astype(int))
+    return replace(
+        row,
+        evaluations=int(details.evaluations[-1]),
+        history_s=tuple(details.cpu_s[kept].round(4).tolist()),
+        history_cost=tuple(details.best_cost[kept].tolist()),
+        history_violation=tuple(details.best_violation[kept].tolist()),
+    )
 
 
 def _replayed(row: GapRow, plan: OpenLoopPlan, study: Study) -> GapRow:
@@ -278,6 +216,8 @@ def _replayed(row: GapRow, plan: OpenLoopPlan, study: Study) -> GapRow:
         max_import_error_kw=figures["max_import_error_kw"],
         worst_violation_pu=figures["worst_violation_pu"],
         violation_pu_h=figures["violation_pu_h"],
+        cut_setpoints=int(figures["cut_setpoints"]),
+        stored_error_kwh=figures["max_stored_error_kwh"],
     )
 
 
@@ -285,10 +225,12 @@ STOPPED_BY_LIMIT = ("time limit", "memory limit")
 
 
 def _counts(row: GapRow, case: GapCase, budget: Budget) -> bool:
-    """Whether a row of an earlier run answers a case: the same question, and a plan or the same limit."""
+    """Whether a row of an earlier run answers a case: the same question; a plan, a refusal or a limit."""
     if row.fingerprint != case.fingerprint:
         return False
-    return row.claim is not None or row.status.endswith((budget.out_of_time, budget.out_of_memory))
+    if row.claim is not None or row.status.startswith(REFUSED):
+        return True
+    return row.status.endswith((budget.out_of_time, budget.out_of_memory))
 
 
 def _hopeless(case: GapCase, done: Mapping[str, GapRow]) -> str:

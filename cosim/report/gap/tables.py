@@ -22,8 +22,16 @@ ORDER = (
 SETTING = ["family", "periods", "penetration", "band"]
 """What is held while formulations and sizes are compared."""
 CERTIFIED = "globally optimal"
+REFERENCE = {
+    "formulation": "reference",
+    "objective": "reference_objective",
+    "realised_cost": "reference_cost",
+}
+"""Columns of the case that others are held against, and what they are called in its neighbours."""
 
-_NUMBERS = [field.name for field in fields(GapRow) if "str" not in str(field.type)]
+_HISTORY = [field.name for field in fields(GapRow) if str(field.type).startswith("tuple")]
+_TEXTS = [field.name for field in fields(GapRow) if "str" in str(field.type)]
+_NUMBERS = [field.name for field in fields(GapRow) if field.name not in (*_HISTORY, *_TEXTS)]
 
 
 def in_order(formulations: pd.Series) -> list[str]:
@@ -39,23 +47,28 @@ def gap_table(rows: list[GapRow]) -> pd.DataFrame:
         rows: of one campaign, also of cases that stopped.
 
     Returns:
-        The columns of :class:`GapRow`, NaN where there is no figure, and
+        The columns of :class:`GapRow` but histories, NaN where there is no figure, and
 
         - ``reference_cost``: what the instance costs in OpenDSS under the plan that is proven optimal,
-          else under the exact local optimum, else NaN;
+          else under the local optimum of the exact program, else under that of ``tangent``, else NaN;
+        - ``reference``, ``reference_objective``: formulation and objective of that plan;
         - ``realised_gap_percent``: realised above reference cost;
         - ``planned_error_percent``: planned minus realised cost, of the realised cost;
         - ``family``: ``synthetic``, or ``feeders`` for those that are not made from a seed;
         - ``certified``: whether the plan is proven optimal.
     """
-    table = pd.DataFrame([asdict(row) for row in rows])
+    table = pd.DataFrame([asdict(row) for row in rows]).drop(columns=_HISTORY)
     for column in _NUMBERS:
         table[column] = pd.to_numeric(table[column])
     # A stopped case of a network that is not synthetic does not know its size, but its neighbours do.
     largest = table.groupby("network")["buses"].transform("max")
     table["buses"] = table["buses"].where(table["buses"] > 0, largest)
-    reference = {name: _reference_cost(cases) for name, cases in table.groupby("instance")}
-    table["reference_cost"] = table["instance"].map(reference).astype(float)
+    reference = {name: _reference(cases) for name, cases in table.groupby("instance")}
+    for column in ("formulation", "objective", "realised_cost"):
+        found = {name: case[column] for name, case in reference.items() if case is not None}
+        table[REFERENCE[column]] = table["instance"].map(found)
+    for column in ("reference_cost", "reference_objective"):
+        table[column] = table[column].astype(float)
     realised, planned = table["realised_cost"], table["planned_cost"]
     above = realised - table["reference_cost"]
     table["realised_gap_percent"] = 100.0 * above / table["reference_cost"].abs()
@@ -68,11 +81,12 @@ def gap_table(rows: list[GapRow]) -> pd.DataFrame:
     return table.sort_values(by, kind="stable", ignore_index=True).drop(columns="rank")
 
 
-def _reference_cost(cases: pd.DataFrame) -> float:
-    cones = cases[(cases["formulation"] == "branch_flow_soc") & (cases["claim"] == CERTIFIED)]
-    exact = cases[cases["formulation"] == "branch_flow_nl"]
-    costs = pd.concat([cones, exact])["realised_cost"].dropna()
-    return float(costs.iloc[0]) if len(costs) else float("nan")
+def _reference(cases: pd.DataFrame) -> pd.Series | None:
+    """The case of an instance that others are held against."""
+    solved = cases[cases["realised_cost"].notna()]
+    cones = solved[(solved["formulation"] == "branch_flow_soc") & (solved["claim"] == CERTIFIED)]
+    exact = (solved[solved["formulation"] == name] for name in ("branch_flow_nl", "tangent"))
+    return next((found.iloc[0] for found in (cones, *exact) if len(found)), None)
 
 
 def summary_table(rows: list[GapRow]) -> pd.DataFrame:
