@@ -164,7 +164,7 @@ def growth(day: Day, study: Study, count: int, chosen: dict[str, Any]) -> Growth
         AdmmPlanner.part_of(day.site, horizon, shared, place, options=asked).agent
         for place in range(len(areas.areas))
     ]
-    inside = AreasInProcess(agents, AdmmPlanner.slots_of(areas, shared, asked))
+    inside = AreasInProcess(agents, AdmmPlanner.slots_of(areas, asked))
     central, central_s = timed(lindistflow(day.site, horizon, shared), day)
     plan, _ = timed(AdmmPlanner(day.site, horizon, shared, options=asked, areas=inside), day)
     figures = [answer.figures for answer in inside.last]

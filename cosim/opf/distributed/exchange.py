@@ -45,8 +45,11 @@ def opening_slots(areas: Areas) -> tuple[Slot, ...]:
     return tuple(Slot(0, here) for here in _from_the_ends(areas))
 
 
-def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer]:
-    """Let agents of one process exchange their messages; what they answer after the last slot."""
+def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer | None]:
+    """Let agents of one process exchange their messages; what they answer after the last slot.
+
+    An answer is None where an area is silent.
+    """
     waiting: dict[str, dict[str, Message]] = defaultdict(dict)
     for slot in slots:
         sent = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -12,14 +12,31 @@ from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement, NoPlan
-from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
-from cosim.opf.distributed.area_site import AreaSite
+from cosim.opf.distributed.area_setting import AreaSetting
+from cosim.opf.distributed.dual_price_options import DualPriceOptions
 from cosim.opf.distributed.messages import AreaAnswer, Figures
 from cosim.opf.distributed.schedules import OwnDevices, Schedules
-from cosim.opf.options import Limits, Objective, PlannerOptions, fastest_solver
+from cosim.opf.options import Limits, Objective, fastest_solver
 from cosim.opf.problem import Solved
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every link begins a plan with.
+
+    Attributes:
+        time_s: of the plan.
+        charge: price of a kW in each period, currency.
+        unit_kva: of all powers.
+        periods: period of the earlier plan in which each period begins, shape (period,).
+    """
+
+    time_s: float
+    charge: FloatArray
+    unit_kva: float
+    periods: IntArray
 
 
 class OwnerLink(Protocol):
@@ -40,14 +57,8 @@ class OwnerLink(Protocol):
         """What an owner without a solution answers."""
         ...
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
-        """Begin with the price of energy, or with the earlier plan.
-
-        Args:
-            charge: price of a kW in each period, currency.
-            unit_kva: of all powers.
-            periods: period of the earlier plan in which each period begins, shape (period,).
-        """
+    def begin(self, terms: Terms) -> None:
+        """Begin with the price of energy, or with the earlier plan."""
         ...
 
     def pull(self, schedules: Schedules) -> None:
@@ -66,37 +77,27 @@ class Owner(Generic[L]):
     """The devices of one area, planned at the prices of the aggregator.
 
     Args:
-        area: whose devices.
-        names: of all areas by position.
-        horizon: the periods of every plan.
-        shared: options that planners share.
+        setting: what the area is made of.
         schedules: powers of the devices.
         link: to the aggregator.
 
     Attributes:
         copies: what it answers.
-        terms: what every link begins a plan with, see :meth:`OwnerLink.begin`.
+        terms: what every link begins a plan with.
     """
 
-    def __init__(
-        self,
-        area: AreaSite,
-        names: tuple[str, ...],
-        horizon: Horizon,
-        shared: PlannerOptions,
-        schedules: Schedules,
-        link: L,
-    ) -> None:
+    def __init__(self, setting: AreaSetting[DualPriceOptions], schedules: Schedules, link: L) -> None:
         self.schedules, self.link = schedules, link
+        shared, horizon = setting.shared, setting.horizon
         own = replace(shared, limits=Limits(), objective=Objective(energy_cost=0.0))
         planner = DispatchPlanner(
             "dual_price",
             partial(OwnDevices, schedules=schedules),
-            area.site,
+            setting.area.site,
             horizon,
             fastest_solver(own),
         )
-        self.work = AreaPlanning(area, planner, names)
+        self.work = AreaPlanning(setting, planner)
         self._horizon, self._weight, self._began_s = horizon, shared.objective.energy_cost, 0.0
         self.solved: Solved | None = None
 
@@ -110,8 +111,8 @@ class Owner(Generic[L]):
         charge = self._weight * forecast.price_per_kwh * self._horizon.hours
         periods = self._horizon.periods_after(measurement.time_s - self._began_s)
         self._began_s = measurement.time_s
-        self.terms = charge, self.schedules.unit_kva, periods
-        self.link.begin(*self.terms)
+        self.terms = Terms(measurement.time_s, charge, self.schedules.unit_kva, periods)
+        self.link.begin(self.terms)
 
     def solve(self, number: int) -> None:
         """Answer the prices if they have moved."""
