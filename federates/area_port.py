@@ -1,7 +1,7 @@
 """A place in the federation that outlives the process of its area.
 
-HELICS waits for a federate whose process was killed, for seconds or for ever. So where the others shall go on
-without an area (``hold_s``), its process does not join itself. It starts a small process, the port, which
+HELICS waits for a federate whose process was killed, for seconds or for ever. So where the others shall go
+on without an area (``hold_s``), its process does not join itself. It starts a small process, the port, which
 joins in its name and does what it is asked over a socket. If the area dies, or does not ask for longer than
 ``hang_limit_s``, the port leaves the federation in order, and nobody waits for the area any more.
 """
@@ -28,8 +28,18 @@ from federates.events import KEY
 from federates.session import Session
 
 ALLOWED = frozenset(
-    {"publishes", "subscribes", "expects", "initialize", "execute", "advance", "publish", "receive", "has_news"}
-)  # fmt: skip
+    {
+        "publishes",
+        "subscribes",
+        "expects",
+        "initialize",
+        "execute",
+        "advance",
+        "publish",
+        "receive",
+        "has_news",
+    }
+)
 """Methods of a session that a port calls."""
 LEAVE = "leave"
 ORPHAN_POLL_S = 0.5

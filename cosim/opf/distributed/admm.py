@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -36,7 +36,7 @@ from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import KVAR, KW, SQUARED, Balance, Consensus
 from cosim.opf.distributed.exchange import opening_slots, slots_of
 from cosim.opf.distributed.lockstep import Lockstep
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power, to_power
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot, of_power, to_power
 from cosim.opf.distributed.planner import AreasPlanner, without_energy_cost, without_import
 from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.formulations.branch_flow import BranchFlowNetwork
@@ -155,7 +155,7 @@ class AdmmAgent:
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._measurement, self._forecast = measurement, forecast
-        self._work.figures = Figures()
+        self._work.begin()
         self._solved, self._copies = None, np.zeros((3, len(self._coupling.nodes), len(self._horizon)))
         self._opened, self._moved = False, False
 
@@ -223,6 +223,29 @@ class AdmmAgent:
             if message is not None and link.neighbour != self._work.upstream:
                 message = message[2 * (link.rows.stop - link.rows.start) :]
             self._moved |= link.lockstep.take(message)
+
+    # --- carrying on ----------------------------------------------------------------------------------
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._work.resumable
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return {
+            "links": [link.lockstep.state() for link in self._links],
+            "now_kva": self._now_kva,
+            "began_s": self._began_s,
+            "earlier": self._work.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        for link, known in zip(self._links, state["links"], strict=True):
+            link.lockstep.restore(known)
+        self._now_kva, self._began_s = state["now_kva"].copy(), state["began_s"]
+        self._work.restore(state["earlier"])
 
     # --- agreement ------------------------------------------------------------------------------------
 

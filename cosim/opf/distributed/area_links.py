@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from cosim.model.forecast import Forecast
+from cosim.model.roles import Resumable, is_resumable
 from cosim.model.state import Measurement
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
@@ -135,6 +137,19 @@ class LinkedAgent:
             unheard=float(sum(not link.heard for link in links)),
         )
         return replace(answer, figures=figures)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return is_resumable(self._agent)
+
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`; nothing stays under way between plans."""
+        return cast("Resumable", self._agent).state()
+
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        cast("Resumable", self._agent).restore(state)
 
     def _arrived(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Messages that arrive in a round."""

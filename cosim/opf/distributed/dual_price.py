@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
 from cosim.opf.distributed.dual_price_options import SCALES, DualPriceOptions
 from cosim.opf.distributed.exchange import slots_of
-from cosim.opf.distributed.lockstep import Lockstep
+from cosim.opf.distributed.lockstep import Lockstep, LockstepState
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
 from cosim.opf.distributed.owner import Owner, Terms
 from cosim.opf.distributed.planner import AreasPlanner
@@ -93,6 +94,14 @@ class Link:
             consensus.agreed = at_rest
         self.lockstep.begin(terms.time_s)
 
+    def state(self) -> LockstepState:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.lockstep.state()
+
+    def restore(self, state: LockstepState) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.lockstep.restore(state)
+
     @property
     def agreed(self) -> bool:
         """Whether both residuals are small."""
@@ -149,6 +158,19 @@ class OwnerAgent:
         self._owner.link.lockstep.take(received.get(self._aggregator))
         return self._owner.answer()
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
+
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state()
+
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state)
+
 
 class AggregatorAgent:
     """The aggregator, and the owner of the area at the substation.
@@ -171,6 +193,7 @@ class AggregatorAgent:
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
+        self._requests.problem.forget()
         self._requests.set_up(measurement, forecast)
         rest = np.zeros((2, *self._requests.schedules.kw.shape))
         rest[0, self._energy :] = forecast.available_kw.T[self._energy :] / self._owner.terms.unit_kva
@@ -228,6 +251,21 @@ class AggregatorAgent:
             losses_kw=flow.losses_kw,
             figures=replace(found.figures, mismatch=apart, slack_pu=self._requests.network.slack_pu()),
         )
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
+
+    def state(self) -> tuple[Any, list[LockstepState]]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state(), [link.state() for link in self._links]
+
+    def restore(self, state: tuple[Any, list[LockstepState]]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state[0])
+        for link, known in zip(self._links, state[1], strict=True):
+            link.restore(known)
 
 
 @needs("network", "areas")

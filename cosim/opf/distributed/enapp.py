@@ -16,7 +16,7 @@ multi-period version for feeders with batteries. No reproduction of the full tex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +32,7 @@ from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.boundary_values import BoundaryValues
 from cosim.opf.distributed.exchange import Order, slots_of
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot, of_power
 from cosim.opf.distributed.planner import AreasPlanner, without_import
 from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.formulations.network_block import AreaBlock
@@ -96,7 +96,7 @@ class EnappAgent:
         self._values.begin(measurement)
         self._solved_for: FloatArray | None = None
         self._outgoing: dict[str, Message] = {}
-        self._work.figures = Figures()
+        self._work.begin()
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Solve if a boundary value has moved, and tell the neighbours what follows."""
@@ -114,6 +114,20 @@ class EnappAgent:
             seen = self._drawn_kva[:, self._now :]
         periods = len(self._forecast.horizon)
         return self._work.answer(self._plan, seen, periods=periods, mismatch=self._mismatch())
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._work.resumable
+
+    def state(self) -> tuple[dict[str, Any], Plan | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._values.state(), self._work.state()
+
+    def restore(self, state: tuple[dict[str, Any], Plan | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._values.restore(state[0])
+        self._work.restore(state[1])
 
     def _mismatch(self) -> float:
         """Largest move of a boundary value since the last solve."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
-from cosim.model.state import Measurement, NoPlan
+from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.dual_price_options import DualPriceOptions
-from cosim.opf.distributed.messages import AreaAnswer, Figures
+from cosim.opf.distributed.messages import AreaAnswer
 from cosim.opf.distributed.schedules import OwnDevices, Schedules
 from cosim.opf.options import Limits, Objective, fastest_solver
 from cosim.opf.problem import Solved
@@ -59,6 +59,14 @@ class OwnerLink(Protocol):
 
     def begin(self, terms: Terms) -> None:
         """Begin with the price of energy, or with the earlier plan."""
+        ...
+
+    def state(self) -> Any:
+        """What later plans depend on; see :class:`cosim.model.roles.Resumable`."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Take over what :meth:`state` gave."""
         ...
 
     def pull(self, schedules: Schedules) -> None:
@@ -107,7 +115,8 @@ class Owner(Generic[L]):
         self.measurement = area.measurement(measurement, np.zeros(fed, dtype=np.complex128))
         none = np.zeros((fed, len(self._horizon)), dtype=np.complex128)
         self.forecast = area.forecast(forecast, none, None)
-        self.work.figures, self.solved = Figures(), None
+        self.work.begin()
+        self.solved = None
         charge = self._weight * forecast.price_per_kwh * self._horizon.hours
         periods = self._horizon.periods_after(measurement.time_s - self._began_s)
         self._began_s = measurement.time_s
@@ -124,6 +133,16 @@ class Owner(Generic[L]):
         self.solved = solved = planner.problem.solve()
         self.copies = self.link.read(self.schedules) if solved.found else self.link.resting
         self.work.count_solve(number, build_s=build_s, solve_s=solved.solve_s, iterations=solved.iterations)
+
+    def state(self) -> tuple[float, Any, Plan | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._began_s, self.link.state(), self.work.state()
+
+    def restore(self, state: tuple[float, Any, Plan | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._began_s = state[0]
+        self.link.restore(state[1])
+        self.work.restore(state[2])
 
     def answer(self) -> AreaAnswer:
         """Its plan; it expects nothing of the network."""

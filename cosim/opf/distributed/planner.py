@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Generic, cast
+from typing import Any, ClassVar, Generic, cast
 
 import numpy as np
 
 from cosim.errors import ContractError, FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.roles import Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Certificate, Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
@@ -20,7 +21,7 @@ from cosim.opf.devices.model import DeviceModel
 from cosim.opf.distributed.area_links import LinkedAgent
 from cosim.opf.distributed.area_setting import AreaSetting, Chosen
 from cosim.opf.distributed.areas import Areas
-from cosim.opf.distributed.counted import Counted, CountedAnswers
+from cosim.opf.distributed.counted import Counted, CountedAnswers, Silence
 from cosim.opf.distributed.cut import cut_at, cut_evenly
 from cosim.opf.distributed.exchange import exchange
 from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
@@ -178,6 +179,20 @@ class AreasPlanner(ABC, Generic[Chosen]):
             caution="; ".join(item.reason for item in counted if item.reason),
         )
 
+    @property
+    def resumable(self) -> bool:
+        """Whether all areas can be carried on; areas of other processes see to it themselves."""
+        return is_resumable(self._answers)
+
+    def state(self) -> tuple[Any, list[Silence]]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return cast("Resumable", self._answers).state(), list(self._counted.known)
+
+    def restore(self, state: tuple[Any, list[Silence]]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        cast("Resumable", self._answers).restore(state[0])
+        self._counted.known = state[1]
+
     def _voltage_pu(self, answers: Sequence[AreaAnswer]) -> FloatArray:
         """Voltages that the areas expect at their own nodes, shape (period, node)."""
         voltage = np.zeros((len(self._horizon), self._nodes))
@@ -240,3 +255,17 @@ class AreasInProcess:
             agent.begin(measurement, forecast)
         self.last = exchange(self._agents, self._slots)
         return self.last
+
+    @property
+    def resumable(self) -> bool:
+        """Whether all areas can be carried on."""
+        return all(is_resumable(agent) for agent in self._agents)
+
+    def state(self) -> list[Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return [cast("Resumable", agent).state() for agent in self._agents]
+
+    def restore(self, state: list[Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        for agent, known in zip(self._agents, state, strict=True):
+            cast("Resumable", agent).restore(known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -149,6 +150,19 @@ class SumOwnerAgent:
             self._owner.link.hear(received[aggregator])
         return self._owner.answer()
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
+
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state()
+
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state)
+
 
 class SumAggregatorAgent:
     """The aggregator, and the owner of the area at the substation.
@@ -180,6 +194,7 @@ class SumAggregatorAgent:
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
+        self._requests.problem.forget()
         self._requests.set_up(measurement, forecast)
         self._wanted.begin(self._owner.terms)
         self._solved = None
@@ -190,6 +205,21 @@ class SumAggregatorAgent:
         messages = dict.fromkeys(self._owners, message)
         self._owner.work.count_sent(messages.values())
         return messages
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
+
+    def state(self) -> tuple[Any, Any, FloatArray]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state(), self._wanted.state(), self._powers
+
+    def restore(self, state: tuple[Any, Any, FloatArray]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state[0])
+        self._wanted.restore(state[1])
+        self._powers = state[2]
 
     def _price(self, number: int, received: Mapping[str, Message]) -> Message:
         """Price, penalty and distance after a round."""

@@ -16,6 +16,8 @@ with the over-relaxation of section 3.4.3 and penalties that balance the residua
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cosim.errors import ContractError
@@ -63,6 +65,22 @@ class SumPrice:
         self._base, self._started = base, True
         self.gap = np.zeros_like(base)
         self.agreed, self.apart = False, np.inf
+
+    def state(self) -> dict[str, Any]:
+        """What later plans depend on; see :class:`cosim.model.roles.Resumable`."""
+        return {
+            "price": self.price,
+            "base": self._base,
+            "penalty": self.penalty,
+            "start": self.start,
+            "scale": self.scale,
+            "started": self._started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.price, self._base, self._started = state["price"], state["base"], state["started"]
+        self.penalty, self.start, self.scale = state["penalty"], state["start"], state["scale"]
 
     @property
     def moved(self) -> FloatArray:
@@ -129,6 +147,15 @@ class OwnerOfSum:
         self.known.begin(terms)
         self._own, self._asked = self._own[:, :, terms.periods], self._asked[:, :, terms.periods]
 
+    def state(self) -> tuple[dict[str, Any], FloatArray, FloatArray]:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.known.state(), self._own, self._asked
+
+    def restore(self, state: tuple[dict[str, Any], FloatArray, FloatArray]) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.known.restore(state[0])
+        self._own, self._asked = state[1], state[2]
+
     def hear(self, message: Message) -> None:
         """Take what the aggregator sent; what is asked of this owner follows."""
         settled = self.known.agreed
@@ -180,6 +207,15 @@ class RequestedSum:
         """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
         self.known.begin(terms)
         self.asked = self.asked[:, :, terms.periods]
+
+    def state(self) -> tuple[dict[str, Any], FloatArray]:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.known.state(), self.asked
+
+    def restore(self, state: tuple[dict[str, Any], FloatArray]) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.known.restore(state[0])
+        self.asked = state[1]
 
     def take(self, answered: FloatArray) -> None:
         """The sum of a round, before the aggregator asks again."""
