@@ -31,9 +31,10 @@ from cosim.experiments.open_loop import Day, open_day
 from cosim.model.roles import Planner
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.distributed.admm import AdmmOptions, AdmmPlanner
-from cosim.opf.distributed.planner import AreasInProcess, areas_of
+from cosim.opf.distributed.exchange import AreasInProcess
+from cosim.opf.distributed.planner import areas_of
 from cosim.opf.planners import lindistflow
-from cosim.run.policy import planner_options
+from cosim.run.planner_options import planner_options
 from cosim.run.record import Record
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study

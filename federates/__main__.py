@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace, address: Address) -> None:
     elif options.role == "area":
         from federates.area import run_area
 
-        run_area(study, address, options.name)
+        run_area(study, address, options.name, folder=folder)
     else:
         from federates.recorder import run_recorder
 

@@ -3,8 +3,8 @@
 Both areas of a boundary number their updates of what is agreed. Update n takes the copies of number n of
 both areas, and nothing else. An area keeps the copies that it has sent under a number until it has those
 of its neighbour, and repeats them. The neighbour is at most one update ahead; so a message has the copies
-of two numbers. Agreed values, multipliers and penalties are therefore the same on both sides to the last bit, with
-lost, late and old messages too. A delay of d rounds makes of R rounds about R / (d + 1) updates.
+of two numbers. Agreed values, multipliers and penalties are therefore the same on both sides to the last
+bit, with lost, late and old messages too. A delay of d rounds makes of R rounds about R / (d + 1) updates.
 
 At the end of a plan one area may be one update ahead, and an area that was silent for some plans is further
 behind. Messages carry what an area began the plan with, and both meet half way before the first update.

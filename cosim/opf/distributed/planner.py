@@ -23,7 +23,7 @@ from cosim.opf.distributed.area_setting import AreaSetting, Chosen
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.counted import Counted, CountedAnswers, Silence
 from cosim.opf.distributed.cut import cut_at, cut_evenly
-from cosim.opf.distributed.exchange import exchange
+from cosim.opf.distributed.exchange import AreasInProcess
 from cosim.opf.distributed.messages import AnswersOfAreas, AreaAgent, AreaAnswer, AreaPart, Slot
 from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.options import PlannerOptions
@@ -232,40 +232,3 @@ class AreasPlanner(ABC, Generic[Chosen]):
             area_source=tuple(str(item.source) for item in counted),
             **worst,
         )
-
-
-class AreasInProcess:
-    """Answers of areas that plan in this process, one after the other.
-
-    Args:
-        agents: of the areas, in their order.
-        slots: when they act.
-
-    Attributes:
-        last: answers of the last plan.
-    """
-
-    def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
-        self._agents, self._slots = agents, slots
-        self.last: Sequence[AreaAnswer | None] = ()
-
-    def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer | None]:
-        """See :class:`AnswersOfAreas`."""
-        for agent in self._agents:
-            agent.begin(measurement, forecast)
-        self.last = exchange(self._agents, self._slots)
-        return self.last
-
-    @property
-    def resumable(self) -> bool:
-        """Whether all areas can be carried on."""
-        return all(is_resumable(agent) for agent in self._agents)
-
-    def state(self) -> list[Any]:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return [cast("Resumable", agent).state() for agent in self._agents]
-
-    def restore(self, state: list[Any]) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        for agent, known in zip(self._agents, state, strict=True):
-            cast("Resumable", agent).restore(known)

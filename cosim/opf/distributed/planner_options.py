@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 
 from cosim.plugins import Options
 
@@ -49,6 +49,11 @@ class AreasOptions(LinkOptions):
         None,
         description="time for which the others go on with the last values of an area that is silent, then "
         "it is in the safe state; none: it ends the run",
+    )
+    hang_limit_s: PositiveFloat | None = Field(
+        None,
+        description="over HELICS, with hold_s: an area whose process does not move for so many seconds is "
+        "ended and counts as silent; none: control.hang_limit_s ends the run",
     )
 
     def link(self, one: str, other: str) -> LinkOptions:
