@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.loops import run_loops
+from benchmarks.tables import table
 from cosim.errors import FormulationRefused, RecordError
 from cosim.experiments.loop_case import LoopCase, LoopRow, loop_case
 from cosim.experiments.open_loop import Day, open_day
@@ -211,17 +212,6 @@ def growth_rows(study: Study, cases: list[tuple[int, float]], kept: Path) -> lis
 
 
 # --- results --------------------------------------------------------------------------------------
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Rows as a table in Markdown."""
-    names = list(rows[0])
-    lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|---" * len(names) + "|"]
-    lines += [
-        "| " + " | ".join("-" if row[name] is None else str(row[name]) for name in names) + " |"
-        for row in rows
-    ]
-    return "\n".join(lines)
 
 
 HEADING = """# Areas against one controller in closed loop

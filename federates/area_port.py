@@ -2,8 +2,8 @@
 
 HELICS waits for a federate whose process was killed, for seconds or for ever. So where the others shall go
 on without an area (``hold_s``), its process does not join itself. It starts a small process, the port,
-which joins in its name and does what it is asked over a socket. If the area dies, or does not ask for longer
-than ``hang_limit_s``, the port leaves the federation in order, and nobody waits for the area any more.
+which joins in its name and does what it is asked over a socket. If the area dies, or does not ask for
+longer than ``hang_limit_s``, the port leaves the federation in order, and nobody waits for the area.
 """
 
 from __future__ import annotations

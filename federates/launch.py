@@ -64,12 +64,12 @@ def run_helics(
             for federate in study.scenario.federates:
                 _start_federate(federation, federate, address, folder)
             watch_federation(federation, progress, requests.check, told)
-            return {"lost_federates": federation.lost} if federation.lost else {}
         except BaseException as error:
             _end(federation, str(error) or type(error).__name__)
             raise
         finally:
             _collect(federation)
+    return {"lost_federates": federation.lost} if federation.lost else {}
 
 
 def _port(study: Study) -> int:
