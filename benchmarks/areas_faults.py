@@ -1,18 +1,18 @@
 """Areas whose messages are lost or late, and an area that dies, in closed loop.
 
-    python -m benchmarks.areas_faults [--steps 24] [--losses 0.1 0.3] [--delays 2 5 10] [--out docs/results]
+    python -m benchmarks.areas_faults [--steps 24] [--losses 0.1 0.3] [--delays 2 5 10]
 
-Scenario ieee123_areas: IEEE 123 unbalanced in four areas, 24 periods, voltage limits bind. Planners admm, enapp
-and dual_price in one process with lost and late messages. Then one area is silent from step ``--dies-at`` on:
-as a fault of the scenario in one process, and over HELICS, where this benchmark kills its process with SIGKILL
-when as many steps are on record. The others go on with its last values for ``--hold-s`` seconds, then its
-devices are in the safe state.
+Scenario ieee123_areas: IEEE 123 unbalanced in four areas, 24 periods, voltage limits bind. Planners admm,
+enapp and dual_price in one process with lost and late messages. Then one area is silent from step
+``--dies-at`` on: as a fault of the scenario in one process, and over HELICS, where this benchmark kills its
+process with SIGKILL when as many steps are on record. The others go on with its last values for
+``--hold-s`` seconds, then its devices are in the safe state.
 
-The killed process dies in the midst of a step, at a moment that the operating system chooses. So its run need
-not be equal to the run with the fault in that step; ``first silent step`` says when it was.
+The killed process dies in the midst of a step, at a moment that the operating system chooses. So its run
+need not be equal to the run with the fault in that step; ``first silent step`` says when it was.
 
-Cost is that of the energy less the value of what batteries store at the end, as in every campaign. Rows that
-are done are kept in ``--rows``; the same command goes on.
+Cost is that of the energy less the value of what batteries store at the end, as in every campaign. Rows
+that are done are kept in ``--rows``; the same command goes on.
 """
 
 from __future__ import annotations
@@ -216,8 +216,8 @@ def row_of(key: str, row: LoopRow | Killed, central: float) -> dict[str, Any]:
 HEADING = """# Areas under imperfect communication
 
 Made by `python -m benchmarks.areas_faults`, whose text says what was run. `above central percent` is of the
-adjusted cost. Rounds, messages and lost messages are means of a step; a message that has not arrived at the end
-of a plan counts as lost. `decisions not new` counts steps that followed no new plan of the feeder.
+adjusted cost. Rounds, messages and lost messages are means of a step; a message that has not arrived at the
+end of a plan counts as lost. `decisions not new` counts steps that followed no new plan of the feeder.
 
 """
 
