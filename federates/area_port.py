@@ -24,7 +24,7 @@ from typing import Any
 from cosim.errors import ContractError, CosimError, FederationError
 from federates.address import Address
 from federates.codec import Quantity, Value
-from federates.events import KEY
+from federates.events import KEY, PIPE
 from federates.session import Session
 
 ALLOWED = frozenset(
@@ -64,7 +64,7 @@ class Port:
         ]  # fmt: skip
         with theirs:
             self._process = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), env={**os.environ, KEY: address.key}
+                command, pass_fds=(theirs.fileno(),), env=_without_pipe(address.key)
             )
         self._link = Connection(ours.detach())
         self._name = name
@@ -135,6 +135,11 @@ class Port:
     def has_news(self, sender: str, name: str) -> bool:
         """See :class:`Session`."""
         return bool(self._ask("has_news", sender, name))
+
+
+def _without_pipe(key: str) -> dict[str, str]:
+    """The environment of a port: only the area speaks to the launcher."""
+    return {name: value for name, value in os.environ.items() if name != PIPE} | {KEY: key}
 
 
 # --- in the process of the port -------------------------------------------------------------------

@@ -165,16 +165,19 @@ def _late(federation: Federation) -> str:
 
 def _take_losses(federation: Federation) -> None:
     """Note areas that died and that the others can go on without."""
-    if not federation.may_lose_areas:
-        return
     for child in federation.federates():
         code = child.process.poll()
-        if child.role != "area" or child.name in federation.lost or code is None or child.step is None:
+        if not _may_be_lost(federation, child) or child.name in federation.lost or code is None:
             continue
         if code == 0 and child.doing == "finished":
             continue
         federation.lost[child.name] = f"at step {child.step}: {child.error or _by_code(code)}"
         log.warning("%s died %s; the run goes on without it", child.name, federation.lost[child.name])
+
+
+def _may_be_lost(federation: Federation, child: Child) -> bool:
+    """Whether the others can go on without a process: an area whose first plan has begun."""
+    return federation.may_lose_areas and child.role == "area" and child.step is not None
 
 
 def _by_code(code: int) -> str:
@@ -223,7 +226,7 @@ def _dead(federation: Federation) -> list[Child]:
         child
         for child in federation.children.values()
         if child.process.poll() is not None
-        and child.name not in federation.lost
+        and not _may_be_lost(federation, child)
         and (child.process.returncode != 0 or (_must_say_finished(child) and child.doing != "finished"))
     ]
 

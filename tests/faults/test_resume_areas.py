@@ -12,8 +12,8 @@ OPTIONS = {"admm": LINKS, "enapp": LINKS, "dual_price": LINKS | {"loss": 0.1}}
 
 
 def areas(planner: str) -> dict:
-    found = values(planner, pvs=PVS)
-    found["control"]["planner"]["options"] = OPTIONS[planner]
+    found = values(pvs=PVS)
+    found["control"]["planner"] = {"type": planner, "options": OPTIONS[planner]}
     return found
 
 

@@ -156,6 +156,8 @@ class AdmmAgent:
         """See :class:`AreaAgent`."""
         self._measurement, self._forecast = measurement, forecast
         self._work.begin()
+        for link in self._links:
+            link.lockstep.clear()
         self._solved, self._copies = None, np.zeros((3, len(self._coupling.nodes), len(self._horizon)))
         self._opened, self._moved = False, False
 

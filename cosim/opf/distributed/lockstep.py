@@ -59,14 +59,18 @@ class Lockstep:
     def begin(self, time_s: float) -> None:
         """Begin a plan, after the consensus has got its values."""
         self._now_s = time_s
-        self._number, self._met = 0, self._perfect
-        self._own: FloatArray | None = None
-        self._last = self.theirs = np.zeros(self.consensus.agreed.shape)
-        self._heard: tuple[int, FloatArray, FloatArray] | None = None
+        self.clear()
         known = self.consensus
         self._begins = np.concatenate(
             [known.agreed.ravel(), known.multiplier.ravel(), known.penalty.ravel()]
         )
+
+    def clear(self) -> None:
+        """Forget the copies of the plan before."""
+        self._number, self._met = 0, self._perfect
+        self._own: FloatArray | None = None
+        self._last = self.theirs = np.zeros(self.consensus.agreed.shape)
+        self._heard: tuple[int, FloatArray, FloatArray] | None = None
 
     def is_silent(self, time_s: float, hold_s: float | None) -> bool:
         """Whether the neighbour was not heard for longer than its last values count.
