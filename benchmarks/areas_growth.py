@@ -5,8 +5,8 @@
 
 The first two plans of the scenario's horizon by planner admm: the first from the measurement, the second
 from the same measurement with what was agreed before. Areas plan one after the other in one process. The
-seconds of a plan are the sum over its rounds of the area that took longest in that round: what it would take
-with a core for each area and without messages. They are calculated and not measured.
+seconds of a plan are the sum over its rounds of the area that took longest in that round: what it would
+take with a core for each area and without messages. They are calculated and not measured.
 
 One controller plans with lindistflow, the model of the areas, and with tangent on the exact power flow;
 seconds are of a second plan, without compiling. Costs are of the planned import less the value of stored
