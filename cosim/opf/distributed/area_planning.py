@@ -13,9 +13,21 @@ from cosim.model.state import NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.messages import BYTES_PER_VALUE, AreaAnswer, Figures, Message
+from cosim.opf.problem import DispatchProblem
 
-FORGETFUL = frozenset({"clarabel", "piqp"})
-"""Solvers of which nothing is left where their solver object is dropped."""
+FORGETFUL = frozenset({"piqp"})
+"""Solvers of which nothing is left where they are dropped, and that can be dropped between any solves."""
+
+
+def begins_anew(problem: DispatchProblem) -> bool:
+    """Whether :func:`begin_anew` makes the next solves depend on their data alone."""
+    return problem.solver in FORGETFUL
+
+
+def begin_anew(problem: DispatchProblem) -> None:
+    """Let the next solves depend on their data alone where the solver can; runs can then be carried on."""
+    if begins_anew(problem):
+        problem.forget()
 
 
 class AreaPlanning:
@@ -38,14 +50,14 @@ class AreaPlanning:
         self.figures = Figures()
 
     def begin(self) -> None:
-        """Begin a plan, which depends on its data alone, so that a run can be carried on."""
+        """Begin a plan, which depends on its data alone where the solver can, see :func:`begin_anew`."""
         self.figures = Figures()
-        self.planner.problem.forget()
+        begin_anew(self.planner.problem)
 
     @property
     def resumable(self) -> bool:
-        """Whether solves depend on nothing but their data and the earlier plan."""
-        return self.planner.problem.solver in FORGETFUL
+        """Whether plans depend on nothing but their data and the earlier plan."""
+        return begins_anew(self.planner.problem)
 
     def state(self) -> Plan | None:
         """The earlier plan of the area; see :class:`cosim.model.roles.Resumable`."""

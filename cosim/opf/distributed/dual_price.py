@@ -28,6 +28,7 @@ from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
 from cosim.opf.distributed.admm import LEAST_PRICE_PER_KWH
+from cosim.opf.distributed.area_planning import begin_anew, begins_anew
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
@@ -193,7 +194,7 @@ class AggregatorAgent:
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
-        self._requests.problem.forget()
+        begin_anew(self._requests.problem)
         self._requests.set_up(measurement, forecast)
         rest = np.zeros((2, *self._requests.schedules.kw.shape))
         rest[0, self._energy :] = forecast.available_kw.T[self._energy :] / self._owner.terms.unit_kva
@@ -255,7 +256,7 @@ class AggregatorAgent:
     @property
     def resumable(self) -> bool:
         """Whether the area can be carried on."""
-        return self._owner.work.resumable
+        return self._owner.work.resumable and begins_anew(self._requests.problem)
 
     def state(self) -> tuple[Any, list[LockstepState]]:
         """See :class:`cosim.model.roles.Resumable`."""

@@ -118,16 +118,16 @@ class EnappAgent:
     @property
     def resumable(self) -> bool:
         """Whether the area can be carried on."""
-        return self._work.resumable
+        return self._work.resumable or self._work.planner.resumable
 
-    def state(self) -> tuple[dict[str, Any], Plan | None]:
+    def state(self) -> tuple[dict[str, Any], Any]:
         """See :class:`cosim.model.roles.Resumable`."""
-        return self._values.state(), self._work.state()
+        return self._values.state(), self._work.planner.state()
 
-    def restore(self, state: tuple[dict[str, Any], Plan | None]) -> None:
+    def restore(self, state: tuple[dict[str, Any], Any]) -> None:
         """See :class:`cosim.model.roles.Resumable`."""
         self._values.restore(state[0])
-        self._work.restore(state[1])
+        self._work.planner.restore(state[1])
 
     def _mismatch(self) -> float:
         """Largest move of a boundary value since the last solve."""

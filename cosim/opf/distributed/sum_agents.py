@@ -17,6 +17,7 @@ from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
+from cosim.opf.distributed.area_planning import begin_anew, begins_anew
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.dual_price_options import DualPriceOptions, Privacy
@@ -194,7 +195,7 @@ class SumAggregatorAgent:
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
-        self._requests.problem.forget()
+        begin_anew(self._requests.problem)
         self._requests.set_up(measurement, forecast)
         self._wanted.begin(self._owner.terms)
         self._solved = None
@@ -209,7 +210,7 @@ class SumAggregatorAgent:
     @property
     def resumable(self) -> bool:
         """Whether the area can be carried on."""
-        return self._owner.work.resumable
+        return self._owner.work.resumable and begins_anew(self._requests.problem)
 
     def state(self) -> tuple[Any, Any, FloatArray]:
         """See :class:`cosim.model.roles.Resumable`."""
