@@ -186,7 +186,6 @@ class AggregatorAgent:
         places = range(len(setting.names))
         self._links = [Link(setting, place, -1.0) for place in places]
         devices = setting.site.devices
-        self._energy = sum(device.has_energy for device in devices)
         schedules = Schedules(owner.schedules.unit_kva, (len(devices), len(setting.horizon)))
         self._requests = Requests(setting.site, setting.horizon, setting.shared, schedules)
         self.name, self.neighbours = setting.name, setting.names[1:]
@@ -196,8 +195,8 @@ class AggregatorAgent:
         self._owner.begin(measurement, forecast)
         begin_anew(self._requests.problem)
         self._requests.set_up(measurement, forecast)
+        # Powers of sources count from what is available.
         rest = np.zeros((2, *self._requests.schedules.kw.shape))
-        rest[0, self._energy :] = forecast.available_kw.T[self._energy :] / self._owner.terms.unit_kva
         self._answered = np.zeros(rest.shape)
         for link in self._links:
             silent = link.lockstep.is_silent(measurement.time_s, self._hold_s)
