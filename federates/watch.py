@@ -169,7 +169,7 @@ def _take_losses(federation: Federation) -> None:
         code = child.process.poll()
         if not _may_be_lost(federation, child) or child.name in federation.lost or code is None:
             continue
-        if code == 0 and child.doing == "finished":
+        if child.doing == "finished" or not (child.is_own_death or code == 0):
             continue
         federation.lost[child.name] = f"at step {child.step}: {child.error or _by_code(code)}"
         log.warning("%s died %s; the run goes on without it", child.name, federation.lost[child.name])
