@@ -16,11 +16,13 @@ from cosim.run.record import Record, read_record
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
 from tests.conftest import small_scenario
+from tests.faults.test_resume import Stopped, resumed
 
 PVS = [{"name": "p1", "bus": "680", "kw": 300}, {"name": "p2", "bus": "634", "kw": 100}]
 STEP_S, HOLD_STEPS, DIES_AT, STEPS = 900, 2, 2, 6
 ROLES = ("feeder", "controller", "recorder", "area", "area")
 NAMES = ("feeder", "controller", "recorder", "north", "south")
+LINKS = {"loss": 0.2, "delay_rounds": 1}
 LOW_VALUE = {"type": "value", "per_kwh": 0.05}
 """Energy is dearer, so batteries discharge."""
 OUT = {"kind": "area_outage", "area": "area2", "from_step": DIES_AT, "steps": STEPS}
@@ -60,7 +62,7 @@ def assert_same(one: Record, other: Record) -> None:
 @pytest.fixture(scope="module")
 def silent(tmp_path_factory) -> Record:
     """Area 2 is out of service from step 2 on; the messages of the others are lost and late, too."""
-    return run(tmp_path_factory.mktemp("silent"), values(faults=(OUT,), loss=0.2, delay_rounds=1))
+    return run(tmp_path_factory.mktemp("silent"), values(faults=(OUT,), **LINKS))
 
 
 def test_the_others_go_on_with_the_last_values_and_then_the_area_rests(silent):
@@ -91,7 +93,7 @@ def test_devices_follow_the_last_plan_of_the_area_and_then_the_safe_state(silent
 
 @pytest.mark.parametrize("planner", ["enapp", "dual_price"])
 def test_the_other_planners_go_on_too(tmp_path, planner):
-    record = run(tmp_path, values(planner, (OUT,), loss=0.2, delay_rounds=1))
+    record = run(tmp_path, values(planner, (OUT,), **LINKS))
     assert sources(record, 1)[DIES_AT - 1 :][:2] == ["PLAN", "EARLIER_PLAN"]
     assert sources(record, 1)[-1] == "FALLBACK"
 
@@ -109,16 +111,22 @@ def test_a_late_area_is_back_when_it_is_in_time(tmp_path):
     assert sources(record, 1) == ["PLAN"] * 2 + ["EARLIER_PLAN"] + ["PLAN"] * 3
 
 
-def test_over_helics_an_area_out_of_service_leaves_the_same_record(silent, tmp_path):
-    helics = run(tmp_path, values(faults=(OUT,), loss=0.2, delay_rounds=1), "helics")
-    assert_same(silent, helics)
+def test_over_helics_such_a_run_leaves_the_same_record_also_where_it_was_carried_on(silent, tmp_path):
+    def stop(done: int) -> None:
+        if done > DIES_AT + 1:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(tmp_path, values(faults=(OUT,), **LINKS), "helics", stop)
+    assert "then the controller goes on at step" in resumed(tmp_path / "helics")
+    assert_same(silent, read_record(tmp_path / "helics"))
 
 
 def test_a_killed_area_is_on_record_and_the_run_ends_well(tmp_path):
     def kill(done: int) -> None:
         if done == DIES_AT:
             children = psutil.Process().children()
-            next(child for child in children if "south" in child.cmdline()).kill()
+            next(child for child in children if {"area", "south"} <= {*child.cmdline()}).kill()
 
     record = run(tmp_path, values(), "helics", kill)
     manifest = read_manifest(tmp_path / "helics")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.test_areas import NAMES, PVS, ROLES
+from tests.faults.test_areas import PVS
 from tests.faults.test_resume import assert_same_record, resumed, run_until, values, whole_run
 
 LINKS = {"cuts": ["l632_632q"], "rounds": 4, "loss": 0.2, "seed": 3}
@@ -21,14 +21,5 @@ def areas(planner: str) -> dict:
 def test_areas_in_one_process_are_carried_on(scenario_file, tmp_path, planner):
     path = scenario_file(**areas(planner))
     run_until(path, tmp_path / "cut", 4)
-    assert "the controller goes on at step 5" in resumed(tmp_path / "cut")
-    assert_same_record(tmp_path / "cut", whole_run(path, tmp_path / "whole"))
-
-
-def test_areas_over_helics_are_carried_on_from_states_of_the_same_step(scenario_file, tmp_path):
-    federates = [{"role": role, "name": name} for role, name in zip(ROLES, NAMES, strict=True)]
-    path = scenario_file(**areas("admm"), federates=federates)
-    run_until(path, tmp_path / "cut", 4, over="helics")
-    told = resumed(tmp_path / "cut")
-    assert "then the controller goes on at step" in told
+    assert "then the controller goes on at step" in resumed(tmp_path / "cut")
     assert_same_record(tmp_path / "cut", whole_run(path, tmp_path / "whole"))
