@@ -39,7 +39,7 @@ from cosim.opf.distributed.exchange import Order
 from cosim.opf.expected import Expected
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_soc
-from cosim.run.policy import planner_options
+from cosim.run.planner_options import planner_options
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 

@@ -29,7 +29,8 @@ from cosim.model.state import NoPlan
 from cosim.opf.flow_cost import FlowCost
 from cosim.opf.tangent.active_limits import ActiveLimits, bounds_of
 from cosim.opf.tangent.device_dispatch import DeviceDispatch
-from cosim.run.policy import make_planner, planner_options
+from cosim.run.planner_options import planner_options
+from cosim.run.policy import make_planner
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 

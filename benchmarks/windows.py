@@ -30,7 +30,7 @@ from cosim.model.timegrid import Horizon
 from cosim.opf.distributed.temporal_admm import TemporalAdmmPlanner, TemporalOptions
 from cosim.opf.options import PlannerOptions, Terminal, fastest_solver
 from cosim.opf.planners import lindistflow
-from cosim.run.policy import planner_options
+from cosim.run.planner_options import planner_options
 from cosim.run.shipped import find_scenario
 from cosim.run.study import open_study
 

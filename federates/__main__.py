@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from federates.address import Address
 
 PR_SET_PDEATHSIG = 1
+ROLES = ("broker", "feeder", "controller", "recorder", "area", "port")
 
 
 def main() -> int:
@@ -67,6 +68,11 @@ def _run(options: argparse.Namespace, address: Address) -> None:
         else:
             run_broker(address, options.federates)
         return
+    if options.role == "port":
+        from federates.area_port import run_port
+
+        run_port(options.name, address, options.link, options.launcher, options.hang_limit)
+        return
     from cosim.run.study import Study, open_study
 
     if options.study is not None:
@@ -86,7 +92,7 @@ def _run(options: argparse.Namespace, address: Address) -> None:
     elif options.role == "area":
         from federates.area import run_area
 
-        run_area(study, address, options.name)
+        run_area(study, address, options.name, folder=folder)
     else:
         from federates.recorder import run_recorder
 
@@ -102,7 +108,7 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m federates", description=__doc__)
-    parser.add_argument("role", choices=["broker", "feeder", "controller", "recorder", "area"])
+    parser.add_argument("role", choices=ROLES)
     parser.add_argument("--name", default="area1", help="area: name of the federate in the scenario")
     parser.add_argument("--port", type=int, default=0, help="port of the broker")
     parser.add_argument("--probe", action="store_true", help="broker: start, say so, and end")
@@ -117,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--federates", nargs="+", default=own, help="broker: names of whom it waits for")
     parser.add_argument("--trust", action="store_true", help="execute modules beside the scenario")
     parser.add_argument("--parent", type=int, help="process to die with")
+    parser.add_argument("--link", type=int, help="port: number of the socket to its area")
+    parser.add_argument("--launcher", type=int, help="port: process to end with")
+    parser.add_argument("--hang-limit", type=float, help="port: seconds after which the area is given up")
     return parser
 
 

@@ -12,17 +12,21 @@ asks for the same double, and HELICS makes the same number of nanoseconds of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cosim.errors import ContractError
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
 from cosim.opf.distributed.messages import AreaAnswer, AreaPart, Message, Slot
-from cosim.run.area_part import make_area_part
+from cosim.opf.distributed.planner_options import AreasOptions
+from cosim.run.area_part import areas_options, make_area_part, may_be_silent
+from cosim.run.area_states import AreaStates
 from cosim.run.knowledge import Knowledge, text_to_knowledge
 from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 from federates.address import Address
 from federates.area_codec import ANSWER, decode_answer, encode_answer, to_neighbour
+from federates.area_port import Port
 from federates.codec import (
     KNOWLEDGE,
     SITE,
@@ -42,7 +46,14 @@ MakePart = Callable[[Study, Knowledge, int], AreaPart]
 """Makes the part of a planner that runs in an area, see :func:`cosim.run.area_part.make_area_part`."""
 
 
-def run_area(study: Study, address: Address, name: str, *, make_part: MakePart = make_area_part) -> None:
+def run_area(
+    study: Study,
+    address: Address,
+    name: str,
+    *,
+    make_part: MakePart = make_area_part,
+    folder: Path | None = None,
+) -> None:
     """Join, learn the site from the feeder, and plan at each step at which plans are due.
 
     Args:
@@ -50,12 +61,15 @@ def run_area(study: Study, address: Address, name: str, *, make_part: MakePart =
         address: of the broker.
         name: of the federate; its place among the federates of role ``area`` is that of the area.
         make_part: for owners with a controller of their own.
+        folder: of the run; gets states of the area, to carry on from. None: the run is carried on by
+            repeating all steps.
     """
     grid, feeder, names = study.grid, study.scenario.federate("feeder"), study.scenario.area_federates
     position = names.index(name)
     interval_s = study.scenario.control.interval_s or grid.step_s
     none = Sizes()
-    with Session(name, address, period_s=0.0, offset_s=0.0) as session:
+    chosen = areas_options(study)
+    with _joined(name, address, chosen) as session:
         # Who the neighbours are is known only with the site, after the federates have been joined.
         others = [other for other in names if other != name]
         session.publishes([*(to_neighbour(other) for other in others), *ANSWER])
@@ -71,7 +85,10 @@ def run_area(study: Study, address: Address, name: str, *, make_part: MakePart =
         part = make_part(study, knowledge, position)
         check_slots(part, names)
         forecaster = make_forecaster(study, knowledge)
-        rounds = _Rounds(session, part, position, names)
+        rounds = _Rounds(session, part, position, names, may_be_silent=may_be_silent(study))
+        states = None if folder is None else AreaStates(folder, name, forecaster, part.agent)
+        if study.resumes_at and states is not None:
+            states.take_over(study.resumes_at - 1)
         for step in range(study.resumes_at or 0, grid.steps):
             time_s = float(grid.second(step))
             session.advance(time_s + TICK_S)
@@ -80,8 +97,17 @@ def run_area(study: Study, address: Address, name: str, *, make_part: MakePart =
             if int(time_s) % interval_s == 0:
                 say({"step": step, "doing": "plan"})
                 rounds.plan(step, time_s, measurement, forecast)
+            if states is not None:
+                states.keep(step)
     # A program of an owner ends here, before the last step is on record.
     say({"doing": "finished"})
+
+
+def _joined(name: str, address: Address, chosen: AreasOptions | None) -> Session | Port:
+    """A session in this process, or behind a port where the others can go on without this area."""
+    if chosen is None or chosen.hold_s is None:
+        return Session(name, address, period_s=0.0, offset_s=0.0)
+    return Port(name, address, hang_limit_s=chosen.hang_limit_s)
 
 
 def check_slots(part: AreaPart, names: Sequence[str]) -> None:
@@ -110,10 +136,19 @@ class _Rounds:
         part: of the planner.
         position: of the area.
         federates: names of the federates of all areas.
+        may_be_silent: whether neighbours may say nothing.
     """
 
-    def __init__(self, session: Session, part: AreaPart, position: int, federates: Sequence[str]) -> None:
-        self._session, self._part = session, part
+    def __init__(
+        self,
+        session: Session | Port,
+        part: AreaPart,
+        position: int,
+        federates: Sequence[str],
+        *,
+        may_be_silent: bool,
+    ) -> None:
+        self._session, self._part, self._may_be_silent = session, part, may_be_silent
         self._federate_of = dict(zip(part.names, federates, strict=True))
         self._area = position
         self._name = federates[position]
@@ -137,10 +172,11 @@ class _Rounds:
             )
         self._session.advance(time_s + (2 * len(slots) + 1) * TICK_S)
         answer = agent.answer(self._received(step, slots, done, len(slots)))
-        self._session.publish(encode_answer(step, answer))
+        if answer is not None:
+            self._session.publish(encode_answer(step, answer))
 
     def _received(self, step: int, slots: Sequence[Slot], done: int, number: int) -> dict[str, Message]:
-        """What neighbours sent in the slots that this area has not heard yet; they must have.
+        """What neighbours sent in the slots that this area has not heard yet.
 
         Args:
             step: of the run.
@@ -155,8 +191,12 @@ class _Rounds:
         return {
             area: self._session.receive(self._federate_of[area], of_step=step)[quantity]
             for area in self._part.agent.neighbours
-            if area in acted
+            if area in acted and self._is_there(area, quantity)
         }
+
+    def _is_there(self, area: str, quantity: str) -> bool:
+        """Whether a neighbour has sent something; where nobody may be silent it must have."""
+        return not self._may_be_silent or self._session.has_news(self._federate_of[area], quantity)
 
 
 class AnswersOverHelics:
@@ -165,18 +205,27 @@ class AnswersOverHelics:
     Args:
         session: of the controller.
         federates: names of the federates of the areas.
+        may_be_silent: whether areas may give no answer.
     """
 
-    def __init__(self, session: Session, federates: Sequence[str]) -> None:
-        self._session, self._federates = session, federates
+    def __init__(self, session: Session, federates: Sequence[str], *, may_be_silent: bool) -> None:
+        self._session, self._federates, self._may_be_silent = session, federates, may_be_silent
         for federate in federates:
             session.subscribes(federate, ANSWER)
 
-    def __call__(self, measurement: Measurement, forecast: Forecast) -> list[AreaAnswer]:
+    def __call__(self, measurement: Measurement, forecast: Forecast) -> list[AreaAnswer | None]:
         """See :class:`cosim.opf.distributed.messages.AnswersOfAreas`."""
         del forecast
-        step = measurement.step
-        return [
-            decode_answer(self._session.receive(federate, of_step=step), federate, step)
-            for federate in self._federates
-        ]
+        return [self._answer(federate, measurement.step) for federate in self._federates]
+
+    def _answer(self, federate: str, step: int) -> AreaAnswer | None:
+        """The answer of an area; None where it is silent and may be."""
+        if self._may_be_silent and not self._session.has_news(federate, ANSWER[0].name):
+            return None
+        return decode_answer(self._session.receive(federate, of_step=step), federate, step)
+
+    def state(self) -> None:
+        """See :class:`cosim.model.roles.Resumable`; areas keep their states themselves."""
+
+    def restore(self, state: None) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cosim.errors import ContractError
+from cosim.run.area_part import may_be_silent
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
@@ -52,7 +53,8 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
             session.publishes([OUTLOOK])
         session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
         areas = study.scenario.area_federates
-        answers = AnswersOverHelics(session, areas) if areas else None
+        silent = bool(areas) and may_be_silent(study)
+        answers = AnswersOverHelics(session, areas, may_be_silent=silent) if areas else None
         inbox = _inbox(study)
         if inbox is not None:
             session.subscribes(inbox.name, PUBLISHED_QUANTITIES)

@@ -57,6 +57,8 @@ class Federation:
         joined: federates that the broker knows.
         study: whose federates they are.
         key: of the broker.
+        may_lose_areas: whether the run goes on where an area dies after its first plan has begun.
+        lost: areas that died, and how.
     """
 
     study: Study
@@ -67,6 +69,8 @@ class Federation:
     events: queue.Queue[tuple[str, dict[str, Any]]] = field(default_factory=queue.Queue)
     logs: list[IO[str]] = field(default_factory=list)
     joined: set[str] = field(default_factory=set)
+    may_lose_areas: bool = False
+    lost: dict[str, str] = field(default_factory=dict)
 
     def federates(self) -> list[Child]:
         """All but the broker."""

@@ -15,8 +15,10 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from cosim.errors import FederationError
+from cosim.run.area_part import may_be_silent
 from cosim.run.assembly import Assembly
 from cosim.run.disk import write_text
 from cosim.run.execute import Progress
@@ -41,7 +43,7 @@ STUDY_FILE = "study.json"
 
 def run_helics(
     study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
-) -> None:
+) -> dict[str, Any]:
     """The driver over HELICS; see :class:`cosim.run.execute.Runner`.
 
     A study that is open here is closed first: the feeder's process opens its own.
@@ -51,7 +53,8 @@ def run_helics(
     """
     if opened is not None:
         opened.__exit__()
-    federation = Federation(study, uuid.uuid4().hex)
+    lossy = bool(study.scenario.area_federates) and may_be_silent(study)
+    federation = Federation(study, uuid.uuid4().hex, may_lose_areas=lossy)
     (folder / "logs").mkdir(exist_ok=True)
     # One frozen copy for all processes: an edit of the scenario file meanwhile changes nothing.
     write_text(folder / STUDY_FILE, study.to_json())
@@ -66,6 +69,7 @@ def run_helics(
             raise
         finally:
             _collect(federation)
+    return {"lost_federates": federation.lost} if federation.lost else {}
 
 
 def _port(study: Study) -> int:

@@ -177,6 +177,10 @@ class Session:
             values[name] = value
         return values
 
+    def has_news(self, sender: str, name: str) -> bool:
+        """Whether a sender that may be silent has published a quantity since it was read last."""
+        return bool(h.helicsInputIsUpdated(self._inputs[sender][name][1]))
+
     def _get(self, quantity: Quantity, handle: Any) -> Value:
         if quantity.kind == "vector":
             return self._get_vector(quantity, handle)

@@ -6,6 +6,7 @@ clean good-bye.
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from cosim.run.execute import Progress
 from cosim.run.federate_config import FederateRole
 from cosim.run.patience import Patience, Told
 from federates.federation import Child, Federation
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.02
 GRACE_S = 2.0
@@ -52,6 +55,7 @@ def watch_federation(
             kept = recorder_step
             progress(kept + 1)
         running = [child for child in federation.federates() if child.process.poll() is None]
+        _take_losses(federation)
         _raise_for_dead(federation, kept, steps)
         if not running:
             federation.read_events(timeout_s=POLL_S)
@@ -159,6 +163,30 @@ def _late(federation: Federation) -> str:
     return federation.study.scenario.federate(role)
 
 
+def _take_losses(federation: Federation) -> None:
+    """Note areas that died and that the others can go on without."""
+    for child in federation.federates():
+        code = child.process.poll()
+        if not _may_be_lost(federation, child) or child.name in federation.lost or code is None:
+            continue
+        if child.doing == "finished" or not (child.is_own_death or code == 0):
+            continue
+        federation.lost[child.name] = f"at step {child.step}: {child.error or _by_code(code)}"
+        log.warning("%s died %s; the run goes on without it", child.name, federation.lost[child.name])
+
+
+def _may_be_lost(federation: Federation, child: Child) -> bool:
+    """Whether the others can go on without a process: an area whose first plan has begun."""
+    return federation.may_lose_areas and child.role == "area" and child.step is not None
+
+
+def _by_code(code: int) -> str:
+    """How a process ended, in words."""
+    return (
+        f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    )
+
+
 def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
     broker = federation.children["broker"]
     if broker.error:
@@ -179,9 +207,7 @@ def _raise_for_dead(federation: Federation, kept: int, steps: int) -> None:
             f"{stopped[0].name} has not moved (stopped by a signal, {stopped[0].state()}), and "
             f"{culprit.name} gave up waiting (last step on record: {kept if kept >= 0 else 'none'})"
         )
-    how = culprit.error or (
-        f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-    )
+    how = culprit.error or _by_code(code)
     if culprit.name in {federate.name for federate in federation.absent()}:
         raise FederationError(
             f"{culprit.name} left before it joined the federation: {how}; see its command in 'federates', "
@@ -200,6 +226,7 @@ def _dead(federation: Federation) -> list[Child]:
         child
         for child in federation.children.values()
         if child.process.poll() is not None
+        and not _may_be_lost(federation, child)
         and (child.process.returncode != 0 or (_must_say_finished(child) and child.doing != "finished"))
     ]
 

@@ -20,7 +20,7 @@ from cosim.experiments.memory import peak_mb
 from cosim.opf.devices.circle import back_into_circle
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
-from cosim.run.policy import planner_options
+from cosim.run.planner_options import planner_options
 
 if TYPE_CHECKING:
     from benchmarks.opf.cases import Case

@@ -31,7 +31,8 @@ from cosim.model.state import Measurement
 from cosim.opf.devices.model import DeviceModel
 from cosim.opf.expected import Expected
 from cosim.run.assembly import Assembly
-from cosim.run.policy import make_forecaster, planner_options
+from cosim.run.planner_options import planner_options
+from cosim.run.policy import make_forecaster
 from cosim.run.study import Study
 
 if TYPE_CHECKING:

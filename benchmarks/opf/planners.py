@@ -9,7 +9,7 @@ from benchmarks.opf.cases import CaseError
 from benchmarks.opf.rolling import MakePlanner
 from cosim.model.roles import Planner
 from cosim.run.assembly import Assembly
-from cosim.run.policy import planner_options
+from cosim.run.planner_options import planner_options
 from cosim.run.study import Study
 
 if TYPE_CHECKING:

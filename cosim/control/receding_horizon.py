@@ -143,7 +143,8 @@ class RecedingHorizonController:
         period = None if in_force is None else in_force.period_at(acts_at_s)
         if in_force is not None and period is not None:
             source = Source.EARLIER_PLAN if failure else Source.PLAN
-            reason = f"{failure}; following the plan of second {in_force.time_s:.0f}" if failure else ""
+            followed = f"{failure}; following the plan of second {in_force.time_s:.0f}" if failure else ""
+            reason = "; ".join(text for text in (followed, in_force.caution) if text)
             setpoints = in_force.setpoints(period)
         else:
             source = Source.FALLBACK

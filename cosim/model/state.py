@@ -150,6 +150,9 @@ class Certificate:
         claim: what follows from these numbers, in words.
         solver: which solver answered, where a planner chooses.
         rounds, messages, message_bytes: exchange between areas that the plan took; None for one controller.
+        messages_lost: messages between areas that were lost, or came after the plan.
+        area_source: where the set-points of each area come from, in the order of the areas; empty for one
+            controller.
     """
 
     planner: str
@@ -170,6 +173,8 @@ class Certificate:
     rounds: int | None = None
     messages: int | None = None
     message_bytes: int | None = None
+    messages_lost: int | None = None
+    area_source: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,7 @@ class Plan:
             (node,); None if nothing is relaxed.
         position: of the network devices, shape (period, network device); empty: they stay where they are.
         details: how a search went that found the plan; None where it was not searched for by candidates.
+        caution: what is not as it should be, for the reason of decisions that follow the plan.
     """
 
     time_s: float
@@ -203,6 +209,7 @@ class Plan:
     relaxation_gap_kva: FloatArray | None = None
     position: FloatArray = field(default_factory=_none)
     details: SearchDetails | None = None
+    caution: str = ""
 
     @property
     def lowest_pu(self) -> FloatArray:

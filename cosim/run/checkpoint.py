@@ -66,10 +66,11 @@ class Checkpoints:
 
     Args:
         folder: of the run.
+        kept: number of files that are kept.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / FOLDER
+    def __init__(self, folder: Path, kept: int = KEPT) -> None:
+        self._folder, self._kept = folder / FOLDER, kept
         self._not_before = 0.0
 
     def offer(self, step: int, controller: object) -> None:
@@ -100,7 +101,7 @@ class Checkpoints:
         head = {"step": step, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         with whole_file(self._path(step)) as side:
             side.write_bytes(json.dumps(head).encode() + b"\n" + body)
-        for old in self._files()[:-KEPT]:
+        for old in self._files()[: -self._kept]:
             old.unlink(missing_ok=True)
 
     def latest(self, most_step: int) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cosim import plugins
+from cosim.run.area_states import checkpoints_of
 from cosim.run.assembly import Assembly
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.disk import FULL, full_disk_named
@@ -38,8 +39,11 @@ class Runner(Protocol):
         progress: Progress,
         opened: Assembly | None = None,
         told: Told = silent,
-    ) -> None:
+    ) -> dict[str, Any]:
         """Run; raise on any failure, with all finished steps on disk.
+
+        Returns:
+            Facts for the manifest that came to light during the run.
 
         ``told`` hears for whom a run waits that does not move.
         ``opened`` is the study where it has been opened already, before step 0. It is closed afterwards.
@@ -63,7 +67,7 @@ class Finished:
 @plugins.in_process
 def run_local(
     study: Study, folder: Path, progress: Progress, opened: Assembly | None = None, told: Told = silent
-) -> None:
+) -> dict[str, Any]:
     """The driver without a network: the reference loop in this process."""
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
@@ -87,6 +91,7 @@ def run_local(
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
+    return {}
 
 
 class _Log(logging.FileHandler):
@@ -183,7 +188,8 @@ def resume(
     over, study = str(manifest["over"]), opened.study
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
-        beginning = beginning_of(folder, opened.controller, study.grid.steps)
+        areas = area_federates(study, over)
+        beginning = beginning_of(folder, opened.controller, study.grid.steps, areas)
         repeats(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
@@ -193,8 +199,15 @@ def resume(
         )
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
-        Checkpoints(folder).drop_after(beginning.resumes_at - 1)
+        for states in (Checkpoints(folder), *(checkpoints_of(folder, name) for name in areas)):
+            states.drop_after(beginning.resumes_at - 1)
         return _run(runner, resumed, folder, provenance, progress, None, told)
+
+
+def area_federates(study: Study, over: str) -> tuple[str, ...]:
+    """Federates of areas that a driver starts, each with states of its own."""
+    runner = plugins.load("cosim.runners", over)
+    return () if plugins.declared(runner).in_process else study.scenario.area_federates
 
 
 def _run(
@@ -215,7 +228,7 @@ def _run(
                 requests.check()
                 progress(steps)
 
-            runner(study, folder, finished, opened, told)
+            facts = runner(study, folder, finished, opened, told)
     except BaseException as error:
         # KeyboardInterrupt too: an interrupted run must say so.
         wall_s = time.perf_counter() - started
@@ -225,7 +238,7 @@ def _run(
             )
         raise
     wall_s = time.perf_counter() - started
-    write_manifest(folder, study, provenance, status="complete", wall_s=wall_s)
+    write_manifest(folder, study, provenance.with_facts(**(facts or {})), status="complete", wall_s=wall_s)
     return Finished(folder, wall_s)
 
 

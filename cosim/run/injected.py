@@ -74,6 +74,20 @@ class ControllerSlow(FaultConfig):
     seconds: NonNegativeFloat
 
 
+class AreaOutage(FaultConfig):
+    """The controller of an area is out of service: it plans nothing, and says and hears nothing."""
+
+    kind: Literal["area_outage"]
+    area: str = Field(description="name of the area, such as area3")
+
+
+class AreaLate(FaultConfig):
+    """An area plans, but its messages and its plan come after the decision."""
+
+    kind: Literal["area_late"]
+    area: str = Field(description="name of the area, such as area3")
+
+
 class SetpointsScaled(FaultConfig):
     """Set-points arrive multiplied by a factor."""
 
@@ -84,7 +98,7 @@ class SetpointsScaled(FaultConfig):
 Fault = Annotated[
     Union[  # noqa: UP007
         DeviceOutage, NoPlanFault, MeasurementNan, MeasurementFrozen, ControllerError, ControllerSlow,
-        SetpointsScaled,
+        SetpointsScaled, AreaOutage, AreaLate,
     ],
     Field(discriminator="kind"),
 ]  # fmt: skip
@@ -188,6 +202,7 @@ class InjectedAtFeeder:
 
 # --- at the controller ----------------------------------------------------------------------------
 
+AT_AREAS = (AreaOutage, AreaLate)
 AT_CONTROLLER = (MeasurementNan, MeasurementFrozen, ControllerError, ControllerSlow)
 
 

@@ -11,8 +11,9 @@ from cosim.errors import ScenarioError, WrongDeclaration
 from cosim.forecasting.by_quantity import ForecasterByQuantity
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.timegrid import Horizon
-from cosim.opf.options import Limits, Objective, PlannerOptions, Terminal
+from cosim.opf.options import PlannerOptions
 from cosim.plugins import Need
+from cosim.run.area_part import areas_in_process
 from cosim.run.choice import (
     Choice,
     choices_of,
@@ -21,16 +22,12 @@ from cosim.run.choice import (
     planner_of,
     uncertainty_problems,
 )
-from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
+from cosim.run.injected import AT_AREAS, AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
-from cosim.run.planner_config import PlannerConfig
-from cosim.run.scenario import Scenario
+from cosim.run.planner_options import planner_options
 from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
-
-SHARE_OF_DEADLINE = 0.8
-"""Of a decision's deadline that a solver may use; the rest is for what comes before and after."""
 
 
 def needs_of_study(study: Study) -> frozenset[Need]:
@@ -120,7 +117,10 @@ def make_planner(
         raise ScenarioError(str(study.path), problems)
     shared = options or planner_options(study.scenario)
     parts = (knowledge.site, horizon or study.horizon, shared, knowledge.open_twin)
-    planner = cast("Planner", _made(choice, *parts, **_known(choice, knowledge, "truth", "areas")))
+    known = _known(choice, knowledge, "truth", "areas")
+    if study.faults.any(*AT_AREAS) and knowledge.areas is None:
+        known["areas"] = areas_in_process(study, knowledge)
+    planner = cast("Planner", _made(choice, *parts, **known))
     return InjectedPlanner(planner, study.faults) if study.faults.any(NoPlanFault) else planner
 
 
@@ -180,34 +180,3 @@ def _made(choice: Choice, *parts: object, **known: object) -> object:
             f"{by_name}, but {error}; see cosim.plugins.Declaration"
         ) from error
     return cast("object", choice.plugin(*parts, **keywords))
-
-
-def planner_options(scenario: Scenario) -> PlannerOptions:
-    """Options of the planner, from configuration to plain values."""
-    config: PlannerConfig = scenario.control.planner
-    terminal = config.terminal
-    return PlannerOptions(
-        objective=Objective(**config.objective.model_dump()),
-        limits=Limits(**scenario.limits.model_dump()),
-        terminal=Terminal(terminal.type, terminal.soc, terminal.per_kwh),
-        complementarity=config.complementarity,
-        capability=config.inverter,
-        anchor=config.anchor,
-        storage_reactive=config.storage_reactive,
-        pv_reactive=config.pv_reactive,
-        pv_curtail=config.pv_curtail,
-        storage_loss_cost_per_kwh=config.storage_loss_cost_per_kwh,
-        throughput_cost_per_kwh=config.throughput_cost_per_kwh,
-        curtailment_cost_per_kwh=config.curtailment_cost_per_kwh,
-        reactive_cost_per_kvarh=config.reactive_cost_per_kvarh,
-        solver=config.solver,
-        solver_seconds=_solver_seconds(scenario),
-        uncertainty=None if config.uncertainty is None else config.uncertainty.planning(),
-    )
-
-
-def _solver_seconds(scenario: Scenario) -> float | None:
-    """Time of a solve: what the planner was given, and no more than a part of the deadline."""
-    own, deadline = scenario.control.planner.solver_seconds, scenario.control.deadline_s
-    most = None if deadline is None else SHARE_OF_DEADLINE * deadline
-    return min((seconds for seconds in (own, most) if seconds is not None), default=None)

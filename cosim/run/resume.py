@@ -8,7 +8,7 @@ its steps as well, and they must be those on record.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from cosim.devices.registry import by_kind, by_network_kind
 from cosim.model.roles import Controller, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints, Source
+from cosim.run.area_states import checkpoints_of, latest_of_all
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.loop import PlantRole, StepRecord
 from cosim.run.record import Record, read_record
@@ -57,7 +58,7 @@ class Beginning:
         )
 
 
-def beginning_of(folder: Path, controller: object, total: int) -> Beginning:
+def beginning_of(folder: Path, controller: object, total: int, areas: Sequence[str] = ()) -> Beginning:
     """How far a run came, and from where its controller can go on.
 
     Args:
@@ -65,6 +66,7 @@ def beginning_of(folder: Path, controller: object, total: int) -> Beginning:
         controller: made for the study, to see whether it has a state.
         total: steps of the whole run. The last one is always made again, because a run over HELICS ends
             with its recorder's word that this step is kept.
+        areas: federates that keep states of their own.
 
     Raises:
         RecordError: there are steps, and they cannot be read.
@@ -76,7 +78,8 @@ def beginning_of(folder: Path, controller: object, total: int) -> Beginning:
     gap = np.flatnonzero(steps != np.arange(len(steps)))
     # Behind a gap nothing counts; what is there must be the same when it is made again.
     whole = int(gap[0]) if gap.size else len(steps)
-    last = Checkpoints(folder).latest(min(whole, total - 1) - 1) if is_resumable(controller) else None
+    places = [Checkpoints(folder), *(checkpoints_of(folder, name) for name in areas)]
+    last = latest_of_all(places, min(whole, total - 1) - 1) if is_resumable(controller) else None
     return Beginning(whole, 0 if last is None else last + 1)
 
 

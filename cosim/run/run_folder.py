@@ -14,7 +14,7 @@ from cosim.run.disk import full_disk_named, release, reserve, write_text
 LOCK = ".lock"
 """Held open by the run; it is also the room for its last words on a full disk."""
 OWN_FILES = ("manifest.json", "scenario.yaml", "site.json", "study.json", "metrics.json", "report.html")
-OWN = frozenset({LOCK, *OWN_FILES, "steps", "plans", "checkpoint", "baseline", "oracle", "logs"})
+OWN = frozenset({LOCK, *OWN_FILES, "steps", "plans", "checkpoint", "areas", "baseline", "oracle", "logs"})
 """What a run writes into its folder; nothing else is ever deleted."""
 
 

@@ -111,6 +111,7 @@ def _plan_columns(plan: Plan | None, site: Site) -> dict[str, Any]:
     if plan is not None:
         columns |= {f"plan_{name}": np.ravel(getattr(plan, name)) for name in names}
         columns |= {f"plan_{name}": getattr(plan.certificate, name) for name in proof}
+        columns["plan_area_source"] = list(plan.certificate.area_source)
         columns |= {name: np.ravel(values) for name, values in own.items()}
     return columns
 
@@ -176,6 +177,7 @@ _TEXT = {
 _TEXT_LISTS = {
     "events",
     "belief_rejected",
+    "plan_area_source",
     *(kind.columns["reason"] for kind in device_kinds()),
     *(kind.columns["reason"] for kind in network_kinds()),
 }
@@ -186,6 +188,7 @@ _INTEGERS = {
     "plan_rounds",
     "plan_messages",
     "plan_message_bytes",
+    "plan_messages_lost",
 }
 _SCALARS = {
     "belief_demand_kw",

@@ -12,7 +12,7 @@ from cosim.model.roles import Controller
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
 from cosim.run.feedback import Feedback
-from cosim.run.injected import AT_CONTROLLER, NoPlanFault, Schedule
+from cosim.run.injected import AT_AREAS, AT_CONTROLLER, NoPlanFault, Schedule
 from cosim.run.planner_config import PlannerConfig
 from cosim.run.scenario import ControlConfig, Scenario
 from cosim.run.scenario_file import line_of, load_scenario, scenario_of
@@ -72,9 +72,8 @@ class Study:
         )
         # Faults of the controller are no part of a run without one.
         faults = self.scenario.faults
-        kept = tuple(
-            fault for fault in faults.inject if not isinstance(fault, (*AT_CONTROLLER, NoPlanFault))
-        )
+        of_controller = (*AT_CONTROLLER, *AT_AREAS, NoPlanFault)
+        kept = tuple(fault for fault in faults.inject if not isinstance(fault, of_controller))
         scenario = self.scenario.model_copy(
             update={
                 "control": idle,

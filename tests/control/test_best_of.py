@@ -11,7 +11,8 @@ import cosim
 from cosim.control.best_of import MOST_ROUNDS, PlanOrRest
 from cosim.control.decentralised import AlonePlanner
 from cosim.experiments.open_loop import open_day
-from cosim.run.policy import make_planner, planner_options
+from cosim.run.planner_options import planner_options
+from cosim.run.policy import make_planner
 
 
 class Scaled:

@@ -30,7 +30,7 @@ class Careful:
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         return self._agent.round(number, received)
 
-    def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
+    def answer(self, received: Mapping[str, Message]) -> AreaAnswer | None:
         return self._agent.answer(received)
 
 

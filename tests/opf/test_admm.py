@@ -13,6 +13,7 @@ from cosim.experiments.open_loop import Day, open_day
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.admm import AdmmOptions, AdmmPlanner
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.planner import areas_of
 from cosim.opf.options import Objective, PlannerOptions
@@ -127,11 +128,12 @@ def test_an_infeasible_area_is_named_and_no_exception(day):
 def test_a_message_of_the_wrong_length_is_refused_with_both_names(day):
     chosen = AdmmOptions(cuts=CUTS)
     areas = areas_of(day.site, chosen)
-    agent = AdmmPlanner.agent_of(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
+    setting = AreaSetting(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
+    agent = AdmmPlanner.agent_of(setting)
     agent.begin(day.measurement, day.forecast)
     agent.round(0, {})
     agent.round(1, {})
-    with pytest.raises(ContractError, match="area2 expected 36 boundary values from area1, got 5"):
+    with pytest.raises(ContractError, match="area2 expected 36 values from area1, got 5"):
         agent.round(2, {"area1": np.zeros(5)})
 
 

@@ -85,8 +85,8 @@ def test_areas_that_missed_different_messages_meet_half_way():
     rng = np.random.default_rng(1)
     first, second = rng.normal(size=SHAPE), rng.normal(size=SHAPE)
     sides[0].update(first, second)  # the other side has missed this round
-    known = [(side.agreed, side.multiplier) for side in sides]
-    sides[0].repair(*known[1])
-    sides[1].repair(*known[0])
+    known = [(side.agreed, side.multiplier, side.penalty) for side in sides]
+    sides[0].meet(*known[1])
+    sides[1].meet(*known[0])
     assert np.array_equal(sides[0].agreed, sides[1].agreed)
     assert np.allclose(sides[0].multiplier, -sides[1].multiplier, atol=1e-12)

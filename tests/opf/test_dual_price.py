@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.dual_price import DualPriceOptions, DualPricePlanner
 from cosim.opf.distributed.exchange import exchange
 from cosim.opf.options import Terminal
@@ -48,7 +49,7 @@ def test_messages_are_powers_of_the_owners_devices(day):
     planner = owners(day, SHARED, rounds=2)
     horizon, areas = day.forecast.horizon, planner.areas
     agents = [
-        DualPricePlanner.agent_of(day.site, areas, place, horizon, SHARED, options)
+        DualPricePlanner.agent_of(AreaSetting(day.site, areas, place, horizon, SHARED, options))
         for place in range(len(areas.areas))
     ]
     for agent in agents:
@@ -57,5 +58,5 @@ def test_messages_are_powers_of_the_owners_devices(day):
     sent = agents[1].round(1, {})
     assert {to: message.size for to, message in sent.items()} == {"area1": values}
     assert {to: message.size for to, message in agents[0].round(1, {}).items()} == {"area2": values}
-    answers = exchange(agents, planner.slots_of(areas, SHARED, options))
+    answers = exchange(agents, planner.slots_of(areas, options))
     assert sum(answer.figures.messages for answer in answers) == 2 + 2 * 2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cosim.errors import ContractError, FormulationRefused
 from cosim.experiments.open_loop import Day, open_day
 from cosim.model.state import NoPlan, Plan
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.area_site import area_site
 from cosim.opf.distributed.enapp import EnappOptions, EnappPlanner
 from cosim.opf.distributed.exchange import opening_slots, slots_of
@@ -165,7 +166,9 @@ def test_neighbours_get_boundary_values_and_nothing_else(day):
     areas = areas_of(day.site, EnappOptions(cuts=("line.l632_632q",)))
     agents = [
         EnappPlanner.agent_of(
-            day.site, areas, place, day.forecast.horizon, SHARED, EnappOptions(cuts=("line.l632_632q",))
+            AreaSetting(
+                day.site, areas, place, day.forecast.horizon, SHARED, EnappOptions(cuts=("line.l632_632q",))
+            )
         )
         for place in range(2)
     ]
@@ -185,7 +188,8 @@ def test_neighbours_get_boundary_values_and_nothing_else(day):
 def test_a_message_of_the_wrong_length_is_refused_with_both_names(day):
     chosen = EnappOptions(cuts=("line.l632_632q",))
     areas = areas_of(day.site, chosen)
-    agent = EnappPlanner.agent_of(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
+    setting = AreaSetting(day.site, areas, 1, day.forecast.horizon, SHARED, chosen)
+    agent = EnappPlanner.agent_of(setting)
     agent.begin(day.measurement, day.forecast)
     with pytest.raises(ContractError, match="area2 expected 12 boundary values from area1, got 5"):
         agent.round(1, {"area1": np.zeros(5)})

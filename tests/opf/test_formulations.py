@@ -13,7 +13,8 @@ from cosim.experiments.replay import replay
 from cosim.model.state import NoPlan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, copper_plate, lindistflow
-from cosim.run.policy import make_planner, planner_options
+from cosim.run.planner_options import planner_options
+from cosim.run.policy import make_planner
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 from tests.conftest import a_feeder, a_storage, shipped_master

@@ -19,7 +19,8 @@ from cosim.opf.metaheuristics.objectives import chosen
 from cosim.opf.metaheuristics.search import Found
 from cosim.opf.tangent.device_dispatch import DeviceDispatch
 from cosim.opf.tangent.search_log import Devices
-from cosim.run.policy import make_planner, planner_options
+from cosim.run.planner_options import planner_options
+from cosim.run.policy import make_planner
 from cosim.run.shipped import find_scenario
 from cosim.run.study import Study, open_study
 from tests.faults.test_resume import resumed, run_until, whole_run

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cosim.errors import ContractError, FormulationRefused
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.dual_price import DualPriceOptions, DualPricePlanner
 from cosim.opf.distributed.exchange import exchange
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
@@ -79,7 +80,7 @@ def exchanged(day, privacy: str) -> Exchange:
     areas = planner_of(day).areas
     horizon = day.forecast.horizon
     agents = [
-        Heard(DualPricePlanner.agent_of(day.site, areas, place, horizon, SHARED, options))
+        Heard(DualPricePlanner.agent_of(AreaSetting(day.site, areas, place, horizon, SHARED, options)))
         for place in range(3)
     ]
     for agent in agents:
@@ -94,7 +95,7 @@ def exchanged(day, privacy: str) -> Exchange:
         return sent
 
     owner.agent.round = answered
-    answers = exchange(agents, DualPricePlanner.slots_of(areas, SHARED, options))
+    answers = exchange(agents, DualPricePlanner.slots_of(areas, options))
     return Exchange({agent.name: agent.log for agent in agents}, np.array(sums), answers, agents)
 
 

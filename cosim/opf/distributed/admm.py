@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,27 +28,22 @@ from pydantic import Field
 from cosim.errors import ContractError
 from cosim.model.arrays import ComplexArray, FloatArray
 from cosim.model.forecast import Forecast
-from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan
-from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
-from cosim.opf.distributed.area_site import AreaSite, area_site
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import KVAR, KW, SQUARED, Balance, Consensus
 from cosim.opf.distributed.exchange import opening_slots, slots_of
-from cosim.opf.distributed.lossy import LossyOptions
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power, to_power
-from cosim.opf.distributed.planner import (
-    AreasPlanner,
-    without_energy_cost,
-    without_import,
-)
+from cosim.opf.distributed.lockstep import Lockstep
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot, of_power, to_power
+from cosim.opf.distributed.planner import AreasPlanner, without_energy_cost, without_import
+from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.formulations.branch_flow import BranchFlowNetwork
 from cosim.opf.formulations.coupling import SQUARED_UNIT_PU2, Coupling
 from cosim.opf.formulations.lindistflow import LinDistFlowNetwork
 from cosim.opf.formulations.network_block import CoupledBlock, NetworkBlock
-from cosim.opf.options import PlannerOptions, fastest_solver
+from cosim.opf.options import fastest_solver
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
 
@@ -65,7 +60,7 @@ LINEAR: frozenset[CoupledFormulation] = frozenset({"lindistflow"})
 """Formulations without cones of their own."""
 
 
-class AdmmOptions(LossyOptions):
+class AdmmOptions(AreasOptions):
     """Options of planner admm."""
 
     formulation: CoupledFormulation = Field("lindistflow", description="of every area")
@@ -88,54 +83,53 @@ the price itself as the scale, areas agree early on values that are far from the
 """
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Link:
     """A boundary of an area: with whom, where in the arrays of the coupling, and what is agreed."""
 
     neighbour: str
     rows: slice
-    consensus: Consensus
+    lockstep: Lockstep
+
+    @property
+    def consensus(self) -> Consensus:
+        """What is agreed."""
+        return self.lockstep.consensus
 
 
 class AdmmAgent:
     """The controller of one area.
 
     Args:
-        area: its part of the site.
-        names: names of the areas by position.
-        horizon: the periods of every plan.
-        shared: options that planners share, of this area.
-        chosen: options of the planner.
-        price_weight: weight of the price of energy in the objective of the feeder.
+        setting: what it is made of.
+
+    Raises:
+        TypeError: the formulation has no variables at boundaries.
     """
 
-    def __init__(
-        self,
-        area: AreaSite,
-        names: tuple[str, ...],
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: AdmmOptions,
-        *,
-        price_weight: float,
-    ) -> None:
-        self._horizon, self._chosen, self._price_weight = horizon, chosen, price_weight
+    def __init__(self, setting: AreaSetting[AdmmOptions]) -> None:
+        area, chosen, shared = setting.area, setting.chosen, setting.shared
+        self._horizon, self._chosen = setting.horizon, chosen
+        self._price_weight = shared.objective.energy_cost
         heads = np.arange(0 if area.upstream is None else len(area.upstream.nodes))
         feeding = np.concatenate([np.zeros(0, dtype=np.int64), *area.feeding])
-        self._coupling = Coupling(heads, feeding, area.reach_kva, len(horizon))
+        self._coupling = Coupling(heads, feeding, area.reach_kva, len(setting.horizon))
+        own = shared if area.upstream is None else without_energy_cost(without_import(shared))
         linear = chosen.formulation in LINEAR
         planner = DispatchPlanner(
             chosen.formulation,
             partial(NETWORKS[chosen.formulation], coupling=self._coupling),
             area.site,
-            horizon,
-            fastest_solver(shared) if linear else shared,
+            setting.horizon,
+            fastest_solver(own) if linear else own,
         )
         if not isinstance(planner.network, CoupledBlock):
             raise TypeError(f"the formulation of planner {planner.name} has no variables at boundaries")
         self._network = planner.network
-        self._work = AreaPlanning(area, planner, names)
+        self._work = AreaPlanning(setting, planner)
+        self.name, self.neighbours = setting.name, self._work.neighbours
         self._links = [self._link(name, rows) for name, rows in self._rows()]
+        self._hears_all = all(chosen.always_heard(self.name, other) for other in self.neighbours)
         self._now_kva = np.zeros(len(feeding), dtype=np.complex128)
         self._began_s = 0.0
         self._solved: Solved | None = None
@@ -152,43 +146,36 @@ class AdmmAgent:
 
     def _link(self, name: str, rows: slice) -> _Link:
         shape = (3, rows.stop - rows.start, len(self._horizon))
-        # Penalties are the same on both sides only if both hear the same.
-        balance = Balance(factor=1.0) if self._chosen.loss else Balance()
-        return _Link(name, rows, Consensus(shape, relaxation=self._chosen.relaxation, balance=balance))
-
-    @property
-    def name(self) -> str:
-        """Of the area."""
-        return self._work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """The area upstream, then those downstream."""
-        return self._work.neighbours
+        consensus = Consensus(shape, relaxation=self._chosen.relaxation, balance=Balance())
+        perfect = self._chosen.always_heard(self.name, name)
+        return _Link(name, rows, Lockstep(consensus, perfect=perfect, receiver=self.name, sender=name))
 
     # --- rounds ---------------------------------------------------------------------------------------
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._measurement, self._forecast = measurement, forecast
-        self._work.figures = Figures()
+        self._work.begin()
+        for link in self._links:
+            link.lockstep.clear()
         self._solved, self._copies = None, np.zeros((3, len(self._coupling.nodes), len(self._horizon)))
+        self._opened, self._moved = False, False
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Say what is drawn now in round 0; later take the copies of the neighbours and plan."""
-        self._hear(received)
-        if number == 0 or self._chosen.loss:
-            # With losses an area may hear in a later round only what is drawn behind it.
+        self._hear_now(received)
+        if number == 0 or not self._hears_all:
+            # Else an area may hear in a later round only what is drawn behind it.
             own = self._work.area.measurement(self._measurement, self._now_kva)
             # Heads at the substation are no boundary.
             self._head_now_kva = self._network.drawn_now_kva(own)[: len(self._coupling.heads)]
         if number:
-            if number == 1:
-                self._agree_at_first()
-            else:
-                self._take_copies(received)
-            if self._solved is None or not self._agreed():
+            self._open()
+            self._take_copies(received)
+            if self._solved is None or (self._moved and not self._agreed()):
                 self._solve(number)
+            for link in self._links:
+                link.lockstep.offer(self._copies[:, link.rows])
         messages = {link.neighbour: self._message(link) for link in self._links}
         self._work.count_sent(messages.values())
         return messages
@@ -209,7 +196,7 @@ class AdmmAgent:
         seen = None if work.upstream is None else self._agreed_kva()[self._coupling.at_heads]
         return work.answer(plan, seen, periods=periods, mismatch=self._apart())
 
-    def _hear(self, received: Mapping[str, Message]) -> None:
+    def _hear_now(self, received: Mapping[str, Message]) -> None:
         """Take what areas downstream draw now, which their messages begin with."""
         area = self._work.area
         begins = 0
@@ -221,12 +208,9 @@ class AdmmAgent:
 
     def _message(self, link: _Link) -> Message:
         """The copies of a boundary; to the area upstream, what is drawn now comes first."""
-        copies = self._copies[:, link.rows].ravel()
-        if self._chosen.loss:
-            known = link.consensus
-            copies = np.concatenate([copies, known.agreed.ravel(), known.multiplier.ravel()])
+        copies = link.lockstep.message()
         if link.neighbour != self._work.upstream:
-            return np.ascontiguousarray(copies)
+            return copies
         return np.concatenate([of_power(self._head_now_kva[:, None]), copies])
 
     def _take_copies(self, received: Mapping[str, Message]) -> None:
@@ -235,28 +219,46 @@ class AdmmAgent:
         Raises:
             ContractError: a message has another length than agreed.
         """
+        self._moved = False
         for link in self._links:
-            if link.neighbour not in received:
-                continue
-            own = self._copies[:, link.rows]
-            message = received[link.neighbour]
-            skipped = 0 if link.neighbour == self._work.upstream else 2 * own.shape[1]
-            parts = 3 if self._chosen.loss else 1
-            size = skipped + parts * own.size
-            if message.shape != (size,):
-                raise ContractError(
-                    f"{self.name} expected {size} boundary values from {link.neighbour}, got "
-                    f"{message.size}; all areas must have the same horizon and the same cut"
-                )
-            copies, *known = message[skipped:].reshape(parts, *own.shape)
-            if known:
-                link.consensus.repair(*known)
-            link.consensus.update(own, copies)
+            message = received.get(link.neighbour)
+            if message is not None and link.neighbour != self._work.upstream:
+                message = message[2 * (link.rows.stop - link.rows.start) :]
+            self._moved |= link.lockstep.take(message)
+
+    # --- carrying on ----------------------------------------------------------------------------------
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._work.resumable
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return {
+            "links": [link.lockstep.state() for link in self._links],
+            "now_kva": self._now_kva,
+            "began_s": self._began_s,
+            "earlier": self._work.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        for link, known in zip(self._links, state["links"], strict=True):
+            link.lockstep.restore(known)
+        self._now_kva, self._began_s = state["now_kva"].copy(), state["began_s"]
+        self._work.restore(state["earlier"])
 
     # --- agreement ------------------------------------------------------------------------------------
 
-    def _agree_at_first(self) -> None:
-        """Begin with the earlier plan, or with the measurement and the price of energy."""
+    def _open(self) -> None:
+        """Begin with the earlier plan, or with the measurement and the price of energy.
+
+        The measurement is used too where a neighbour is silent for so long that its values count no more.
+        """
+        if self._opened:
+            return
+        self._opened = True
         price = self._price_weight * self._forecast.price_per_kwh * self._horizon.hours
         now_s = self._measurement.time_s
         for link in self._links:
@@ -264,7 +266,7 @@ class AdmmAgent:
             charged = np.zeros(link.consensus.agreed.shape)
             pays = 1.0 if link.neighbour == self._work.upstream else -1.0
             charged[KW] = pays * price * unit_kva
-            if not link.consensus.started:
+            if not link.consensus.started or link.lockstep.is_silent(now_s, self._chosen.hold_s):
                 least = LEAST_PRICE_PER_KWH * float(self._horizon.hours.mean())
                 cost = float(unit_kva.mean()) * max(float(np.abs(price).mean()), least)
                 scale = cost * np.array(SCALES)
@@ -273,6 +275,7 @@ class AdmmAgent:
                 )
             else:
                 link.consensus.shift(self._horizon.periods_after(now_s - self._began_s), charged)
+            link.lockstep.begin(now_s)
         self._began_s = now_s
 
     def _measured(self, link: _Link) -> FloatArray:
@@ -303,8 +306,9 @@ class AdmmAgent:
         )
 
     def _apart(self) -> float:
-        """Largest difference of boundary values from those of neighbours, per unit."""
-        return max((self._apart_at(link) for link in self._links), default=0.0)
+        """Largest difference of boundary values from those of neighbours that were heard, per unit."""
+        apart = [self._apart_at(link) for link in self._links]
+        return max((value for value in apart if np.isfinite(value)), default=max(apart, default=0.0))
 
     @staticmethod
     def _apart_at(link: _Link) -> float:
@@ -348,24 +352,11 @@ class AdmmPlanner(AreasPlanner[AdmmOptions]):
     name = "admm"
 
     @classmethod
-    def agent_of(
-        cls,
-        site: Site,
-        areas: Areas,
-        position: int,
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: AdmmOptions,
-    ) -> AreaAgent:
+    def agent_of(cls, setting: AreaSetting[AdmmOptions]) -> AreaAgent:
         """See :class:`AreasPlanner`."""
-        area = area_site(site, areas, position)
-        own = shared if area.upstream is None else without_energy_cost(without_import(shared))
-        names = tuple(item.name for item in areas.areas)
-        weight = shared.objective.energy_cost
-        return AdmmAgent(area, names, horizon, own, chosen, price_weight=weight)
+        return AdmmAgent(setting)
 
     @classmethod
-    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: AdmmOptions) -> tuple[Slot, ...]:
+    def slots_of(cls, areas: Areas, chosen: AdmmOptions) -> tuple[Slot, ...]:
         """See :class:`AreasPlanner`."""
-        del shared
         return opening_slots(areas) + slots_of(areas, "jacobi", chosen.rounds)

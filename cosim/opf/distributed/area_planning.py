@@ -4,34 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from cosim.model.arrays import ComplexArray
 from cosim.model.state import NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
-from cosim.opf.distributed.area_site import AreaSite
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.messages import BYTES_PER_VALUE, AreaAnswer, Figures, Message
+from cosim.opf.problem import DispatchProblem
+
+FORGETFUL = frozenset({"piqp"})
+"""Solvers of which nothing is left where they are dropped, and that can be dropped between any solves."""
+
+
+def begins_anew(problem: DispatchProblem) -> bool:
+    """Whether :func:`begin_anew` makes the next solves depend on their data alone."""
+    return problem.solver in FORGETFUL
+
+
+def begin_anew(problem: DispatchProblem) -> None:
+    """Let the next solves depend on their data alone where the solver can; runs can then be carried on."""
+    if begins_anew(problem):
+        problem.forget()
 
 
 class AreaPlanning:
     """An area, its planner, its neighbours and the figures of its plan.
 
     Args:
-        area: its part of the site.
+        setting: what the area is made of.
         planner: plans the area.
-        names: names of all areas by position.
 
     Attributes:
         upstream, downstream: names of the neighbours.
         figures: of the present plan.
     """
 
-    def __init__(self, area: AreaSite, planner: DispatchPlanner, names: tuple[str, ...]) -> None:
+    def __init__(self, setting: AreaSetting[Any], planner: DispatchPlanner) -> None:
+        area, names = setting.area, setting.names
         self.area, self.planner = area, planner
         self.upstream = None if area.upstream is None else names[area.upstream.upstream]
         self.downstream = tuple(names[boundary.downstream] for boundary in area.downstream)
         self.figures = Figures()
+
+    def begin(self) -> None:
+        """Begin a plan, which depends on its data alone where the solver can, see :func:`begin_anew`."""
+        self.figures = Figures()
+        begin_anew(self.planner.problem)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether plans depend on nothing but their data and the earlier plan."""
+        return begins_anew(self.planner.problem)
+
+    def state(self) -> Plan | None:
+        """The earlier plan of the area; see :class:`cosim.model.roles.Resumable`."""
+        return self.planner.state()[1]
+
+    def restore(self, state: Plan | None) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self.planner.restore((None, state))
 
     @property
     def neighbours(self) -> tuple[str, ...]:

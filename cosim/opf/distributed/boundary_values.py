@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class BoundaryValues:
         upstream, downstream: names of the neighbours.
         horizon: the periods of every plan.
         now: columns before the first period of powers: 1 where models are corrected by the measurement.
+        hold_s: for how long the last values of a neighbour count that is silent; None: for ever. After
+            that its voltage is that of the measurement, and its power stays at the first value.
 
     Attributes:
         head_squared_pu: shape (head, period); None at the substation.
@@ -40,7 +43,10 @@ class BoundaryValues:
         horizon: Horizon,
         *,
         now: int,
+        hold_s: float | None = None,
     ) -> None:
+        self._hold_s = hold_s
+        self._heard_at_s: dict[str, float] = {}
         self._area, self._upstream, self._downstream = area, upstream, downstream
         self._horizon, self._now = horizon, now
         columns = now + len(horizon)
@@ -54,19 +60,27 @@ class BoundaryValues:
 
     def begin(self, measurement: Measurement) -> None:
         """Begin a plan at the time of a measurement."""
-        shift_s = 0.0 if self._began_s is None else measurement.time_s - self._began_s
-        self._began_s = measurement.time_s
-        periods = self._horizon.periods_after(shift_s)
+        now_s = measurement.time_s
+        periods = self._horizon.periods_after(0.0 if self._began_s is None else now_s - self._began_s)
         kept = np.concatenate([np.arange(self._now), self._now + periods])
-        self._drawn = {name: drawn[:, kept] for name, drawn in self._drawn.items()}
-        if self._upstream is None:
-            return
-        if self.head_squared_pu is None:
-            heads = self._area.nodes[: len(self._area.network.head)]
-            now = measurement.voltage_pu[heads][:, None] ** 2
-            self.head_squared_pu = np.repeat(now, len(self._horizon), axis=1)
-        else:
-            self.head_squared_pu = self.head_squared_pu[:, periods]
+        for name, drawn in self._drawn.items():
+            silent = self._is_silent(name, now_s)
+            self._drawn[name] = np.repeat(drawn[:, :1], len(kept), axis=1) if silent else drawn[:, kept]
+        if self._upstream is not None:
+            if self.head_squared_pu is None or self._is_silent(self._upstream, now_s):
+                heads = self._area.nodes[: len(self._area.network.head)]
+                now = measurement.voltage_pu[heads][:, None] ** 2
+                self.head_squared_pu = np.repeat(now, len(self._horizon), axis=1)
+            else:
+                self.head_squared_pu = self.head_squared_pu[:, periods]
+        self._began_s = now_s
+
+    def _is_silent(self, name: str, now_s: float) -> bool:
+        """Whether a neighbour was not heard in the last plan, and its last values count no more."""
+        heard_s = self._heard_at_s.get(name)
+        if heard_s is None or self._began_s is None or self._hold_s is None:
+            return False
+        return heard_s < self._began_s and now_s - heard_s > self._hold_s
 
     def take(self, received: Mapping[str, Message]) -> None:
         """Take over what neighbours say.
@@ -75,6 +89,7 @@ class BoundaryValues:
             ContractError: a message has another length than agreed.
         """
         for sender, message in received.items():
+            self._heard_at_s[sender] = self._began_s or 0.0
             if sender == self._upstream:
                 shape = (len(self._area.network.head), len(self._horizon))
                 self._must_have(message, shape[0] * shape[1], sender)
@@ -112,3 +127,19 @@ class BoundaryValues:
         if self._upstream is not None:
             messages[self._upstream] = np.zeros(2 * len(self._area.network.head) * (self._now + periods))
         return messages
+
+    # --- carrying on ----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return {
+            "drawn": self._drawn,
+            "squared": self.head_squared_pu,
+            "began_s": self._began_s,
+            "heard_at_s": self._heard_at_s,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._drawn, self.head_squared_pu = dict(state["drawn"]), state["squared"]
+        self._began_s, self._heard_at_s = state["began_s"], dict(state["heard_at_s"])

@@ -16,6 +16,7 @@ and sections 3.4 (over-relaxation, penalty that balances the residuals) and 3.3 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +84,7 @@ class Consensus:
         self.agreed, self.multiplier, self._scale = agreed, multiplier, scale[:, None, None]
         self._base, self._started = multiplier, True
         self.penalty = self._start = penalty * self._scale
+        self._forget_copies()
 
     @property
     def started(self) -> bool:
@@ -100,8 +102,30 @@ class Consensus:
         self.agreed = self.agreed[:, :, periods]
         self.multiplier = (self.multiplier - self._base)[:, :, periods] + multiplier
         self._base = multiplier
+        self._forget_copies()
+
+    def _forget_copies(self) -> None:
+        """Nothing was exchanged in this plan yet."""
         self._taken = None
         self.primal = self.dual = np.full(len(self.penalty), np.inf)
+
+    def state(self) -> dict[str, Any]:
+        """All that later plans depend on; see :class:`cosim.model.roles.Resumable`."""
+        return {
+            "agreed": self.agreed,
+            "multiplier": self.multiplier,
+            "penalty": self.penalty,
+            "start": self._start,
+            "scale": self._scale,
+            "base": self._base,
+            "started": self._started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.agreed, self.multiplier, self.penalty = state["agreed"], state["multiplier"], state["penalty"]
+        self._start, self._scale = state["start"], state["scale"]
+        self._base, self._started = state["base"], state["started"]
 
     @property
     def center(self) -> FloatArray:
@@ -113,25 +137,29 @@ class Consensus:
         """Weight of the squares, ``r / 2``."""
         return np.asarray(np.broadcast_to(self.penalty / 2.0, self.agreed.shape))
 
-    def repair(self, agreed: FloatArray, multiplier: FloatArray) -> None:
+    def meet(self, agreed: FloatArray, multiplier: FloatArray, penalty: FloatArray) -> None:
         """Meet the other area half way, where messages got lost and the two know different values.
 
         Without loss nothing changes: agreed values are equal and multipliers add up to zero.
 
         Args:
-            agreed, multiplier: of the other area.
+            agreed, multiplier, penalty: of the other area.
         """
         self.agreed = (self.agreed + agreed) / 2.0
         self.multiplier = (self.multiplier - multiplier) / 2.0
+        self.penalty = np.maximum(self.penalty, penalty)
 
-    def update(self, own: FloatArray, other: FloatArray) -> None:
+    def update(self, own: FloatArray, other: FloatArray) -> bool:
         """Take the copies of a round; nothing changes if neither area has planned again.
 
         Args:
             own, other: copies of this area and of its neighbour, of the shape of the agreed values.
+
+        Returns:
+            Whether anything has changed.
         """
         if self._taken is not None and all(map(np.array_equal, self._taken, (own, other))):
-            return
+            return False
         self._taken = own, other
         before, a = self.agreed, self._relaxation
         mine, theirs = a * own + (1.0 - a) * before, a * other + (1.0 - a) * before
@@ -142,6 +170,7 @@ class Consensus:
         self.primal = np.abs(own - other).max(axis=(1, 2))
         self.dual = moved.max(axis=(1, 2))
         self._adapt(own - other, moved)
+        return True
 
     def _adapt(self, apart: FloatArray, moved: FloatArray) -> None:
         """Balance the residuals of each kind: a larger penalty where copies differ, a smaller one else."""

@@ -19,28 +19,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from cosim.devices.bounds import each
-from cosim.errors import ContractError
-from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
-from cosim.model.site import Site
 from cosim.model.state import Measurement
-from cosim.model.timegrid import Horizon
 from cosim.opf.distributed.admm import LEAST_PRICE_PER_KWH
-from cosim.opf.distributed.area_site import area_site
+from cosim.opf.distributed.area_planning import begin_anew, begins_anew
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
 from cosim.opf.distributed.dual_price_options import SCALES, DualPriceOptions
 from cosim.opf.distributed.exchange import slots_of
+from cosim.opf.distributed.lockstep import Lockstep, LockstepState
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
-from cosim.opf.distributed.owner import Owner
+from cosim.opf.distributed.owner import Owner, Terms
 from cosim.opf.distributed.planner import AreasPlanner
 from cosim.opf.distributed.schedules import Requests, Schedules
 from cosim.opf.distributed.sum_agents import CODES, agent_of_sums, slots_of_sums
-from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
 
@@ -49,41 +48,60 @@ class Link:
     """Prices and requests between the aggregator and one owner.
 
     Args:
-        owner: name.
-        devices: positions of its devices in the site.
-        periods: of the horizon.
-        chosen: options of the planner.
+        setting: of the area whose side it is.
+        owner: position of the owner.
         sign: 1 for the owner, -1 for the aggregator.
     """
 
-    def __init__(
-        self, owner: str, devices: IntArray, periods: int, chosen: DualPriceOptions, sign: float
-    ) -> None:
-        self.owner, self.devices, self._chosen, self._sign = owner, devices, chosen, sign
-        shape = (2, len(devices), periods)
-        self.consensus = Consensus(shape, relaxation=chosen.relaxation, balance=Balance())
+    def __init__(self, setting: AreaSetting[DualPriceOptions], owner: int, sign: float) -> None:
+        chosen, names = setting.chosen, setting.names
+        self._chosen, self._sign = chosen, sign
+        self.owner, self.devices = names[owner], setting.areas.areas[owner].devices
+        shape = (2, len(self.devices), len(setting.horizon))
+        consensus = Consensus(shape, relaxation=chosen.relaxation, balance=Balance())
+        self.lockstep = Lockstep(
+            consensus,
+            perfect=chosen.always_heard(names[0], self.owner),
+            receiver=setting.name,
+            sender=self.owner if setting.name == names[0] else names[0],
+        )
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
+    @property
+    def consensus(self) -> Consensus:
+        """What is agreed."""
+        return self.lockstep.consensus
+
+    def begin(self, terms: Terms, at_rest: FloatArray | None = None) -> None:
         """Begin with the price of energy, or with the earlier plan.
 
         Args:
-            charge: price of a kW in each period, currency.
-            unit_kva: of all powers.
-            periods: of the earlier plan, see :meth:`Consensus.shift`.
+            terms: what every link begins a plan with.
+            at_rest: powers of an owner that was silent for too long, of the shape of what is agreed.
         """
         consensus = self.consensus
         multiplier = np.zeros(consensus.agreed.shape)
-        multiplier[0] = -self._sign * charge * unit_kva
+        multiplier[0] = -self._sign * terms.charge * terms.unit_kva
         if consensus.started:
-            consensus.shift(periods, multiplier)
-            return
-        cost = max(float(np.abs(charge).mean()), LEAST_PRICE_PER_KWH) * unit_kva
-        consensus.start(
-            np.zeros(multiplier.shape),
-            multiplier,
-            scale=cost * np.array(SCALES),
-            penalty=self._chosen.penalty,
-        )
+            consensus.shift(terms.periods, multiplier)
+        else:
+            cost = max(float(np.abs(terms.charge).mean()), LEAST_PRICE_PER_KWH) * terms.unit_kva
+            consensus.start(
+                np.zeros(multiplier.shape),
+                multiplier,
+                scale=cost * np.array(SCALES),
+                penalty=self._chosen.penalty,
+            )
+        if at_rest is not None:
+            consensus.agreed = at_rest
+        self.lockstep.begin(terms.time_s)
+
+    def state(self) -> LockstepState:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.lockstep.state()
+
+    def restore(self, state: LockstepState) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.lockstep.restore(state)
 
     @property
     def agreed(self) -> bool:
@@ -120,16 +138,7 @@ class OwnerAgent:
 
     def __init__(self, owner: Owner[Link], aggregator: str) -> None:
         self._owner, self._aggregator = owner, aggregator
-
-    @property
-    def name(self) -> str:
-        """Of its area."""
-        return self._owner.work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """The aggregator alone."""
-        return (self._aggregator,)
+        self.name, self.neighbours = owner.work.area.name, (aggregator,)
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
@@ -137,92 +146,71 @@ class OwnerAgent:
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Answer the prices of the last round."""
-        self._take(received)
-        self._owner.solve(number)
-        messages = {self._aggregator: self._owner.copies.ravel()}
-        self._owner.work.count_sent(messages.values())
+        owner, lockstep = self._owner, self._owner.link.lockstep
+        if lockstep.take(received.get(self._aggregator)) or owner.solved is None:
+            owner.solve(number)
+        lockstep.offer(owner.copies)
+        messages = {self._aggregator: lockstep.message()}
+        owner.work.count_sent(messages.values())
         return messages
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
         """See :class:`AreaAgent`."""
-        self._take(received)
+        self._owner.link.lockstep.take(received.get(self._aggregator))
         return self._owner.answer()
 
-    def _take(self, received: Mapping[str, Message]) -> None:
-        for sender, message in received.items():
-            own = self._owner.copies
-            self._owner.link.consensus.update(own, reshaped(message, own, self.name, sender))
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
 
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state()
 
-def reshaped(message: Message, like: FloatArray, receiver: str, sender: str) -> FloatArray:
-    """A message in the shape of an array.
-
-    Raises:
-        ContractError: it has another length.
-    """
-    if message.shape != (like.size,):
-        raise ContractError(
-            f"{receiver} expected {like.size} powers from {sender}, got {message.size}; all areas must "
-            "have the same horizon and the same cut"
-        )
-    return message.reshape(like.shape)
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state)
 
 
 class AggregatorAgent:
     """The aggregator, and the owner of the area at the substation.
 
     Args:
-        site: of the feeder.
+        setting: of the area at the substation.
         owner: devices of its own area.
-        others: devices of the other areas by name.
-        horizon: the periods of every plan.
-        shared: options that planners share.
-        chosen: options of the planner.
     """
 
-    def __init__(
-        self,
-        site: Site,
-        owner: Owner[Link],
-        others: Mapping[str, IntArray],
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: DualPriceOptions,
-    ) -> None:
-        self._owner = owner
-        own = {owner.work.area.name: owner.work.area.devices}
-        self._links = [
-            Link(name, devices, len(horizon), chosen, -1.0)
-            for name, devices in (own | dict(others)).items()
-        ]
-        schedules = Schedules(owner.schedules.unit_kva, (len(site.devices), len(horizon)))
-        self._requests = Requests(site, horizon, shared, schedules)
-
-    @property
-    def name(self) -> str:
-        """Of the area at the substation."""
-        return self._owner.work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """All other owners."""
-        return tuple(link.owner for link in self._links[1:])
+    def __init__(self, setting: AreaSetting[DualPriceOptions], owner: Owner[Link]) -> None:
+        self._owner, self._hold_s = owner, setting.chosen.hold_s
+        places = range(len(setting.names))
+        self._links = [Link(setting, place, -1.0) for place in places]
+        devices = setting.site.devices
+        schedules = Schedules(owner.schedules.unit_kva, (len(devices), len(setting.horizon)))
+        self._requests = Requests(setting.site, setting.horizon, setting.shared, schedules)
+        self.name, self.neighbours = setting.name, setting.names[1:]
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
+        begin_anew(self._requests.problem)
         self._requests.set_up(measurement, forecast)
+        # Powers of sources count from what is available.
+        rest = np.zeros((2, *self._requests.schedules.kw.shape))
+        self._answered = np.zeros(rest.shape)
         for link in self._links:
-            link.begin(*self._owner.terms)
+            silent = link.lockstep.is_silent(measurement.time_s, self._hold_s)
+            link.begin(self._owner.terms, rest[:, link.devices] if silent else None)
+            # What an owner has agreed to is what it does as long as it says nothing else.
+            self._answered[:, link.devices] = link.consensus.agreed
         self._solved: Solved | None = None
-        self._asked = self._answered = np.zeros((2, *self._requests.schedules.kw.shape))
+        self._asked = np.zeros(rest.shape)
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Publish requests; prices follow from request and answer."""
-        if number > 1:
-            self._take(received)
+        moved = self._take(received) if number > 1 else True
         self._owner.solve(number)
-        if self._solved is None or not all(link.agreed for link in self._links):
+        if self._solved is None or (moved and not all(link.agreed for link in self._links)):
             for link in self._links:
                 self._requests.schedules.pull_to(link.consensus, link.devices)
             self._solved = solved = self._requests.problem.solve()
@@ -231,29 +219,30 @@ class AggregatorAgent:
             )
             if solved.found:
                 self._asked = self._requests.schedules.values()
-        messages = {link.owner: self._asked[:, link.devices].ravel() for link in self._links[1:]}
+        for link in self._links[1:]:
+            link.lockstep.offer(self._asked[:, link.devices])
+        messages = {link.owner: link.lockstep.message() for link in self._links[1:]}
         self._owner.work.count_sent(messages.values())
         return messages
 
-    def _take(self, received: Mapping[str, Message]) -> None:
-        own = self._links[0]
-        answers = {own.owner: self._owner.copies}
+    def _take(self, received: Mapping[str, Message]) -> bool:
+        """Take the answers of the owners; whether any has moved."""
+        own, moved = self._links[0], False
         for link in self._links[1:]:
-            if link.owner in received:
-                like = link.consensus.agreed
-                answers[link.owner] = reshaped(received[link.owner], like, self.name, link.owner)
-        self._answered = self._answered.copy()
-        for link in self._links:
-            if link.owner in answers:
-                link.consensus.update(self._asked[:, link.devices], answers[link.owner])
-                self._answered[:, link.devices] = answers[link.owner]
-        self._owner.link.consensus.update(self._owner.copies, self._asked[:, own.devices])
+            if link.lockstep.take(received.get(link.owner)):
+                moved = True
+                self._answered[:, link.devices] = link.lockstep.theirs
+        asked = self._asked[:, own.devices]
+        moved |= own.consensus.update(asked, self._owner.copies)
+        self._answered[:, own.devices] = self._owner.copies
+        self._owner.link.consensus.update(self._owner.copies, asked)
+        return moved
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
         """See :class:`AreaAgent`; voltages are those of all nodes of the feeder."""
         self._take(received)
         found = self._owner.answer()
-        apart = max(float(link.consensus.primal.max()) for link in self._links)
+        apart = max(link.apart for link in self._links if np.isfinite(link.apart))
         flow = self._requests.expected(self._answered)
         return replace(
             found,
@@ -263,6 +252,21 @@ class AggregatorAgent:
             figures=replace(found.figures, mismatch=apart, slack_pu=self._requests.network.slack_pu()),
         )
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable and begins_anew(self._requests.problem)
+
+    def state(self) -> tuple[Any, list[LockstepState]]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state(), [link.state() for link in self._links]
+
+    def restore(self, state: tuple[Any, list[LockstepState]]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state[0])
+        for link, known in zip(self._links, state[1], strict=True):
+            link.restore(known)
+
 
 @needs("network", "areas")
 @options(DualPriceOptions)
@@ -270,35 +274,23 @@ class DualPricePlanner(AreasPlanner[DualPriceOptions]):
     """Owners of areas that answer the prices of an aggregator with schedules."""
 
     name = "dual_price"
+    indispensable = (0,)
 
     @classmethod
-    def agent_of(
-        cls,
-        site: Site,
-        areas: Areas,
-        position: int,
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: DualPriceOptions,
-    ) -> AreaAgent:
+    def agent_of(cls, setting: AreaSetting[DualPriceOptions]) -> AreaAgent:
         """See :class:`AreasPlanner`."""
-        names = tuple(area.name for area in areas.areas)
-        area = area_site(site, areas, position)
-        if chosen.privacy in CODES:
-            return agent_of_sums(site, area, areas, horizon, shared, chosen)
-        unit_kva = float(each(site.devices, "kva").mean())
-        schedules = Schedules(unit_kva, (len(area.devices), len(horizon)))
-        link = Link(area.name, area.devices, len(horizon), chosen, 1.0)
-        owner = Owner(area, names, horizon, shared, schedules, link)
-        if position:
-            return OwnerAgent(owner, names[0])
-        others = {other.name: other.devices for other in areas.areas[1:]}
-        return AggregatorAgent(site, owner, others, horizon, shared, chosen)
+        if setting.chosen.privacy in CODES:
+            return agent_of_sums(setting)
+        unit_kva = float(each(setting.site.devices, "kva").mean())
+        schedules = Schedules(unit_kva, (len(setting.area.devices), len(setting.horizon)))
+        owner = Owner(setting, schedules, Link(setting, setting.position, 1.0))
+        if setting.position:
+            return OwnerAgent(owner, setting.names[0])
+        return AggregatorAgent(setting, owner)
 
     @classmethod
-    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: DualPriceOptions) -> tuple[Slot, ...]:
+    def slots_of(cls, areas: Areas, chosen: DualPriceOptions) -> tuple[Slot, ...]:
         """See :class:`AreasPlanner`."""
-        del shared
         if chosen.privacy in CODES:
             return slots_of_sums(areas, chosen)
         return slots_of(areas, "jacobi", chosen.rounds)

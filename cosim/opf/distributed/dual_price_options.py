@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from cosim.opf.distributed.planner_options import AreasOptions
 
@@ -30,4 +30,6 @@ class DualPriceOptions(AreasOptions):
         description="what the aggregator gets: none: the schedule of each device; sums: the sum of "
         "each owner; masking, paillier: the sum of all owners besides its own",
     )
-    seed: int = Field(0, ge=0, description="of the secrets of pairs of owners, with masking")
+    seed: NonNegativeInt = Field(
+        0, description="of messages that are lost, late or old; of the secrets of owners, with masking"
+    )

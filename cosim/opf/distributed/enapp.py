@@ -16,7 +16,7 @@ multi-period version for feeders with batteries. No reproduction of the full tex
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,13 +28,13 @@ from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
-from cosim.opf.distributed.area_site import AreaSite, area_site
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.boundary_values import BoundaryValues
 from cosim.opf.distributed.exchange import Order, slots_of
-from cosim.opf.distributed.lossy import LossyOptions
-from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Figures, Message, Slot, of_power
+from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot, of_power
 from cosim.opf.distributed.planner import AreasPlanner, without_import
+from cosim.opf.distributed.planner_options import AreasOptions
 from cosim.opf.formulations.network_block import AreaBlock
 from cosim.opf.options import PlannerOptions
 from cosim.opf.planners import branch_flow_nl, branch_flow_soc, lindistflow
@@ -50,7 +50,7 @@ CORRECTED: frozenset[AreaFormulation] = frozenset({"lindistflow"})
 """Formulations that follow the option ``anchor``."""
 
 
-class EnappOptions(LossyOptions):
+class EnappOptions(AreasOptions):
     """Options of planner enapp."""
 
     formulation: AreaFormulation = Field("lindistflow", description="of every area")
@@ -68,44 +68,27 @@ class EnappAgent:
     """The controller of one area.
 
     Args:
-        area: its part of the site.
-        planner: plans the area; its formulation must describe areas.
-        names: names of the areas by position.
-        horizon: the periods of every plan.
-        tolerance: an area solves again if a boundary value moved by more, see :class:`Figures`.
-        corrected: whether the model is corrected by the measurement.
+        setting: what it is made of.
 
     Raises:
-        TypeError: the formulation of the planner cannot describe an area.
+        TypeError: the formulation cannot describe an area.
     """
 
-    def __init__(
-        self,
-        area: AreaSite,
-        planner: DispatchPlanner,
-        names: tuple[str, ...],
-        horizon: Horizon,
-        *,
-        tolerance: float,
-        corrected: bool,
-    ) -> None:
+    def __init__(self, setting: AreaSetting[EnappOptions]) -> None:
+        area, chosen, shared = setting.area, setting.chosen, setting.shared
+        own = shared if area.upstream is None else without_import(shared)
+        planner = PLANNERS[chosen.formulation](area.site, setting.horizon, own)
         if not isinstance(planner.network, AreaBlock):
             raise TypeError(f"the formulation of planner {planner.name} cannot describe an area")
         self._network = planner.network
-        self._work = work = AreaPlanning(area, planner, names)
-        self._tolerance, self._now = tolerance, int(corrected)
-        self._values = BoundaryValues(area, work.upstream, work.downstream, horizon, now=self._now)
+        self._work = work = AreaPlanning(setting, planner)
+        self.name, self.neighbours = setting.name, work.neighbours
+        corrected = chosen.formulation in CORRECTED and shared.anchor == "measurement"
+        self._tolerance, self._now = chosen.tolerance, int(corrected)
+        self._values = BoundaryValues(
+            area, work.upstream, work.downstream, setting.horizon, now=self._now, hold_s=chosen.hold_s
+        )
         self._plan: Plan | NoPlan = NoPlan("not_planned", "no round has begun")
-
-    @property
-    def name(self) -> str:
-        """Of the area."""
-        return self._work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """The area upstream, then those downstream."""
-        return self._work.neighbours
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
@@ -113,7 +96,7 @@ class EnappAgent:
         self._values.begin(measurement)
         self._solved_for: FloatArray | None = None
         self._outgoing: dict[str, Message] = {}
-        self._work.figures = Figures()
+        self._work.begin()
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Solve if a boundary value has moved, and tell the neighbours what follows."""
@@ -131,6 +114,20 @@ class EnappAgent:
             seen = self._drawn_kva[:, self._now :]
         periods = len(self._forecast.horizon)
         return self._work.answer(self._plan, seen, periods=periods, mismatch=self._mismatch())
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._work.resumable or self._work.planner.resumable
+
+    def state(self) -> tuple[dict[str, Any], Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._values.state(), self._work.planner.state()
+
+    def restore(self, state: tuple[dict[str, Any], Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._values.restore(state[0])
+        self._work.planner.restore(state[1])
 
     def _mismatch(self) -> float:
         """Largest move of a boundary value since the last solve."""
@@ -172,29 +169,11 @@ class EnappPlanner(AreasPlanner[EnappOptions]):
     name = "enapp"
 
     @classmethod
-    def agent_of(
-        cls,
-        site: Site,
-        areas: Areas,
-        position: int,
-        horizon: Horizon,
-        shared: PlannerOptions,
-        chosen: EnappOptions,
-    ) -> AreaAgent:
+    def agent_of(cls, setting: AreaSetting[EnappOptions]) -> AreaAgent:
         """See :class:`AreasPlanner`; the formulation may not cover the area."""
-        area = area_site(site, areas, position)
-        own = shared if area.upstream is None else without_import(shared)
-        return EnappAgent(
-            area,
-            PLANNERS[chosen.formulation](area.site, horizon, own),
-            tuple(item.name for item in areas.areas),
-            horizon,
-            tolerance=chosen.tolerance,
-            corrected=chosen.formulation in CORRECTED and shared.anchor == "measurement",
-        )
+        return EnappAgent(setting)
 
     @classmethod
-    def slots_of(cls, areas: Areas, shared: PlannerOptions, chosen: EnappOptions) -> tuple[Slot, ...]:
+    def slots_of(cls, areas: Areas, chosen: EnappOptions) -> tuple[Slot, ...]:
         """See :class:`AreasPlanner`."""
-        del shared
         return slots_of(areas, chosen.order, chosen.rounds)

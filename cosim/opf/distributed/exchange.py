@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal, cast
 
+from cosim.model.forecast import Forecast
+from cosim.model.roles import Resumable, is_resumable
+from cosim.model.state import Measurement
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
 
@@ -45,8 +48,11 @@ def opening_slots(areas: Areas) -> tuple[Slot, ...]:
     return tuple(Slot(0, here) for here in _from_the_ends(areas))
 
 
-def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer]:
-    """Let agents of one process exchange their messages; what they answer after the last slot."""
+def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAnswer | None]:
+    """Let agents of one process exchange their messages; what they answer after the last slot.
+
+    An answer is None where an area is silent.
+    """
     waiting: dict[str, dict[str, Message]] = defaultdict(dict)
     for slot in slots:
         sent = [
@@ -57,3 +63,40 @@ def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAns
             for receiver, message in messages.items():
                 waiting[receiver][sender] = message
     return [agent.answer(waiting.pop(agent.name, {})) for agent in agents]
+
+
+class AreasInProcess:
+    """Answers of areas that plan in this process, one after the other.
+
+    Args:
+        agents: of the areas, in their order.
+        slots: when they act.
+
+    Attributes:
+        last: answers of the last plan.
+    """
+
+    def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
+        self._agents, self._slots = agents, slots
+        self.last: Sequence[AreaAnswer | None] = ()
+
+    def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer | None]:
+        """See :class:`AnswersOfAreas`."""
+        for agent in self._agents:
+            agent.begin(measurement, forecast)
+        self.last = exchange(self._agents, self._slots)
+        return self.last
+
+    @property
+    def resumable(self) -> bool:
+        """Whether all areas can be carried on."""
+        return all(is_resumable(agent) for agent in self._agents)
+
+    def state(self) -> list[Any]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return [cast("Resumable", agent).state() for agent in self._agents]
+
+    def restore(self, state: list[Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        for agent, known in zip(self._agents, state, strict=True):
+            cast("Resumable", agent).restore(known)

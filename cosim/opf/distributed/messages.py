@@ -72,6 +72,8 @@ class Figures:
         mismatch: largest difference between what it last solved for and what neighbours said last: of
             squared voltage in per unit, of power as a part of the nominal power behind the boundary.
         messages, message_bytes: that it sent to neighbours, without headers.
+        lost: messages to it that were lost on the way, or had not arrived at the end.
+        unheard: neighbours of whom no message arrived.
     """
 
     primal_residual: float = 0.0
@@ -86,6 +88,8 @@ class Figures:
     mismatch: float = 0.0
     messages: float = 0.0
     message_bytes: float = 0.0
+    lost: float = 0.0
+    unheard: float = 0.0
 
 
 class AreaAgent(Protocol):
@@ -117,8 +121,8 @@ class AreaAgent(Protocol):
         """
         ...
 
-    def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
-        """The plan after the last round.
+    def answer(self, received: Mapping[str, Message]) -> AreaAnswer | None:
+        """The plan after the last round; None where the area is silent.
 
         Args:
             received: what neighbours sent since the last round of this agent.
@@ -129,8 +133,11 @@ class AreaAgent(Protocol):
 class AnswersOfAreas(Protocol):
     """Where the answers of areas come from that run in processes of their own."""
 
-    def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer]:
-        """The answers of all areas, in their order; areas of other processes make their own forecast."""
+    def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer | None]:
+        """The answers of all areas, in their order; None of an area that is silent.
+
+        Areas of other processes make their own forecast.
+        """
         ...
 
 

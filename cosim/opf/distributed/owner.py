@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
-from cosim.model.state import Measurement, NoPlan
-from cosim.model.timegrid import Horizon
+from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.distributed.area_planning import AreaPlanning
-from cosim.opf.distributed.area_site import AreaSite
-from cosim.opf.distributed.messages import AreaAnswer, Figures
+from cosim.opf.distributed.area_setting import AreaSetting
+from cosim.opf.distributed.dual_price_options import DualPriceOptions
+from cosim.opf.distributed.messages import AreaAnswer
 from cosim.opf.distributed.schedules import OwnDevices, Schedules
-from cosim.opf.options import Limits, Objective, PlannerOptions, fastest_solver
+from cosim.opf.options import Limits, Objective, fastest_solver
 from cosim.opf.problem import Solved
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every link begins a plan with.
+
+    Attributes:
+        time_s: of the plan.
+        charge: price of a kW in each period, currency.
+        unit_kva: of all powers.
+        periods: period of the earlier plan in which each period begins, shape (period,).
+    """
+
+    time_s: float
+    charge: FloatArray
+    unit_kva: float
+    periods: IntArray
 
 
 class OwnerLink(Protocol):
@@ -40,14 +57,16 @@ class OwnerLink(Protocol):
         """What an owner without a solution answers."""
         ...
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
-        """Begin with the price of energy, or with the earlier plan.
+    def begin(self, terms: Terms) -> None:
+        """Begin with the price of energy, or with the earlier plan."""
+        ...
 
-        Args:
-            charge: price of a kW in each period, currency.
-            unit_kva: of all powers.
-            periods: period of the earlier plan in which each period begins, shape (period,).
-        """
+    def state(self) -> Any:
+        """What later plans depend on; see :class:`cosim.model.roles.Resumable`."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Take over what :meth:`state` gave."""
         ...
 
     def pull(self, schedules: Schedules) -> None:
@@ -66,37 +85,27 @@ class Owner(Generic[L]):
     """The devices of one area, planned at the prices of the aggregator.
 
     Args:
-        area: whose devices.
-        names: of all areas by position.
-        horizon: the periods of every plan.
-        shared: options that planners share.
+        setting: what the area is made of.
         schedules: powers of the devices.
         link: to the aggregator.
 
     Attributes:
         copies: what it answers.
-        terms: what every link begins a plan with, see :meth:`OwnerLink.begin`.
+        terms: what every link begins a plan with.
     """
 
-    def __init__(
-        self,
-        area: AreaSite,
-        names: tuple[str, ...],
-        horizon: Horizon,
-        shared: PlannerOptions,
-        schedules: Schedules,
-        link: L,
-    ) -> None:
+    def __init__(self, setting: AreaSetting[DualPriceOptions], schedules: Schedules, link: L) -> None:
         self.schedules, self.link = schedules, link
+        shared, horizon = setting.shared, setting.horizon
         own = replace(shared, limits=Limits(), objective=Objective(energy_cost=0.0))
         planner = DispatchPlanner(
             "dual_price",
             partial(OwnDevices, schedules=schedules),
-            area.site,
+            setting.area.site,
             horizon,
             fastest_solver(own),
         )
-        self.work = AreaPlanning(area, planner, names)
+        self.work = AreaPlanning(setting, planner)
         self._horizon, self._weight, self._began_s = horizon, shared.objective.energy_cost, 0.0
         self.solved: Solved | None = None
 
@@ -106,12 +115,13 @@ class Owner(Generic[L]):
         self.measurement = area.measurement(measurement, np.zeros(fed, dtype=np.complex128))
         none = np.zeros((fed, len(self._horizon)), dtype=np.complex128)
         self.forecast = area.forecast(forecast, none, None)
-        self.work.figures, self.solved = Figures(), None
+        self.work.begin()
+        self.solved = None
         charge = self._weight * forecast.price_per_kwh * self._horizon.hours
         periods = self._horizon.periods_after(measurement.time_s - self._began_s)
         self._began_s = measurement.time_s
-        self.terms = charge, self.schedules.unit_kva, periods
-        self.link.begin(*self.terms)
+        self.terms = Terms(measurement.time_s, charge, self.schedules.unit_kva, periods)
+        self.link.begin(self.terms)
 
     def solve(self, number: int) -> None:
         """Answer the prices if they have moved."""
@@ -123,6 +133,16 @@ class Owner(Generic[L]):
         self.solved = solved = planner.problem.solve()
         self.copies = self.link.read(self.schedules) if solved.found else self.link.resting
         self.work.count_solve(number, build_s=build_s, solve_s=solved.solve_s, iterations=solved.iterations)
+
+    def state(self) -> tuple[float, Any, Plan | None]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._began_s, self.link.state(), self.work.state()
+
+    def restore(self, state: tuple[float, Any, Plan | None]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._began_s = state[0]
+        self.link.restore(state[1])
+        self.work.restore(state[2])
 
     def answer(self) -> AreaAnswer:
         """Its plan; it expects nothing of the network."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,10 +16,9 @@ from cosim.devices.bounds import each
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
-from cosim.model.site import Site
 from cosim.model.state import Measurement
-from cosim.model.timegrid import Horizon
-from cosim.opf.distributed.area_site import AreaSite
+from cosim.opf.distributed.area_planning import begin_anew, begins_anew
+from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.dual_price_options import DualPriceOptions, Privacy
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
@@ -27,7 +27,6 @@ from cosim.opf.distributed.paillier import CipherOpener, CipherSeal
 from cosim.opf.distributed.schedules import AlikeSchedules, Requests, SummedSchedules
 from cosim.opf.distributed.sum_codes import MaskSeal, Moment, Opener, OpenSeal, Seal, SumOpener
 from cosim.opf.distributed.sum_price import KINDS, OwnerOfSum, RequestedSum
-from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import Solved
 
 
@@ -69,38 +68,36 @@ def slots_of_sums(areas: Areas, chosen: DualPriceOptions) -> tuple[Slot, ...]:
     return (Slot(0, (0,)), *rounds)
 
 
-def agent_of_sums(
-    site: Site,
-    area: AreaSite,
-    areas: Areas,
-    horizon: Horizon,
-    shared: PlannerOptions,
-    chosen: DualPriceOptions,
-) -> AreaAgent:
+def agent_of_sums(setting: AreaSetting[DualPriceOptions]) -> AreaAgent:
     """The controller of one area.
 
     Raises:
-        FormulationRefused: so few owners send that the sum hides none of them.
+        FormulationRefused: so few owners send that the sum hides none of them, or a sum may miss an owner.
     """
-    code, names = CODES[chosen.privacy], tuple(other.name for other in areas.areas)
-    senders = names[1:]
+    chosen, names, site = setting.chosen, setting.names, setting.site
+    code, senders = CODES[chosen.privacy], names[1:]
     if len(senders) < code.least_owners:
         raise FormulationRefused(
             f"privacy: {chosen.privacy} hides an owner in the sum of at least {code.least_owners} owners "
             f"besides the aggregator's, and there are {len(senders)}; cut the feeder into more areas"
         )
+    if chosen.hold_s is not None or not chosen.all_perfect:
+        raise FormulationRefused(
+            f"privacy: {chosen.privacy} needs the message of every owner in every round; leave out hold_s, "
+            "loss, delay_rounds, jitter_rounds, stale and links, or use privacy: none"
+        )
     rated_kva = each(site.devices, "kva")
-    unit_kva, periods = float(rated_kva.mean()), len(horizon)
-    schedules = SummedSchedules(unit_kva, (len(area.devices), periods))
-    owner = Owner(area, names, horizon, shared, schedules, OwnerOfSum(periods, chosen))
-    if area.name in senders:
-        collects = code.collected and area.name == senders[0]
+    unit_kva, periods = float(rated_kva.mean()), len(setting.horizon)
+    schedules = SummedSchedules(unit_kva, (len(setting.area.devices), periods))
+    owner = Owner(setting, schedules, OwnerOfSum(periods, chosen))
+    if setting.name in senders:
+        collects = code.collected and setting.name == senders[0]
         to = senders[0] if code.collected and not collects else names[0]
         hears = (names[0], *(senders[1:] if collects else ()))
-        return SumOwnerAgent(owner, code.seal(area.name, senders, chosen.seed), to=to, neighbours=hears)
+        return SumOwnerAgent(owner, code.seal(setting.name, senders, chosen.seed), to=to, neighbours=hears)
     split = sum(device.has_energy for device in site.devices)
     alike = AlikeSchedules(unit_kva, rated_kva, periods=periods, split=split)
-    requests = Requests(site, horizon, shared, alike)
+    requests = Requests(site, setting.horizon, setting.shared, alike)
     wanted = RequestedSum(periods, len(names), chosen)
     hears = senders[:1] if code.collected else senders
     return SumAggregatorAgent(
@@ -121,18 +118,9 @@ class SumOwnerAgent:
     def __init__(
         self, owner: Owner[OwnerOfSum], seal: Seal, *, to: str, neighbours: tuple[str, ...]
     ) -> None:
-        self._owner, self._seal, self._to, self._neighbours = owner, seal, to, neighbours
+        self._owner, self._seal, self._to = owner, seal, to
+        self.name, self.neighbours = owner.work.area.name, neighbours
         self._time_s, self._sent = 0, np.zeros(0)
-
-    @property
-    def name(self) -> str:
-        """Of its area."""
-        return self._owner.work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """From whom it hears."""
-        return self._neighbours
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
@@ -141,7 +129,7 @@ class SumOwnerAgent:
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Answer the price of the last round."""
-        aggregator, *others = self._neighbours
+        aggregator, *others = self.neighbours
         if aggregator in received:
             if number == 1:
                 self._seal.learn(received[aggregator])
@@ -158,10 +146,23 @@ class SumOwnerAgent:
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer:
         """See :class:`AreaAgent`."""
-        aggregator = self._neighbours[0]
+        aggregator = self.neighbours[0]
         if aggregator in received:
             self._owner.link.hear(received[aggregator])
         return self._owner.answer()
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable
+
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state()
+
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state)
 
 
 class SumAggregatorAgent:
@@ -187,25 +188,16 @@ class SumAggregatorAgent:
         owners: tuple[str, ...],
     ) -> None:
         self._owner, self._requests, self._wanted, self._opener = owner, requests, wanted, opener
-        self._neighbours, self._owners = neighbours, owners
+        self.name, self.neighbours, self._owners = owner.work.area.name, neighbours, owners
         self._solved: Solved | None = None
         self._powers = np.zeros((KINDS, *requests.schedules.kw.shape))
-
-    @property
-    def name(self) -> str:
-        """Of the area at the substation."""
-        return self._owner.work.area.name
-
-    @property
-    def neighbours(self) -> tuple[str, ...]:
-        """From whom it hears."""
-        return self._neighbours
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
         """See :class:`AreaAgent`."""
         self._owner.begin(measurement, forecast)
+        begin_anew(self._requests.problem)
         self._requests.set_up(measurement, forecast)
-        self._wanted.begin(*self._owner.terms)
+        self._wanted.begin(self._owner.terms)
         self._solved = None
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
@@ -214,6 +206,21 @@ class SumAggregatorAgent:
         messages = dict.fromkeys(self._owners, message)
         self._owner.work.count_sent(messages.values())
         return messages
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self._owner.work.resumable and begins_anew(self._requests.problem)
+
+    def state(self) -> tuple[Any, Any, FloatArray]:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._owner.state(), self._wanted.state(), self._powers
+
+    def restore(self, state: tuple[Any, Any, FloatArray]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._owner.restore(state[0])
+        self._wanted.restore(state[1])
+        self._powers = state[2]
 
     def _price(self, number: int, received: Mapping[str, Message]) -> Message:
         """Price, penalty and distance after a round."""

@@ -16,14 +16,17 @@ with the over-relaxation of section 3.4.3 and penalties that balance the residua
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cosim.errors import ContractError
-from cosim.model.arrays import FloatArray, IntArray
+from cosim.model.arrays import FloatArray
 from cosim.opf.distributed.admm import LEAST_PRICE_PER_KWH
 from cosim.opf.distributed.consensus import Balance, balanced
 from cosim.opf.distributed.dual_price_options import SCALES, DualPriceOptions
 from cosim.opf.distributed.messages import Message
+from cosim.opf.distributed.owner import Terms
 from cosim.opf.distributed.schedules import Schedules
 
 KINDS = len(SCALES)
@@ -50,18 +53,34 @@ class SumPrice:
         self.penalty = self.start = self.scale = np.ones((KINDS, 1, 1))
         self.agreed, self.apart = False, np.inf
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
+    def begin(self, terms: Terms) -> None:
         """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
         base = np.zeros_like(self._base)
-        base[0] = -charge * unit_kva
+        base[0] = -terms.charge * terms.unit_kva
         if not self._started:
-            cost = max(float(np.abs(charge).mean()), LEAST_PRICE_PER_KWH) * unit_kva
+            cost = max(float(np.abs(terms.charge).mean()), LEAST_PRICE_PER_KWH) * terms.unit_kva
             self.scale = cost * np.array(SCALES)[:, None, None]
             self.penalty = self.start = self._chosen.penalty * self.scale
-        self.price = (self.price - self._base)[:, :, periods] + base
+        self.price = (self.price - self._base)[:, :, terms.periods] + base
         self._base, self._started = base, True
         self.gap = np.zeros_like(base)
         self.agreed, self.apart = False, np.inf
+
+    def state(self) -> dict[str, Any]:
+        """What later plans depend on; see :class:`cosim.model.roles.Resumable`."""
+        return {
+            "price": self.price,
+            "base": self._base,
+            "penalty": self.penalty,
+            "start": self.start,
+            "scale": self.scale,
+            "started": self._started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state` gave."""
+        self.price, self._base, self._started = state["price"], state["base"], state["started"]
+        self.penalty, self.start, self.scale = state["penalty"], state["start"], state["scale"]
 
     @property
     def moved(self) -> FloatArray:
@@ -123,10 +142,19 @@ class OwnerOfSum:
         """The answer of the last round."""
         return self._own
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
+    def begin(self, terms: Terms) -> None:
         """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
-        self.known.begin(charge, unit_kva, periods)
-        self._own, self._asked = self._own[:, :, periods], self._asked[:, :, periods]
+        self.known.begin(terms)
+        self._own, self._asked = self._own[:, :, terms.periods], self._asked[:, :, terms.periods]
+
+    def state(self) -> tuple[dict[str, Any], FloatArray, FloatArray]:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.known.state(), self._own, self._asked
+
+    def restore(self, state: tuple[dict[str, Any], FloatArray, FloatArray]) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.known.restore(state[0])
+        self._own, self._asked = state[1], state[2]
 
     def hear(self, message: Message) -> None:
         """Take what the aggregator sent; what is asked of this owner follows."""
@@ -175,10 +203,19 @@ class RequestedSum:
         self._owners, self._chosen, self._balance = owners, chosen, Balance()
         self.asked = self.answered = self._relaxed = np.zeros((KINDS, 1, periods))
 
-    def begin(self, charge: FloatArray, unit_kva: float, periods: IntArray) -> None:
+    def begin(self, terms: Terms) -> None:
         """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
-        self.known.begin(charge, unit_kva, periods)
-        self.asked = self.asked[:, :, periods]
+        self.known.begin(terms)
+        self.asked = self.asked[:, :, terms.periods]
+
+    def state(self) -> tuple[dict[str, Any], FloatArray]:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        return self.known.state(), self.asked
+
+    def restore(self, state: tuple[dict[str, Any], FloatArray]) -> None:
+        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
+        self.known.restore(state[0])
+        self.asked = state[1]
 
     def take(self, answered: FloatArray) -> None:
         """The sum of a round, before the aggregator asks again."""
