@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.forecast import Forecast
 from cosim.model.network import RadialNetwork, SparseEntries
@@ -119,6 +120,23 @@ class Part:
             demand_kvar=np.hstack([whole.demand_kvar, -kvar]),
             available_kw=whole.available_kw[:, self.devices],
         )
+
+    def check(self, own: Setpoints, *, step: int) -> None:
+        """Refuse set-points that are not of its devices.
+
+        Raises:
+            ContractError: names the controller, the quantity and both lengths.
+        """
+        for quantity, values, count in (
+            ("p_kw", own.p_kw, len(self.devices)),
+            ("q_kvar", own.q_kvar, len(self.devices)),
+            ("position", own.position, len(self.network_devices)),
+        ):
+            if values.shape != (count,) and (quantity != "position" or values.size):
+                raise ContractError(
+                    f"{quantity} of step {step} from {self.controller!r} has {values.size} values, it has "
+                    f"{count} devices ({', '.join(self.device_names)}); send one value for each of them"
+                )
 
     def narrowed(self, whole: Setpoints) -> Setpoints:
         """Its part of the set-points of the feeder."""

@@ -13,16 +13,16 @@ from typing import Any, Protocol, cast
 
 from cosim import plugins
 from cosim.run.assembly import Assembly
-from cosim.run.checkpoint import Checkpoints
 from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
 from cosim.run.patience import Patience, Told, silent
 from cosim.run.record import RecordWriter
-from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
+from cosim.run.resume import beginning_of, checkpoints_of, earlier_record, repeat_steps, take_over
 from cosim.run.run_folder import in_use, prepare_folder
 from cosim.run.signals import polite_signals, reason_of, undisturbed
 from cosim.run.study import Study
+from cosim.run.together import owner_of
 
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""
@@ -69,21 +69,23 @@ def run_local(
         controller, plant = assembly.controller, assembly.plant
         earlier = earlier_record(study, folder)
         writer = RecordWriter(folder, assembly.site, study.scenario.record, earlier)
-        states = Checkpoints(folder)
+        states = checkpoints_of(study, folder)
 
         def keep(record: StepRecord) -> None:
             writer.keep(record)
-            states.offer(record.measurement.step, controller)
+            for own, one in zip(states, assembly.controllers, strict=True):
+                own.offer(record.measurement.step, one)
             progress(record.measurement.step + 1)
 
-        owner, first = study.scenario.federate("controller"), study.resumes_at or 0
-        patience = Patience(study.scenario.control.hang_limit_s, told, assembly.opened_s)
+        owner, first = owner_of(study.scenario.controller_names), study.resumes_at or 0
+        patience = Patience(study.scenario.hang_limit_s, told, assembly.opened_s)
         try:
             if study.resumes_at:
                 with patience.waiting(owner, None):
                     start_controller(controller, plant.site, owner)
                 repeat_steps(plant, study, folder)
-                take_over(controller, study, folder)
+                for own, one in zip(states, assembly.controllers, strict=True):
+                    take_over(one, study, own)
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
@@ -183,7 +185,8 @@ def resume(
     over, study = str(manifest["over"]), opened.study
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
-        beginning = beginning_of(folder, opened.controller, study.grid.steps)
+        states = checkpoints_of(study, folder)
+        beginning = beginning_of(folder, opened.controllers, states, study.grid.steps)
         repeats(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
@@ -193,7 +196,8 @@ def resume(
         )
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
-        Checkpoints(folder).drop_after(beginning.resumes_at - 1)
+        for own in states:
+            own.drop_after(beginning.resumes_at - 1)
         return _run(runner, resumed, folder, provenance, progress, None, told)
 
 

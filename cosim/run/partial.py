@@ -12,6 +12,7 @@ from cosim.model.roles import Controller, Forecaster, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints
 from cosim.model.timegrid import Horizon
+from cosim.run.contract import checked
 
 
 class PartForecaster:
@@ -87,13 +88,8 @@ class PartController:
         """
         if self._forecaster is not None:
             self._forecaster.hear(measurement)
-        decision: object = self._inner.step(self._part.measurement(measurement))
-        if not isinstance(decision, Decision):
-            raise ContractError(
-                f"{self._part.controller} returned {type(decision).__name__} at step {measurement.step}; "
-                "'step' must return a cosim.model.state.Decision"
-            )
-        decision.setpoints.check(self._own, sender=self._part.controller, step=measurement.step)
+        seen = self._part.measurement(measurement)
+        decision = checked(self._inner.step(seen), self._own, seen, owner=self._part.controller)
         whole = Setpoints.idle(self._part.whole)
         return replace(decision, setpoints=self._part.widened(decision.setpoints, whole))
 
