@@ -153,6 +153,16 @@ class Run:
         """What every plan expected; rows (made at, start of the period)."""
         return tables.plan_table(self.record)
 
+    @cached_property
+    def controllers(self) -> pd.DataFrame:
+        """What each of several controllers decided; rows (step, controller). Empty for one controller."""
+        return tables.controller_table(self.record)
+
+    @property
+    def controller_of_device(self) -> dict[str, str]:
+        """Which of several controllers has which device; empty for one controller."""
+        return controller_of_device(self.record)
+
     @property
     def plot(self) -> Plots:
         """The figures of the report, e.g. ``run.plot.voltages()``."""

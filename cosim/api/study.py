@@ -30,6 +30,8 @@ from cosim.run.shipped import find_scenario, shipped_scenarios
 log = logging.getLogger(__name__)
 
 Driver = Literal["local", "helics"]
+MAIN = "__main__:"
+"""How the name of a class begins that stands in the script that runs."""
 
 
 def scenarios() -> tuple[str, ...]:

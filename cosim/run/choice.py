@@ -19,6 +19,7 @@ from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 
 Place = tuple[str | int, ...]
+PLANNERS: Group = "cosim.planners"
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,11 @@ def _named_by_option(controller: Choice) -> tuple[str, str] | None:
     return key, str(controller.options.get(key, model.model_fields[key].default))
 
 
+def planner_name(study: Study) -> str | None:
+    """Name of the planner that the scenario gives to a controller; None where it needs none."""
+    return next((choice.name for choice in _choices_of(study) if choice.group == PLANNERS), None)
+
+
 def forecasters_of(study: Study) -> tuple[Choice, ...]:
     """The forecaster that a controller always has, or that a study names, or those of its quantities.
 
@@ -292,7 +298,7 @@ def part_problems(study: Study) -> list[str]:
     if declared.engine_led or declared.bound:
         why = "sets up controls of the simulator" if declared.engine_led else "is a bound of all controllers"
         return [f"{at}{controller.who} {why} and needs all devices; use it in 'control'"]
-    planner = [choice for choice in others if choice.group == "cosim.planners"]
+    planner = [choice for choice in others if choice.group == PLANNERS]
     return [
         f"{at}{choice.who} needs the true series of a feeder whose devices are all its own; use another one"
         for choice in (controller, *planner)

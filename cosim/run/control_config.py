@@ -83,6 +83,9 @@ class ControllerConfig(ControlConfig):
     devices: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="names of its devices, or patterns with * and ?; no other controller has them"
     )
+    on_failure: Literal["stop", "rest"] = Field(
+        "stop", description="what its exception does: it ends the run, or its devices rest from then on"
+    )
     communication: CommunicationConfig | None = Field(
         None, description="its links; default: those of the scenario, with a seed of its own"
     )

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cosim import plugins
+from cosim.model.part import Part
 from cosim.run.assembly import Assembly
+from cosim.run.choice import planner_name
 from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
@@ -145,8 +147,9 @@ def execute(
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
-    if opened is None and study.scenario.inputs.may_fill_gaps():
-        opened = Assembly(study)  # which tells what was filled
+    tells = study.scenario.inputs.may_fill_gaps() or study.scenario.controllers is not None
+    if opened is None and tells:
+        opened = Assembly(study)  # which tells what was filled, and who has which device
     if opened is not None:
         provenance = provenance.with_facts(**_found_by(opened))
     with in_use(folder):
@@ -158,7 +161,26 @@ def _found_by(opened: Assembly) -> dict[str, Any]:
     """Facts for the manifest that opening a study brings to light."""
     unsupplied = opened.site.unsupplied
     facts: dict[str, Any] = {} if unsupplied is None else {"unsupplied": unsupplied.sentence()}
+    if opened.parts:
+        facts["controllers"] = [_told(own, part) for own, part in _each(opened)]
     return facts | ({"filled": [asdict(gap) for gap in opened.filled]} if opened.filled else {})
+
+
+def _each(opened: Assembly) -> Iterator[tuple[Study, Part]]:
+    """Every one of several controllers with its devices."""
+    return zip(opened.study.each_controller, opened.parts, strict=True)
+
+
+def _told(study: Study, part: Part) -> dict[str, Any]:
+    """What the manifest says of one of several controllers."""
+    control = study.scenario.control
+    return {
+        "name": part.controller,
+        "type": control.type,
+        "planner": planner_name(study),
+        "horizon_s": control.horizon_s,
+        "devices": list(part.device_names),
+    }
 
 
 def resume(

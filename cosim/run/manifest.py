@@ -23,7 +23,7 @@ from cosim.errors import ScenarioError
 from cosim.plugins import Group
 from cosim.run.accept import plain
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
-from cosim.run.choice import choices_of
+from cosim.run.choice import PLANNERS, choices_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step
 from cosim.run.run_folder import write_last_words
@@ -33,7 +33,6 @@ from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
 CONTROLLERS: Group = "cosim.controllers"
-PLANNERS: Group = "cosim.planners"
 MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
 PACKAGE = "cosim-opf"
 SOLVERS = "nlp"

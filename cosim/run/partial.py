@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any, cast
 
-from cosim.errors import ContractError
+from cosim.errors import ContractError, NoAnswer
 from cosim.model.forecast import Forecast
 from cosim.model.part import Part
 from cosim.model.roles import Controller, Forecaster, Resumable, is_resumable
 from cosim.model.site import Site
-from cosim.model.state import Decision, Measurement, Setpoints
+from cosim.model.state import Decision, Measurement, Setpoints, Source
 from cosim.model.timegrid import Horizon
 from cosim.run.contract import checked
+
+log = logging.getLogger(__name__)
 
 
 class PartForecaster:
@@ -105,3 +108,59 @@ class PartController:
     def restore(self, state: Any) -> None:
         """See :class:`cosim.model.roles.Resumable`."""
         cast("Resumable", self._inner).restore(state)
+
+
+class RestsAfterFailure:
+    """A controller whose first exception ends its work: from then on its devices are in the safe state.
+
+    The other controllers of the feeder, and the run, go on.
+
+    Args:
+        inner: the controller; its decisions are of the whole feeder.
+        controller: its name.
+    """
+
+    def __init__(self, inner: Controller, controller: str) -> None:
+        self._inner, self._controller = inner, controller
+        self._site: Site | None = None
+        self._why = ""
+
+    def start(self, site: Site) -> None:
+        """Pass the facts of the site on; a controller that does not start ends the run."""
+        self._site = site
+        self._inner.start(site)
+
+    def step(self, measurement: Measurement) -> Decision:
+        """Let the controller decide, or rest.
+
+        Raises:
+            ContractError: there was no ``start`` before.
+            NoAnswer: it took too long.
+        """
+        if self._site is None:
+            raise ContractError(f"{self._controller} was asked for a decision before start(site)")
+        if not self._why:
+            try:
+                return self._inner.step(measurement)
+            except NoAnswer:
+                raise
+            except Exception as error:
+                self._why = f"failed at step {measurement.step}: {type(error).__name__}: {error}; devices rest"
+                log.warning("%s %s", self._controller, self._why, exc_info=True)
+        rest = Setpoints.idle(self._site)
+        return Decision(measurement.step, measurement.time_s, rest, Source.FALLBACK, self._why)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the controller can be carried on."""
+        return is_resumable(self._inner)
+
+    def state(self) -> tuple[str, Any]:
+        """See :class:`cosim.model.roles.Resumable`; a controller that has failed has no state any more."""
+        return self._why, None if self._why else cast("Resumable", self._inner).state()
+
+    def restore(self, state: tuple[str, Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._why = state[0]
+        if not self._why:
+            cast("Resumable", self._inner).restore(state[1])

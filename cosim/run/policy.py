@@ -23,10 +23,11 @@ from cosim.run.choice import (
     planner_of,
     uncertainty_problems,
 )
+from cosim.run.control_config import ControllerConfig
 from cosim.run.injected import AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
-from cosim.run.partial import PartController, PartForecaster
+from cosim.run.partial import PartController, PartForecaster, RestsAfterFailure
 from cosim.run.planner_config import PlannerConfig
 from cosim.run.scenario import Scenario
 from cosim.run.sensing_stage import behind_sensors
@@ -129,6 +130,9 @@ def controller_at_work(study: Study, knowledge: Knowledge, part: Part | None = N
     scenario, faults = study.scenario, study.faults
     if faults.any(*AT_CONTROLLER):
         controller = InjectedController(controller, faults, scenario.faults.seed)
+    control = scenario.control
+    if part is not None and isinstance(control, ControllerConfig) and control.on_failure == "rest":
+        controller = RestsAfterFailure(controller, part.controller)
     sensing = behind_sensors(controller, scenario.sensing, knowledge)
     return behind_link(sensing, scenario.communication)
 

@@ -217,7 +217,17 @@ class Scenario(Config):
         """The same scenario under one controller of all devices."""
         kept = [federate for federate in self.federates if federate.role != "controller"]
         ones = next(federate for federate in federates_of() if federate.role == "controller")
-        several = {"controllers": None, "unassigned": None, "federates": (*kept, ones)}
+        inject = tuple(
+            fault
+            for fault in self.faults.inject
+            if not (isinstance(fault, OfController) and fault.controller is not None)
+        )
+        several = {
+            "controllers": None,
+            "unassigned": None,
+            "federates": (*kept, ones),
+            "faults": self.faults.model_copy(update={"inject": inject}),
+        }
         return self.model_copy(update={"control": control, **(several if self.controllers else {})})
 
     def _time_problems(self) -> Iterator[str]:
