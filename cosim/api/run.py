@@ -13,6 +13,7 @@ import pandas as pd
 from cosim.api import tables
 from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
+from cosim.experiments.controllers import controller_of_device
 from cosim.experiments.metrics import Report, measure_report
 from cosim.experiments.score import read_bound, scores_of
 from cosim.model.metric import Metric

@@ -372,10 +372,10 @@ def _must_run_over(study: inner.Study, over: Driver) -> None:
     """Refuse a controller that another process cannot make."""
     if plugins.declared(plugins.load("cosim.runners", over)).in_process:
         return
-    why = ""
+    why, types = "", [control.type for control in study.scenario.control_sections.values()]
     if study.made is not None:
         why = "is an object of this process; over HELICS it lives in its own: give its class instead"
-    elif main := [own.type for own in study.scenario.control_sections.values() if own.type.startswith(MAIN)]:
+    elif main := [name for name in types if name.startswith(MAIN)]:
         why = (
             f"{main[0]} stands in a notebook or in the script that runs, which no "
             "other process can import: put the class into a file my_controller.py and import it, or use "

@@ -40,7 +40,7 @@ def controllers_of(record: Record) -> tuple[ControllerFigures, ...]:
 
 
 def controller_of_device(record: Record) -> dict[str, str]:
-    """The controller of each device, by the device's name; empty text for a device that rested all the time.
+    """The controller of each device, by the device's name; empty text for a device that nobody had.
 
     Nothing for a run with one controller.
     """

@@ -71,17 +71,20 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, controller: str = "") -> None:
-        self._folder = folder / FOLDER / controller
+        self._folder, self._of_several = folder / FOLDER / controller, bool(controller)
         self._not_before = 0.0
 
     def offer(self, step: int, controller: object) -> None:
         """Keep the state of a controller after a step, if it has one; not where that takes too long.
 
         Writing takes at most a small share of the run: after a state that took long, the next ones are
-        left out. A run that is resumed from an earlier state is the same.
+        left out. A run that is resumed from an earlier state is the same. Each of several controllers
+        writes after every step.
         """
         now = time.perf_counter()
-        if not is_resumable(controller) or now < self._not_before:
+        # States of several controllers must be of the same step, whoever is slow in writing them.
+        left_out = not self._of_several and now < self._not_before
+        if not is_resumable(controller) or left_out:
             return
         try:
             self.keep(step, cast("Resumable", controller).state())

@@ -300,7 +300,7 @@ def part_problems(study: Study) -> list[str]:
         return [f"{at}{controller.who} {why} and needs all devices; use it in 'control'"]
     planner = [choice for choice in others if choice.group == PLANNERS]
     return [
-        f"{at}{choice.who} needs the true series of a feeder whose devices are all its own; use another one"
+        f"{at}{choice.who} needs the true series, which holds for a controller of all devices; use another"
         for choice in (controller, *planner)
         if "truth" in choice.declared.needs
     ]

@@ -47,13 +47,13 @@ class FederateConfig(Lean):
 OWN_FEDERATES = tuple(FederateConfig(role=role, name=role) for role in OWN_ROLES)
 
 
-def federates_of(controllers: Sequence[str] = ("controller",)) -> tuple[FederateConfig, ...]:
-    """The project's own federates, with one for each controller."""
-    return tuple(
-        FederateConfig(role=role, name=name)
+def federates_of(controllers: Sequence[str]) -> list[dict[str, str]]:
+    """The project's own federates, with one for each of several controllers, as plain values."""
+    return [
+        {"role": role, "name": name}
         for role in OWN_ROLES
         for name in (controllers if role == "controller" else (role,))
-    )
+    ]
 
 
 def federate_problems(

@@ -128,7 +128,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     text = effective_scenario(study)
     choices = choices_of(study)
     declared = [choice.declared for choice in choices if choice.group == CONTROLLERS]
-    named = {group: [one.name for one in choices if one.group == group] for group in (CONTROLLERS, PLANNERS)}
+    controllers = [choice.name for choice in choices if choice.group == CONTROLLERS]
+    planners = [choice.name for choice in choices if choice.group == PLANNERS]
     return Provenance(
         text,
         {
@@ -137,8 +138,8 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "feeder": scenario.feeder.model or study.master.name,
             "over": over,
             "trusted": study.trusted,
-            "controller": ", ".join(named[CONTROLLERS]),
-            "planner": ", ".join(named[PLANNERS]) or None,
+            "controller": ", ".join(controllers),
+            "planner": ", ".join(planners) or None,
             "commanded": study.operated,
             "engine_led": any(one.engine_led for one in declared),
             "bound": any(one.bound for one in declared),

@@ -13,7 +13,7 @@ from cosim.model.roles import Controller, Forecaster, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints, Source
 from cosim.model.timegrid import Horizon
-from cosim.run.contract import checked
+from cosim.run.contract import checked, sealed
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class PartController:
         """
         if self._forecaster is not None:
             self._forecaster.hear(measurement)
-        seen = self._part.measurement(measurement)
+        seen = sealed(self._part.measurement(measurement))
         decision = checked(self._inner.step(seen), self._own, seen, owner=self._part.controller)
         whole = Setpoints.idle(self._part.whole)
         return replace(decision, setpoints=self._part.widened(decision.setpoints, whole))
@@ -145,7 +145,8 @@ class RestsAfterFailure:
             except NoAnswer:
                 raise
             except Exception as error:
-                self._why = f"failed at step {measurement.step}: {type(error).__name__}: {error}; devices rest"
+                said = f"{type(error).__name__}: {error}"
+                self._why = f"failed at step {measurement.step}: {said}; devices rest"
                 log.warning("%s %s", self._controller, self._why, exc_info=True)
         rest = Setpoints.idle(self._site)
         return Decision(measurement.step, measurement.time_s, rest, Source.FALLBACK, self._why)

@@ -175,9 +175,10 @@ class Scenario(Config):
     @classmethod
     def _one_process_each(cls, data: Any) -> Any:
         """Where the federates are not listed, each controller has one of its name."""
-        if not isinstance(data, dict) or "federates" in data or not isinstance(data.get("controllers"), dict):
+        if not isinstance(data, dict) or "federates" in data:
             return data
-        return {**data, "federates": federates_of([str(name) for name in data["controllers"]])}
+        names = data.get("controllers")
+        return {**data, "federates": federates_of(list(names))} if isinstance(names, dict) else data
 
     @model_serializer(mode="wrap")
     def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -216,7 +217,7 @@ class Scenario(Config):
     def with_one_controller(self, control: ControlConfig) -> Scenario:
         """The same scenario under one controller of all devices."""
         kept = [federate for federate in self.federates if federate.role != "controller"]
-        ones = next(federate for federate in federates_of() if federate.role == "controller")
+        ones = next(federate for federate in OWN_FEDERATES if federate.role == "controller")
         inject = tuple(
             fault
             for fault in self.faults.inject
@@ -249,17 +250,18 @@ class Scenario(Config):
         for index, fault in enumerate(self.faults.inject):
             if isinstance(fault, OfController) and fault.controller not in {None, *names}:
                 known = f"there are {', '.join(names)}" if names else "there is only one, so leave it out"
-                yield f"faults.inject.{index}.controller: no controller is called {fault.controller!r}; {known}"
+                key = f"faults.inject.{index}.controller"
+                yield f"{key}: no controller is called {fault.controller!r}; {known}"
         if self.controllers is None:
             if self.unassigned is not None:
-                yield "unassigned: one controller has all devices; name several in 'controllers', or leave it out"
+                yield "unassigned: one controller has all devices; use 'controllers', or leave it out"
             return
         if "control" in self.model_fields_set:
             yield "control: give either 'control' or 'controllers'"
         if self.record.forecasts:
             yield "record.forecasts: keeps the forecast of one controller; leave it out with 'controllers'"
         if self.area_federates:
-            yield "federates: federates of role area belong to one controller; leave them out with 'controllers'"
+            yield "federates: areas belong to one controller; leave them out with 'controllers'"
 
     def _name_problems(self) -> Iterator[str]:
         items = [*self.listed(), *self.network_devices()]

@@ -161,7 +161,7 @@ class Study:
             several = ", ".join(self.scenario.controllers)
             raise ScenarioError(
                 str(self.path),
-                [f"controllers: {what} needs one controller, there are {several}; use a scenario with 'control'"],
+                [f"controllers: {what} needs one controller, there are {several}; use 'control' instead"],
             )
 
     def to_json(self) -> str:

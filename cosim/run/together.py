@@ -132,9 +132,8 @@ class PartQueues:
                 f"{len(self.parts)}: {owner_of([part.controller for part in self.parts])}"
             )
         said = [queue.put(own, step=step) for queue, own in zip(self._queues, decision.parts, strict=True)]
-        return "; ".join(
-            f"{sentence} ({part.controller})" for part, sentence in zip(self.parts, said, strict=True) if sentence
-        )
+        named = zip(self.parts, said, strict=True)
+        return "; ".join(f"{sentence} ({part.controller})" for part, sentence in named if sentence)
 
     def due(self, step: int) -> InForce:
         """The set-points of all controllers that act in a step; the safe state where one has none."""

@@ -15,8 +15,8 @@ from cosim.twin.twin_model import TwinModel
 def part_model(model: TwinModel, part: Part) -> TwinModel:
     """The model of the feeder with the devices of a part alone.
 
-    Devices of others keep their legs, which hold their power at any voltage. They stand between the loads of
-    the site and the generators of the master, in the order of :meth:`cosim.model.part.Part.site`.
+    Devices of others keep their legs, which hold their power at any voltage. They stand between the loads
+    of the site and the generators of the master, in the order of :meth:`cosim.model.part.Part.site`.
     """
     data, loads = model.data, len(part.whole.loads)
     own, others = part.devices, part.others
