@@ -109,8 +109,8 @@ def _own_study(whole: Study, name: str | None) -> tuple[Study, int]:
     names = [study.part for study in studies]
     if name not in names:
         raise ContractError(
-            f"no controller is called {name!r}; there are {', '.join(str(one) for one in names)}: start the "
-            "process with --name"
+            f"no controller is called {name!r}; there are {', '.join(map(str, names))}: start the process "
+            "with --name"
         )
     place = names.index(name)
     return studies[place], place

@@ -124,9 +124,11 @@ def controllers_listing(record: Record) -> Listing | None:
         for one in found
     ]
     resting = [device for device, name in controller_of_device(record).items() if not name]
-    note = "Each device has one controller." + (f" Nobody's, at rest: {', '.join(resting)}." if resting else "")
+    note = "Each device has one controller."
+    note += f" Nobody has {', '.join(resting)}, which rest." if resting else ""
     heads = (
-        "controller", "type", "planner", "devices", "decisions", "steps in the safe state", "longest plan (s)",
+        "controller", "type", "planner", "devices", "decisions", "steps in the safe state",
+        "longest plan (s)",
     )  # fmt: skip
     return Listing("", note, heads, rows, numbers=(5, 6))
 

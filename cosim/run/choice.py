@@ -296,7 +296,8 @@ def part_problems(study: Study) -> list[str]:
     at = f"{line_of(study.path, controller.place)}{'.'.join(map(str, controller.place))}: "
     declared = controller.declared
     if declared.engine_led or declared.bound:
-        why = "sets up controls of the simulator" if declared.engine_led else "is a bound of all controllers"
+        led = declared.engine_led
+        why = "sets up controls of the simulator" if led else "is a bound of all controllers"
         return [f"{at}{controller.who} {why} and needs all devices; use it in 'control'"]
     planner = [choice for choice in others if choice.group == PLANNERS]
     return [

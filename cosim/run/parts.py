@@ -84,8 +84,8 @@ def _twice(study: Study, claimed: Mapping[str, list[str]]) -> Iterator[str]:
             if device in first:
                 at = _at(study, "controllers", controller, "devices")
                 yield (
-                    f"{at}device {device!r} belongs to {first[device]} and to {controller}; a device has one "
-                    "controller, so take it out of one of them"
+                    f"{at}device {device!r} belongs to {first[device]} and to {controller}; a device has "
+                    "one controller, so take it out of one of them"
                 )
             first.setdefault(device, controller)
 
