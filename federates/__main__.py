@@ -88,11 +88,11 @@ def _run(options: argparse.Namespace, address: Address) -> None:
     elif options.role == "controller":
         from federates.controller import run_controller
 
-        run_controller(study, address, folder)
+        run_controller(study, address, folder, options.name)
     elif options.role == "area":
         from federates.area import run_area
 
-        run_area(study, address, options.name, folder=folder)
+        run_area(study, address, options.name or "area1", folder=folder)
     else:
         from federates.recorder import run_recorder
 
@@ -109,7 +109,7 @@ def _folder(options: argparse.Namespace) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m federates", description=__doc__)
     parser.add_argument("role", choices=ROLES)
-    parser.add_argument("--name", default="area1", help="area: name of the federate in the scenario")
+    parser.add_argument("--name", help="area, and one of several controllers: its name in the scenario")
     parser.add_argument("--port", type=int, default=0, help="port of the broker")
     parser.add_argument("--probe", action="store_true", help="broker: start, say so, and end")
     key = os.environ.get("COSIM_KEY", "cosim")

@@ -18,9 +18,10 @@ import numpy as np
 from cosim.errors import ContractError
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Outlook
+from cosim.model.part import Part
 from cosim.model.site import CONTRACT_VERSION, Site
 from cosim.model.state import Applied, Belief, Decision, Measurement, Plan, Setpoints, Source, StepResult
-from cosim.run.feedback import InForce
+from cosim.run.feedback import InForce, Standing
 from cosim.run.json_values import json_converter
 from cosim.run.loop import Outcome
 
@@ -62,6 +63,13 @@ KNOWLEDGE = Quantity("knowledge", "json", once=True)
 """What the controller may know beside the site, see :mod:`cosim.run.knowledge`."""
 
 
+def knowledge_for(controller: str | None) -> Quantity:
+    """What one of several controllers may know; None for one controller."""
+    return KNOWLEDGE if controller is None else replace(KNOWLEDGE, name=f"{KNOWLEDGE.name}_{controller}")
+
+
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How long the vectors are. All zero before the site is known: names and types do not depend on it."""
@@ -72,6 +80,11 @@ class Sizes:
     regulators: int = 0
     capacitors: int = 0
     meters: int = 0
+
+    @classmethod
+    def of_part(cls, part: Part) -> Sizes:
+        """Sizes of what one of several controllers publishes."""
+        return cls(devices=len(part.devices))
 
     @classmethod
     def of(cls, site: Site, meters: int = 0) -> Sizes:
@@ -284,7 +297,13 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
     )  # fmt: skip
     return {
         **_encode_setpoints("in_force_", in_force.setpoints),
-        "in_force_since": json.dumps([in_force.issued_at_s, in_force.why_safe]),
+        "in_force_since": json.dumps(
+            [
+                *(in_force.issued_at_s, in_force.why_safe),
+                # Only of several controllers, so that other programs need not know of it.
+                *([[[one.issued_at_s, one.why_safe] for one in in_force.parts]] if in_force.parts else []),
+            ]
+        ),
         **_encode_setpoints("accepted_", applied.setpoints),
         "accepted_reason": json.dumps([applied.reason, applied.position_reason]),
         **{f"result_{name}": getattr(result, name) for name in names},
@@ -295,12 +314,13 @@ def encode_outcome(outcome: Outcome) -> dict[str, Value]:
 
 def decode_outcome(values: Mapping[str, Any]) -> Outcome:
     """An outcome from wire values."""
-    issued_at_s, why_safe = json.loads(values["in_force_since"])
+    issued_at_s, why_safe, *of_parts = json.loads(values["in_force_since"])
+    parts = tuple(Standing(*one) for one in (of_parts[0] if of_parts else ()))
     reason, position_reason = json.loads(values["accepted_reason"])
     line, iterations, events = json.loads(values["result_notes"])
     fields = set(StepResult.__dataclass_fields__) - {"loading_line", "iterations", "events", "meter_kw"}
     return Outcome(
-        InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe),
+        InForce(_decode_setpoints("in_force_", values), issued_at_s, why_safe, parts),
         Applied(_decode_setpoints("accepted_", values), tuple(reason), tuple(position_reason)),
         StepResult(
             **{name: values[f"result_{name}"] for name in fields},

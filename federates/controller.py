@@ -11,14 +11,15 @@ from cosim.run.checkpoint import Checkpoints
 from cosim.run.contract import checked, sealed
 from cosim.run.knowledge import text_to_knowledge
 from cosim.run.loop import answer_of, start_controller
+from cosim.run.parts import parts_of
 from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.resume import take_over
 from cosim.run.study import Study
+from cosim.run.together import own_decision
 from cosim.twin.compilation import COMPILATION
 from federates.address import Address
 from federates.area import AnswersOverHelics
 from federates.codec import (
-    KNOWLEDGE,
     OUTLOOK,
     SITE,
     TELEMETRY,
@@ -27,31 +28,38 @@ from federates.codec import (
     decode_measurement,
     encode_decision,
     encode_outlook,
+    knowledge_for,
     measurement_quantities,
     text_to_site,
 )
 from federates.events import say
+from federates.federation import DECIDED
 from federates.published import PUBLISHED_QUANTITIES, Inbox
 from federates.session import DECIDE_S, Session
 
 
-def run_controller(study: Study, address: Address, folder: Path) -> None:
+def run_controller(whole: Study, address: Address, folder: Path, name: str | None = None) -> None:
     """Join, learn the site from the feeder, and answer every measurement.
 
     Args:
-        study: what is run.
+        whole: what is run.
         address: of the broker.
         folder: gets states of the controller, to carry on from.
+        name: which of several controllers; None for one.
+
+    Raises:
+        ContractError: the scenario has no controller of this name.
     """
     COMPILATION.on_begin(lambda: say({"doing": "compile"}))
-    grid, names = study.grid, study.scenario.federate
+    study, place = _own_study(whole, name)
+    grid, feeder = study.grid, study.scenario.federate("feeder")
     keeps_forecasts = study.scenario.record.forecasts
-    controller_name, feeder = names("controller"), names("feeder")
+    controller_name, what_it_may_know = study.name_of_controller, knowledge_for(study.part)
     with Session(controller_name, address, period_s=grid.step_s, offset_s=DECIDE_S) as session:
         session.publishes([*decision_quantities(Sizes()), *TELEMETRY])
         if keeps_forecasts:
             session.publishes([OUTLOOK])
-        session.subscribes(feeder, [SITE, KNOWLEDGE, *measurement_quantities(Sizes())])
+        session.subscribes(feeder, [SITE, what_it_may_know, *measurement_quantities(Sizes())])
         areas = study.scenario.area_federates
         silent = bool(areas) and may_be_silent(study)
         answers = AnswersOverHelics(session, areas, may_be_silent=silent) if areas else None
@@ -62,12 +70,14 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         session.expects(feeder, measurement_quantities(Sizes.of(site)))
-        text = session.receive(feeder, of_step=None, only=KNOWLEDGE.name)[KNOWLEDGE.name]
+        text = session.receive(feeder, of_step=None, only=what_it_may_know.name)[what_it_may_know.name]
         knowledge = replace(text_to_knowledge(text, site), areas=answers, published=inbox)
-        controller = controller_at_work(study, knowledge)
+        parts = parts_of(whole, site)
+        part = parts[place] if parts else None
+        controller = controller_at_work(study, knowledge, part)
         start_controller(controller, site, controller_name)
-        take_over(controller, study, folder)
-        states = Checkpoints(folder)
+        states = Checkpoints(folder, study.part or "")
+        take_over(controller, study, states)
         for step in range(study.resumes_at or 0, grid.steps):
             session.advance(grid.second(step) + DECIDE_S)
             measurement = decode_measurement(session.receive(feeder, of_step=step))
@@ -79,11 +89,33 @@ def run_controller(study: Study, address: Address, folder: Path) -> None:
                 inbox.take(session.receive(inbox.name, of_step=step), step)
             say({"step": step, "doing": "plan"})
             decided = answer_of(controller, sealed(measurement), controller_name)
-            decision = checked(decided, site, measurement, owner=controller_name)
+            if part is None:
+                decision = checked(decided, site, measurement, owner=controller_name)
+            else:
+                decision = own_decision(decided, part, measurement)
             session.publish(encode_decision(decision))
+            if part is not None:
+                say({"step": step, "doing": DECIDED})
             if keeps_forecasts:
                 session.publish(encode_outlook(decision))
             states.offer(step, controller)
+
+
+def _own_study(whole: Study, name: str | None) -> tuple[Study, int]:
+    """The study as a controller sees it, and its place among several.
+
+    Raises:
+        ContractError: there is no controller of this name.
+    """
+    studies = whole.each_controller
+    names = [study.part for study in studies]
+    if name not in names:
+        raise ContractError(
+            f"no controller is called {name!r}; there are {', '.join(map(str, names))}: start the process "
+            "with --name"
+        )
+    place = names.index(name)
+    return studies[place], place
 
 
 def _inbox(study: Study) -> Inbox | None:

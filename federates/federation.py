@@ -11,6 +11,8 @@ from cosim.run.federate_config import FederateConfig, FederateRole
 from cosim.run.study import Study
 from federates.events import Listener
 
+DECIDED = "decided"
+"""What one of several controllers says when its decision is out."""
 ECHOES = ("HelicsException", "the federation ended early", "was not told")
 """What the error of a federate says that suffers from the end of another."""
 
@@ -92,6 +94,16 @@ class Federation:
         """What the federate of a role last said that it does; nothing where somebody else started it."""
         child = self.children.get(self.study.scenario.federate(role))
         return "" if child is None else child.doing
+
+    def controllers_doing(self) -> dict[str, str]:
+        """What each controller last said that it does."""
+        found = {name: self.children.get(name) for name in self.study.scenario.controller_names}
+        return {name: "" if child is None else child.doing for name, child in found.items()}
+
+    def late_controller(self) -> str:
+        """The first controller that has not said that it has decided; one of several says so."""
+        doing = self.controllers_doing()
+        return next((name for name, word in doing.items() if word != DECIDED), next(iter(doing)))
 
     def read_events(self, *, timeout_s: float) -> bool:
         """Take in what the children said; waits for the first word only."""

@@ -10,17 +10,16 @@ from cosim.run.resume import repeat_steps
 from cosim.run.study import Study
 from federates.address import Address
 from federates.codec import (
-    KNOWLEDGE,
     SITE,
     Sizes,
-    decision_quantities,
-    decode_decision,
     encode_measurement,
     encode_outcome,
+    knowledge_for,
     measurement_quantities,
     outcome_quantities,
     site_to_text,
 )
+from federates.decisions import DecisionsOverHelics
 from federates.events import say
 from federates.session import ACT_S, Session, kept
 
@@ -38,15 +37,18 @@ def run_feeder(study: Study, address: Address, folder: Path) -> None:
     whole core on such a pair while the controller computes.
     """
     names = study.scenario.federate
-    feeder, controller = names("feeder"), names("controller")
+    feeder, studies = names("feeder"), study.each_controller
     with Session(feeder, address, period_s=0.0, offset_s=0.0) as session, Assembly(study) as assembly:
         plant, site = assembly.plant, assembly.site
         sizes = Sizes.of(site, len(study.scenario.metrics.meters))
-        session.publishes([SITE, KNOWLEDGE, *measurement_quantities(sizes), *outcome_quantities(sizes)])
-        session.subscribes(controller, decision_quantities(sizes))
+        known = [knowledge_for(own.part) for own in studies]
+        session.publishes([SITE, *known, *measurement_quantities(sizes), *outcome_quantities(sizes)])
+        decisions = DecisionsOverHelics(session, study.scenario.controller_names, [])
         session.initialize()
-        knowledge = knowledge_to_text(assembly.knowledge)
-        session.publish({SITE.name: site_to_text(site), KNOWLEDGE.name: knowledge})
+        decisions.expects(assembly.parts, sizes)
+        session.publish({SITE.name: site_to_text(site)})
+        for quantity, own in zip(known, studies, strict=True):
+            session.publish({quantity.name: knowledge_to_text(assembly.knowledge_of(own))})
         first = study.resumes_at or 0
         repeat_steps(plant, study, folder, lambda step: say({"step": step, "doing": "repeat"}))
         session.execute()
@@ -60,7 +62,7 @@ def run_feeder(study: Study, address: Address, folder: Path) -> None:
                 session.await_told(kept(step - 1))
             say({"step": step, "doing": "decide"})
             session.advance(time_s + ACT_S)
-            decision = decode_decision(session.receive(controller, of_step=step))
+            decision = decisions.of_step(step)
             say({"step": step, "doing": "commit"})
             session.publish(encode_outcome(plant.act(decision, step=step)))
         session.advance(float(site.grid.second(site.grid.steps)))

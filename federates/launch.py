@@ -156,8 +156,10 @@ def _start_federate(
 ) -> None:
     """Start a federate, by the scenario's command or the project's own; an empty command starts nothing."""
     study = str(folder / STUDY_FILE)
+    several = federation.study.scenario.controllers is not None
     if federate.command is None:
-        which = ("--name", federate.name) if federate.role == "area" else ()
+        named = federate.role == "area" or (federate.role == "controller" and several)
+        which = ("--name", federate.name) if named else ()
         command = _own(federate.role, address, "--study", study, "--out", str(folder), *which)
     else:
         known = {"port": address.port, "key": address.key, "core": address.core, "study": study}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cosim.run.loop import StepRecord
+from cosim.run.parts import parts_of
 from cosim.run.record import RecordWriter
 from cosim.run.resume import earlier_record
 from cosim.run.study import Study
@@ -14,14 +15,13 @@ from federates.codec import (
     SITE,
     TELEMETRY,
     Sizes,
-    decision_quantities,
-    decode_decision,
     decode_measurement,
     decode_outcome,
     measurement_quantities,
     outcome_quantities,
     text_to_site,
 )
+from federates.decisions import DecisionsOverHelics
 from federates.events import say
 from federates.session import KEEP_S, Session, kept
 
@@ -29,25 +29,24 @@ from federates.session import KEEP_S, Session, kept
 def run_recorder(study: Study, address: Address, folder: Path) -> None:
     """Join, learn the site, and keep one row per step."""
     grid, names = study.grid, study.scenario.federate
-    recorder, feeder, controller = names("recorder"), names("feeder"), names("controller")
+    recorder, feeder = names("recorder"), names("feeder")
     with Session(recorder, address, period_s=grid.step_s, offset_s=KEEP_S) as session:
         none = Sizes(meters=len(study.scenario.metrics.meters))
         session.subscribes(feeder, [SITE, *measurement_quantities(none), *outcome_quantities(none)])
-        session.subscribes(controller, [*decision_quantities(none), *TELEMETRY])
-        if study.scenario.record.forecasts:
-            session.subscribes(controller, [OUTLOOK])
+        beside = [*TELEMETRY, *([OUTLOOK] if study.scenario.record.forecasts else [])]
+        decisions = DecisionsOverHelics(session, study.scenario.controller_names, beside)
         session.initialize()
         session.execute()
         site = text_to_site(session.receive(feeder, of_step=None, only=SITE.name)[SITE.name])
         sizes = Sizes.of(site, none.meters)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
-        session.expects(controller, decision_quantities(sizes))
+        decisions.expects(parts_of(study, site), sizes)
         writer = RecordWriter(folder, site, study.scenario.record, earlier_record(study, folder))
         try:
             for step in range(study.resumes_at or 0, grid.steps):
                 session.advance(grid.second(step) + KEEP_S)
                 seen = session.receive(feeder, of_step=step)
-                decision = decode_decision(session.receive(controller, of_step=step))
+                decision = decisions.of_step(step)
                 writer.keep(StepRecord(decode_measurement(seen), decision, decode_outcome(seen)))
                 session.tell(feeder, kept(step))
                 say({"kept": step})

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cosim.errors import FederationError
 from cosim.run.execute import Progress
-from cosim.run.federate_config import FederateRole
 from cosim.run.patience import Patience, Told
 from federates.federation import Child, Federation
 
@@ -45,7 +44,7 @@ def watch_federation(
         FederationError: one never joined, died, left early, or nothing moved for too long.
     """
     kept, steps = -1, federation.study.grid.steps
-    watch = _Watch(federation, Patience(federation.study.scenario.control.hang_limit_s, told))
+    watch = _Watch(federation, Patience(federation.study.scenario.hang_limit_s, told))
     while True:
         if federation.read_events(timeout_s=POLL_S):
             watch.moved()
@@ -85,12 +84,13 @@ class _Watch:
         """Somebody said something."""
         now = time.monotonic()
         # A controller that somebody else has started says nothing; one that starts has been asked already.
-        planning = self._federation.doing("controller") in {"plan", "compile", "start", ""}
+        controllers = set(self._federation.controllers_doing().values())
+        planning = not controllers.isdisjoint({"plan", "compile", "start", ""})
         deciding = planning and self._federation.doing("feeder") == "decide"
         if deciding and not self._has_decided:
             self._has_decided = True
             self._patience.set_up(now - self._began)
-        if self._federation.doing("controller") == "compile":
+        if "compile" in controllers:
             self._patience.compiles()
         if self._deciding and not deciding:
             self._patience.took(now - self._moved_at)
@@ -159,8 +159,9 @@ def _late(federation: Federation) -> str:
     absent = federation.absent()
     if absent:
         return absent[0].name
-    role: FederateRole = "controller" if federation.doing("feeder") == "decide" else "feeder"
-    return federation.study.scenario.federate(role)
+    if federation.doing("feeder") == "decide":
+        return federation.late_controller()
+    return federation.study.scenario.federate("feeder")
 
 
 def _take_losses(federation: Federation) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from cosim.api import tables
 from cosim.experiments.acceptance import Figure
 from cosim.experiments.compared import read_compared
+from cosim.experiments.controllers import controller_of_device
 from cosim.experiments.metrics import Report, measure_report
 from cosim.experiments.score import read_bound, scores_of
 from cosim.model.metric import Metric
@@ -152,6 +153,16 @@ class Run:
     def plans(self) -> pd.DataFrame:
         """What every plan expected; rows (made at, start of the period)."""
         return tables.plan_table(self.record)
+
+    @cached_property
+    def controllers(self) -> pd.DataFrame:
+        """What each of several controllers decided; rows (step, controller). Empty for one controller."""
+        return tables.controller_table(self.record)
+
+    @property
+    def controller_of_device(self) -> dict[str, str]:
+        """Which of several controllers has which device; empty for one controller."""
+        return controller_of_device(self.record)
 
     @property
     def plot(self) -> Plots:

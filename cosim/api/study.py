@@ -30,6 +30,8 @@ from cosim.run.shipped import find_scenario, shipped_scenarios
 log = logging.getLogger(__name__)
 
 Driver = Literal["local", "helics"]
+MAIN = "__main__:"
+"""How the name of a class begins that stands in the script that runs."""
 
 
 def scenarios() -> tuple[str, ...]:
@@ -146,12 +148,18 @@ class Study:
         Raises:
             ScenarioError: a setting does not exist or does not fit.
         """
+        self._study.must_have_one_controller("another planner")
         study = self._study.with_planner(self._study.scenario.control.planner.of_type(name))
         prefixed = {f"control.planner.{key}": value for key, value in (settings or {}).items()}
         return Study.of(changed_study(study, prefixed) if prefixed else study)
 
     def with_forecast(self, name: str, settings: Mapping[str, Any] | None = None) -> Study:
-        """The same study with another forecaster and its settings."""
+        """The same study with another forecaster and its settings.
+
+        Raises:
+            ScenarioError: it has several controllers; use ``with_settings``.
+        """
+        self._study.must_have_one_controller("another forecaster")
         return self.with_settings({"control.forecast": {"type": name, **(settings or {})}})
 
     def with_controller(self, controller: str | type[Controller] | Controller) -> Study:
@@ -254,12 +262,11 @@ class Study:
 
     def __repr__(self) -> str:
         scenario, grid = self._study.scenario, self._study.grid
-        control = scenario.control
-        planner = f", planner {control.planner.type}" if self._study.plans else ""
+        who = " and ".join(_who(own) for own in self._study.each_controller)
         return (
             f"<Study {scenario.name}: feeder {scenario.feeder.model or self._study.master.name}, "
             f"{grid.steps} steps of {grid.step_s} s from {grid.start.isoformat()}, "
-            f"controller {control.type}{planner}>"
+            f"{who}>"
         )
 
     def _repr_html_(self) -> str:
@@ -353,16 +360,24 @@ def _module_folder(kind: type) -> Path | None:
     return path.parents[depth + (path.name == "__init__.py")]
 
 
+def _who(study: inner.Study) -> str:
+    """A controller and its planner in words."""
+    control = study.scenario.control
+    named = "" if study.part is None else f" {study.part}:"
+    planner = f", planner {control.planner.type}" if study.plans else ""
+    return f"controller{named} {control.type}{planner}"
+
+
 def _must_run_over(study: inner.Study, over: Driver) -> None:
     """Refuse a controller that another process cannot make."""
     if plugins.declared(plugins.load("cosim.runners", over)).in_process:
         return
-    why = ""
+    why, types = "", [control.type for control in study.scenario.control_sections.values()]
     if study.made is not None:
         why = "is an object of this process; over HELICS it lives in its own: give its class instead"
-    elif study.scenario.control.type.startswith("__main__:"):
+    elif main := [name for name in types if name.startswith(MAIN)]:
         why = (
-            f"{study.scenario.control.type} stands in a notebook or in the script that runs, which no "
+            f"{main[0]} stands in a notebook or in the script that runs, which no "
             "other process can import: put the class into a file my_controller.py and import it, or use "
             "over='local'"
         )

@@ -73,6 +73,20 @@ def plan_table(record: Record) -> pd.DataFrame:
     return _with_units(table, {name: unit_of(name) for name in PLAN_COLUMNS})
 
 
+def controller_table(record: Record) -> pd.DataFrame:
+    """What each of several controllers decided: rows (start of the step, controller); empty for one."""
+    prefix = "controller_"
+    names = [name for name in record.steps.columns if name.startswith(prefix)]
+    if not names:
+        return pd.DataFrame()
+    times = _times(record, "timestamp")
+    everybody = list(record.steps["controller"].iloc[0])
+    index = pd.MultiIndex.from_product([times, everybody], names=["step_start", "controller"])
+    columns = {name.removeprefix(prefix): np.concatenate(record.steps[name].tolist()) for name in names}
+    table = pd.DataFrame(columns, index=index)
+    return _with_units(table, {name: unit_of(name) for name in columns})
+
+
 def _times(record: Record, column: str) -> pd.Index[Any]:
     return pd.DatetimeIndex(record.steps[column], name="step_start")
 

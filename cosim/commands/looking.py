@@ -64,8 +64,8 @@ def scenarios() -> None:
     for name in shipped_scenarios():
         path = find_scenario(name)
         study = open_study(path)
-        control = study.scenario.control
-        who = control.planner.type if study.plans else control.type
+        own = [(each.scenario.control, each.plans) for each in study.each_controller]
+        who = ", ".join(control.planner.type if plans else control.type for control, plans in own)
         table.add_row(name, escape(study.scenario.title), who, escape(str(path)))
     out.print(table)
 

@@ -21,7 +21,7 @@ from cosim.run.assembly import Assembly
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE
 from cosim.run.json_values import json_converter
 from cosim.run.policy import make_forecaster, make_planner
-from cosim.run.scenario import ControlConfig
+from cosim.run.control_config import ControlConfig
 from cosim.run.study import Study
 
 FORMAT = 3
@@ -172,6 +172,7 @@ def open_day(study: Study) -> Iterator[Day]:
     Raises:
         ScenarioError: the study does not fit together, or has no planner.
     """
+    study.must_have_one_controller("an open-loop plan")
     if not study.plans:
         name = study.scenario.control.type
         raise ScenarioError(

@@ -295,6 +295,7 @@ class Decision:
         belief: what it was decided on, where the state is not seen as it is.
         owner: the federate whose set-points they are; drivers fill it in.
         outlook: what was forecast for the whole feeder, where the record keeps it.
+        parts: the decisions of several controllers, in their order, each on its own devices; empty for one.
     """
 
     step: int
@@ -306,6 +307,7 @@ class Decision:
     belief: Belief | None = None
     owner: str = ""
     outlook: Outlook | None = None
+    parts: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cosim.experiments.control_metrics import ControlMetrics, cut_setpoints
+from cosim.experiments.controllers import controller_of_device, controllers_of
 from cosim.experiments.forecast_skill import ForecastSkill
 from cosim.experiments.settlement import metered
 from cosim.report.key_figures import ABSENT, NO_BREAK, number_text
@@ -103,6 +104,33 @@ def manifest_rows(values: dict[str, Any], prefix: str = "") -> list[tuple[str, s
         inner = manifest_rows(value, f"{path} / ") if isinstance(value, dict) else [(path, str(value))]
         found += inner
     return found
+
+
+def controllers_listing(record: Record) -> Listing | None:
+    """Who commanded what; None for a run with one controller."""
+    found = controllers_of(record)
+    if not found:
+        return None
+    rows = [
+        (
+            one.name,
+            one.controller,
+            one.planner or ABSENT,
+            ", ".join(one.devices),
+            ", ".join(f"{count} {source}" for source, count in sorted(one.decisions.items())),
+            str(one.safe_state_steps),
+            _or_dash(one.decision_max_s, ".3g"),
+        )
+        for one in found
+    ]
+    resting = [device for device, name in controller_of_device(record).items() if not name]
+    note = "Each device has one controller."
+    note += f" Nobody has {', '.join(resting)}, which rest." if resting else ""
+    heads = (
+        "controller", "type", "planner", "devices", "decisions", "steps in the safe state",
+        "longest plan (s)",
+    )  # fmt: skip
+    return Listing("", note, heads, rows, numbers=(5, 6))
 
 
 def meters_listing(record: Record, baseline: Record | None) -> Listing | None:

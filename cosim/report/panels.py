@@ -9,7 +9,7 @@ from cosim.experiments.metrics import Report
 from cosim.report import device_charts, figures
 from cosim.report.device_figures import device_figures
 from cosim.report.feeder_map import feeder_map, frame_steps
-from cosim.report.lists import cuts, meters_listing, skill_of_forecasts
+from cosim.report.lists import controllers_listing, cuts, meters_listing, skill_of_forecasts
 from cosim.report.page import Card, Listing, Note, Panel, Section
 from cosim.run.record import Record
 
@@ -28,6 +28,9 @@ def sections(report: Report, record: Record, baseline: Record | None) -> Iterato
     meters = meters_listing(record, baseline)
     if meters is not None:
         yield Section("Meters", (meters,))
+    several = controllers_listing(record)
+    if several is not None:
+        yield Section("The controllers", (several,))
     if control is not None:
         yield Section("The controller", _control(control, record))
     if report.forecast_skill:

@@ -9,7 +9,6 @@ Areas write a state after every step, because the controller and all areas must 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +31,7 @@ class AreaStates:
 
     def __init__(self, folder: Path, name: str, forecaster: Forecaster, agent: AreaAgent) -> None:
         self._parts = (forecaster, agent)
-        self._checkpoints = checkpoints_of(folder, name)
+        self._checkpoints = area_checkpoints(folder, name)
 
     def keep(self, step: int) -> None:
         """Write the state after a step, if all parts have one."""
@@ -49,22 +48,8 @@ class AreaStates:
             cast("Resumable", part).restore(state)
 
 
-def checkpoints_of(folder: Path, name: str) -> Checkpoints:
+def area_checkpoints(folder: Path, name: str) -> Checkpoints:
     """Where the states of an area are."""
     place = folder / FOLDER / name
     place.mkdir(parents=True, exist_ok=True)
     return Checkpoints(place, kept=KEPT)
-
-
-def latest_of_all(places: Sequence[Checkpoints], most_step: int) -> int | None:
-    """Last step, up to one, after which there is an undamaged state in all places."""
-    step: int | None = most_step
-    while step is not None:
-        found = [place.latest(step) for place in places]
-        if None in found:
-            return None
-        least = min(one for one in found if one is not None)
-        if least == step:
-            return step
-        step = least
-    return None

@@ -15,19 +15,23 @@ from cosim.errors import CosimError, ScenarioError
 from cosim.feeder.compiled import FeederModel
 from cosim.feeder.plant import Feeder
 from cosim.model.exogenous import Exogenous
+from cosim.model.part import Part
 from cosim.model.roles import Controller
 from cosim.model.site import Site
 from cosim.model.timegrid import TimeGrid
 from cosim.plugins import Need
+from cosim.run.feedback import SetpointQueue
 from cosim.run.inputs import Problems, build_history, build_inputs, compile_feeder
 from cosim.run.knowledge import Knowledge
 from cosim.run.loop import PlantRole
+from cosim.run.parts import parts_of
 from cosim.run.policy import controller_at_work, needs_of_study
 from cosim.run.scenario_file import line_of
 from cosim.run.series_gaps import Filled
 from cosim.run.siting import Devices, devices_of
 from cosim.run.stand_in import stand_in_of
 from cosim.run.study import Study
+from cosim.run.together import ControllersTogether, PartQueues
 from cosim.run.vintage_files import build_vintages
 from cosim.twin.acceptance import Acceptance
 from cosim.twin.model_error import ModelError
@@ -57,8 +61,8 @@ class Assembly:
     def __init__(self, study: Study, needs: Collection[Need] | None = None) -> None:
         began = time.perf_counter()
         self.study = study
-        wanted = needs_of_study(study) | study.scenario.sensing.needs if needs is None else needs
-        self._needs = frozenset(wanted)
+        self._asked = None if needs is None else frozenset(needs)
+        self._needs = self._needs_of(study)
         model = compile_feeder(study)
         try:
             problems: Problems = []
@@ -90,6 +94,12 @@ class Assembly:
             raise
         self.opened_s = time.perf_counter() - began
 
+    def _needs_of(self, study: Study) -> frozenset[Need]:
+        """What will be asked for on behalf of the controllers of a study."""
+        if self._asked is not None:
+            return self._asked
+        return needs_of_study(study) | study.scenario.sensing.needs
+
     def __enter__(self) -> Assembly:
         return self
 
@@ -104,36 +114,72 @@ class Assembly:
     @cached_property
     def plant(self) -> PlantRole:
         """The plant's half of a step."""
-        return PlantRole(self.feeder, self.study.feedback, self.study.faults)
+        parts, studies = self.parts, self.study.each_controller
+        queue = (
+            PartQueues([study.feedback for study in studies], parts)
+            if parts
+            else SetpointQueue(self.study.feedback, self.site)
+        )
+        return PlantRole(self.feeder, queue, self.study.faults)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The devices of each of several controllers; empty for one.
+
+        Raises:
+            ScenarioError: a device has two controllers, or none.
+        """
+        return parts_of(self.study, self.site)
 
     @cached_property
     def knowledge(self) -> Knowledge:
-        """What the controller may know: the twin and the true series only where it declares them.
+        """What the controller may know, see :meth:`knowledge_of`."""
+        return self.knowledge_of(self.study)
+
+    def knowledge_of(self, study: Study) -> Knowledge:
+        """What a controller may know: the twin and the true series only where it declares them.
+
+        Args:
+            study: this study, or as one of its controllers sees it.
 
         Raises:
             FeederError: the feeder has an element a twin has no model for.
         """
-        twin = self.study.scenario.control.twin
+        twin, needs = study.scenario.control.twin, self._needs_of(study)
         acceptance = Acceptance(twin.tolerance_pu, tuple(name.lower() for name in twin.constant_power))
         asked = ModelError(**twin.model_dump(exclude={"tolerance_pu", "constant_power"}))
-        error = ModelError() if "exact_twin" in self._needs else asked
+        error = ModelError() if "exact_twin" in needs else asked
         return Knowledge(
             self.site,
-            self.feeder.twin_model(error, acceptance) if "twin" in self._needs else None,
-            self.truth if "truth" in self._needs else None,
-            self._history,
-            self._vintages,
-            published=stand_in_of(self.study) if "published" in self._needs else None,
+            self.feeder.twin_model(error, acceptance) if "twin" in needs else None,
+            self.truth if "truth" in needs else None,
+            self._history if "history" in needs else None,
+            self._vintages if "vintages" in needs else None,
+            published=stand_in_of(study) if "published" in needs else None,
         )
 
     @cached_property
-    def controller(self) -> Controller:
-        """The controller of the study.
+    def controllers(self) -> tuple[Controller, ...]:
+        """Every controller of the study, in the order of the scenario.
 
         Raises:
             CosimError: unknown names, a missing solver, a feeder the planner cannot use.
         """
-        return controller_at_work(self.study, self.knowledge)
+        if not self.parts:
+            return (controller_at_work(self.study, self.knowledge),)
+        return tuple(
+            controller_at_work(study, self.knowledge_of(study), part)
+            for study, part in zip(self.study.each_controller, self.parts, strict=True)
+        )
+
+    @cached_property
+    def controller(self) -> Controller:
+        """The controller of the study; several of them as one.
+
+        Raises:
+            CosimError: unknown names, a missing solver, a feeder the planner cannot use.
+        """
+        return ControllersTogether(self.parts, self.controllers) if self.parts else self.controllers[0]
 
 
 def _place_devices(study: Study, model: FeederModel, problems: Problems) -> Devices:

@@ -10,7 +10,7 @@ from cosim.errors import CosimError, FeederError, ScenarioError
 from cosim.run.accept import problems_of
 from cosim.run.area_part import area_problems
 from cosim.run.assembly import Assembly
-from cosim.run.choice import Choice, choices_of, controller_of, uncertainty_problems
+from cosim.run.choice import Choice, choices_of, controller_of, part_problems, uncertainty_problems
 from cosim.run.contract import checked, sealed
 from cosim.run.inputs import Problems
 from cosim.run.loop import answer_of, start_controller
@@ -18,10 +18,11 @@ from cosim.run.metric_names import metric_names
 from cosim.run.patience import Patience
 from cosim.run.policy import needs_of_study
 from cosim.run.readable import readable_part
-from cosim.run.scenario import ControlConfig
+from cosim.run.control_config import ControlConfig
 from cosim.run.scenario_file import line_of
 from cosim.run.stand_in import stand_in_of
 from cosim.run.study import Study, open_study, study_in_code
+from cosim.run.together import owner_of
 
 
 def check_study(study: Study) -> tuple[Problems, Assembly | None]:
@@ -41,6 +42,8 @@ def check_study(study: Study) -> tuple[Problems, Assembly | None]:
         if not control_problems:
             assembly.controller  # noqa: B018 - made here, used by the run
             return [], assembly
+    except ScenarioError as error:
+        control_problems = [*error.problems]
     except CosimError as error:
         control_problems = [f"control or feeder: {error}"]
     with assembly:
@@ -54,17 +57,17 @@ def rehearse(assembly: Assembly) -> Problems:
     decision.
     """
     study, site = assembly.study, assembly.site
-    owner, controller = study.scenario.federate("controller"), assembly.controller
+    owner, controller = owner_of(study.scenario.controller_names), assembly.controller
     if "published" in needs_of_study(study) and stand_in_of(study) is None:
         return []  # what the first decision needs comes from a federate that is not there
-    place = ("control", "type")
+    place = ("control", "type") if study.scenario.controllers is None else ("controllers",)
     lacking = [name for name in ("start", "step") if not callable(getattr(controller, name, None))]
     if lacking:
         problem = f"{study.scenario.control.type} has no {' and no '.join(lacking)}"
         return [f"{line_of(study.path, place)}{'.'.join(place)}: {problem}"]
     try:
         measurement = assembly.plant.measure(0)
-        patience = Patience(study.scenario.control.hang_limit_s)
+        patience = Patience(study.scenario.hang_limit_s)
         with patience.waiting(owner, None):
             start_controller(controller, site, owner)
         with patience.waiting(owner, 0):
@@ -130,7 +133,11 @@ def _check_accept(study: Study) -> Problems:
 
 
 def _check_control(study: Study) -> Problems:
-    """Names, options and solver of controller, forecaster and planner."""
+    """Names, options and solver of each controller, its forecaster and its planner."""
+    return [problem for own in study.each_controller for problem in _check_one(own)]
+
+
+def _check_one(study: Study) -> Problems:
     controller = controller_of(study)
     problems = controller.problems()
     try:
@@ -141,9 +148,10 @@ def _check_control(study: Study) -> Problems:
     problems += [*area_problems(study), *_without_publisher(study, parts)]
     if parts and not problems:  # names that do not exist declare nothing
         problems += uncertainty_problems(study)
+    problems += [] if problems else part_problems(study)
     if not parts:  # and no solver
         return problems
-    place, solver = ("control", "planner", "solver"), study.scenario.control.planner.solver
+    place, solver = (*study.control_place, "planner", "solver"), study.scenario.control.planner.solver
     if solver == "auto":  # and cvxpy, which takes long to import, need not be asked
         return problems
     from cosim.opf.problem import check_solver

@@ -2,7 +2,8 @@
 
 ::
 
-    DIR/checkpoint/step-0000012.state    a line of JSON (step, length, hash), then the state
+    DIR/checkpoint/step-0000012.state         a line of JSON (step, length, hash), then the state
+    DIR/checkpoint/NAME/step-0000012.state    the same for each of several controllers
 
 A state is a pickle that is read without executing anything: only arrays, plain values and the dataclasses
 of this project are made, everything else is refused. The plant has no such file: it is brought to where it
@@ -66,21 +67,26 @@ class Checkpoints:
 
     Args:
         folder: of the run.
+        controller: which of several controllers; empty for one.
         kept: number of files that are kept.
     """
 
-    def __init__(self, folder: Path, kept: int = KEPT) -> None:
-        self._folder, self._kept = folder / FOLDER, kept
+    def __init__(self, folder: Path, controller: str = "", kept: int = KEPT) -> None:
+        self._folder, self._kept = folder / FOLDER / controller, kept
+        self._of_several = bool(controller)
         self._not_before = 0.0
 
     def offer(self, step: int, controller: object) -> None:
         """Keep the state of a controller after a step, if it has one; not where that takes too long.
 
         Writing takes at most a small share of the run: after a state that took long, the next ones are
-        left out. A run that is resumed from an earlier state is the same.
+        left out. A run that is resumed from an earlier state is the same. Each of several controllers
+        writes after every step.
         """
         now = time.perf_counter()
-        if not is_resumable(controller) or now < self._not_before:
+        # States of several controllers must be of the same step, whoever is slow in writing them.
+        left_out = not self._of_several and now < self._not_before
+        if not is_resumable(controller) or left_out:
             return
         try:
             self.keep(step, cast("Resumable", controller).state())
@@ -97,7 +103,7 @@ class Checkpoints:
     def keep_bytes(self, step: int, body: bytes) -> None:
         """Write a state that is a pickle already."""
         with full_disk_named(self._folder):
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(exist_ok=True, parents=True)
         head = {"step": step, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         with whole_file(self._path(step)) as side:
             side.write_bytes(json.dumps(head).encode() + b"\n" + body)
@@ -106,11 +112,12 @@ class Checkpoints:
 
     def latest(self, most_step: int) -> int | None:
         """Last step, up to one, after which there is an undamaged state."""
-        for path in reversed(self._files()):
-            step = int(path.stem.partition("-")[2])
-            if step <= most_step and self._body(path) is not None:
-                return step
-        return None
+        return max(self.steps(most_step), default=None)
+
+    def steps(self, most_step: int) -> set[int]:
+        """Steps, up to one, after which there are undamaged states."""
+        found = {int(path.stem.partition("-")[2]): path for path in self._files()}
+        return {step for step, path in found.items() if step <= most_step and self._body(path) is not None}
 
     def read(self, step: int) -> Any:
         """The state after a step.

@@ -19,6 +19,7 @@ from cosim.run.scenario_file import line_of, message_of
 from cosim.run.study import Study
 
 Place = tuple[str | int, ...]
+PLANNERS: Group = "cosim.planners"
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,15 @@ def _keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def choices_of(study: Study) -> tuple[Choice, ...]:
-    """The controller of a study, and if it plans also its forecasters and the planner of the scenario.
+    """The controllers of a study, and for one that plans also its forecasters and its planner.
 
     Raises:
         UnknownPlugin, WrongDeclaration: there is no such controller.
     """
+    return tuple(choice for own in study.each_controller for choice in _choices_of(own))
+
+
+def _choices_of(study: Study) -> tuple[Choice, ...]:
     controller = controller_of(study)
     if not controller.declared.plans:
         return (controller,)
@@ -168,14 +173,19 @@ def choices_of(study: Study) -> tuple[Choice, ...]:
 
 
 def controller_of(study: Study) -> Choice:
-    """The controller that a study names."""
+    """The controller that a study names.
+
+    Raises:
+        ScenarioError: it names several.
+    """
+    study.must_have_one_controller("this")
     control = study.scenario.control
     return Choice(
         group="cosim.controllers",
         name=control.type,
-        place=("control", "type"),
+        place=(*study.control_place, "type"),
         options=control.options,
-        options_place=("control", "options"),
+        options_place=(*study.control_place, "options"),
         seed=control.seed,
         file=study.path,
         folder=study.plugin_folder,
@@ -187,16 +197,16 @@ def controller_of(study: Study) -> Choice:
 def planner_of(study: Study) -> Choice:
     """The planner that a study names; that of an option of its controller where there is one."""
     control = study.scenario.control
-    config, place = control.planner, ("control", "planner", "type")
+    config, place = control.planner, (*study.control_place, "planner", "type")
     named = _named_by_option(controller_of(study))
     if named is not None:
-        config, place = config.of_type(named[1]), ("control", "options", named[0])
+        config, place = config.of_type(named[1]), (*study.control_place, "options", named[0])
     return Choice(
         group="cosim.planners",
         name=config.type,
         place=place,
         options=config.options,
-        options_place=("control", "planner", "options"),
+        options_place=(*study.control_place, "planner", "options"),
         seed=control.seed,
         file=study.path,
         folder=study.plugin_folder,
@@ -215,12 +225,17 @@ def _named_by_option(controller: Choice) -> tuple[str, str] | None:
     return key, str(controller.options.get(key, model.model_fields[key].default))
 
 
+def planner_name(study: Study) -> str | None:
+    """Name of the planner that the scenario gives to a controller; None where it needs none."""
+    return next((choice.name for choice in _choices_of(study) if choice.group == PLANNERS), None)
+
+
 def forecasters_of(study: Study) -> tuple[Choice, ...]:
     """The forecaster that a controller always has, or that a study names, or those of its quantities.
 
     Quantities are load, irradiance and price, in this order.
     """
-    config, place = study.scenario.control.forecast, ("control", "forecast")
+    config, place = study.scenario.control.forecast, (*study.control_place, "forecast")
     try:
         always = controller_of(study).declared.forecaster
     except CosimError:
@@ -255,7 +270,8 @@ def uncertainty_problems(study: Study) -> list[str]:
     Raises:
         UnknownPlugin, WrongDeclaration: a name is wrong.
     """
-    asked, place = study.scenario.control.planner.uncertainty, ("control", "planner", "uncertainty")
+    asked = study.scenario.control.planner.uncertainty
+    place = (*study.control_place, "planner", "uncertainty")
     if asked is None:
         return []
     at = f"{line_of(study.path, place)}{'.'.join(place)}: "
@@ -266,3 +282,26 @@ def uncertainty_problems(study: Study) -> list[str]:
         said = " and ".join(dict.fromkeys(forecaster.who for forecaster in forecasters))
         return [f"{at}{said} says nothing about errors; use forecaster noisy, or leave it out"]
     return []
+
+
+def part_problems(study: Study) -> list[str]:
+    """Why a controller or its planner cannot have a part of the devices only.
+
+    Raises:
+        UnknownPlugin, WrongDeclaration: a name is wrong.
+    """
+    if study.part is None:
+        return []
+    controller, *others = _choices_of(study)
+    at = f"{line_of(study.path, controller.place)}{'.'.join(map(str, controller.place))}: "
+    declared = controller.declared
+    if declared.engine_led or declared.bound:
+        led = declared.engine_led
+        why = "sets up controls of the simulator" if led else "is a bound of all controllers"
+        return [f"{at}{controller.who} {why} and needs all devices; use it in 'control'"]
+    planner = [choice for choice in others if choice.group == PLANNERS]
+    return [
+        f"{at}{choice.who} needs the true series, which holds for a controller of all devices; use another"
+        for choice in (controller, *planner)
+        if "truth" in choice.declared.needs
+    ]

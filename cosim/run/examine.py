@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cosim.errors import CosimError, RecordError
-from cosim.run.checkpoint import Checkpoints
 from cosim.run.manifest import read_manifest
 from cosim.run.record import read_record
 from cosim.run.repeat import open_recorded
+from cosim.run.resume import checkpoints_of
 
 Check = tuple[str, bool, str]
 
@@ -76,10 +76,12 @@ def _steps(folder: Path) -> str:
 def _state(folder: Path) -> str:
     if read_manifest(folder)["status"] == "complete":
         return "none is needed"
-    last = Checkpoints(folder).latest(10**9)
+    states = checkpoints_of(open_recorded(folder), folder)
+    last = max(set[int].intersection(*(own.steps(10**9) for own in states)), default=None)
     if last is None:
         return "none; cosim resume repeats the steps of the controller"
-    Checkpoints(folder).read(last)
+    for own in states:
+        own.read(last)
     return f"after step {last}"
 
 

@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cosim import plugins
-from cosim.run.area_states import checkpoints_of
+from cosim.model.part import Part
+from cosim.run.area_states import area_checkpoints
 from cosim.run.assembly import Assembly
-from cosim.run.checkpoint import Checkpoints
+from cosim.run.choice import planner_name
 from cosim.run.disk import FULL, full_disk_named
 from cosim.run.loop import StepRecord, run_loop, start_controller
 from cosim.run.manifest import Provenance, provenance_of, read_manifest, write_manifest
 from cosim.run.patience import Patience, Told, silent
 from cosim.run.record import RecordWriter
-from cosim.run.resume import beginning_of, earlier_record, repeat_steps, take_over
+from cosim.run.resume import beginning_of, checkpoints_of, earlier_record, repeat_steps, take_over
 from cosim.run.run_folder import in_use, prepare_folder
 from cosim.run.signals import polite_signals, reason_of, undisturbed
 from cosim.run.study import Study
+from cosim.run.together import owner_of
 
 Progress = Callable[[int], None]
 """Called with the number of finished steps."""
@@ -73,21 +75,23 @@ def run_local(
         controller, plant = assembly.controller, assembly.plant
         earlier = earlier_record(study, folder)
         writer = RecordWriter(folder, assembly.site, study.scenario.record, earlier)
-        states = Checkpoints(folder)
+        states = checkpoints_of(study, folder)
 
         def keep(record: StepRecord) -> None:
             writer.keep(record)
-            states.offer(record.measurement.step, controller)
+            for own, one in zip(states, assembly.controllers, strict=True):
+                own.offer(record.measurement.step, one)
             progress(record.measurement.step + 1)
 
-        owner, first = study.scenario.federate("controller"), study.resumes_at or 0
-        patience = Patience(study.scenario.control.hang_limit_s, told, assembly.opened_s)
+        owner, first = owner_of(study.scenario.controller_names), study.resumes_at or 0
+        patience = Patience(study.scenario.hang_limit_s, told, assembly.opened_s)
         try:
             if study.resumes_at:
                 with patience.waiting(owner, None):
                     start_controller(controller, plant.site, owner)
                 repeat_steps(plant, study, folder)
-                take_over(controller, study, folder)
+                for own, one in zip(states, assembly.controllers, strict=True):
+                    take_over(one, study, own)
             run_loop(plant, controller, keep, owner=owner, first_step=first, patience=patience)
         finally:
             writer.close()
@@ -148,8 +152,9 @@ def execute(
     """
     runner = cast("Runner", plugins.load("cosim.runners", over))
     provenance = provenance_of(study, over=over)
-    if opened is None and study.scenario.inputs.may_fill_gaps():
-        opened = Assembly(study)  # which tells what was filled
+    tells = study.scenario.inputs.may_fill_gaps() or study.scenario.controllers is not None
+    if opened is None and tells:
+        opened = Assembly(study)  # which tells what was filled, and who has which device
     if opened is not None:
         provenance = provenance.with_facts(**_found_by(opened))
     with in_use(folder):
@@ -161,7 +166,26 @@ def _found_by(opened: Assembly) -> dict[str, Any]:
     """Facts for the manifest that opening a study brings to light."""
     unsupplied = opened.site.unsupplied
     facts: dict[str, Any] = {} if unsupplied is None else {"unsupplied": unsupplied.sentence()}
+    if opened.parts:
+        facts["controllers"] = [_told(own, part) for own, part in _each(opened)]
     return facts | ({"filled": [asdict(gap) for gap in opened.filled]} if opened.filled else {})
+
+
+def _each(opened: Assembly) -> Iterator[tuple[Study, Part]]:
+    """Every one of several controllers with its devices."""
+    return zip(opened.study.each_controller, opened.parts, strict=True)
+
+
+def _told(study: Study, part: Part) -> dict[str, Any]:
+    """What the manifest says of one of several controllers."""
+    control = study.scenario.control
+    return {
+        "name": part.controller,
+        "type": control.type,
+        "planner": planner_name(study),
+        "horizon_s": control.horizon_s,
+        "devices": list(part.device_names),
+    }
 
 
 def resume(
@@ -189,7 +213,9 @@ def resume(
     runner = cast("Runner", plugins.load("cosim.runners", over))
     with in_use(folder):
         areas = area_federates(study, over)
-        beginning = beginning_of(folder, opened.controller, study.grid.steps, areas)
+        states = checkpoints_of(study, folder)
+        states = (*states, *(area_checkpoints(folder, name) for name in areas))
+        beginning = beginning_of(folder, opened.controllers, states, study.grid.steps)
         repeats(beginning.sentence)
         resumed = replace(study, resumes_at=beginning.resumes_at)
         this = {"finished_steps": beginning.steps, "at_step": beginning.resumes_at}
@@ -199,8 +225,8 @@ def resume(
         )
         # The plant of the check has not begun, its controller may have: the run opens its own.
         opened.__exit__()
-        for states in (Checkpoints(folder), *(checkpoints_of(folder, name) for name in areas)):
-            states.drop_after(beginning.resumes_at - 1)
+        for own in states:
+            own.drop_after(beginning.resumes_at - 1)
         return _run(runner, resumed, folder, provenance, progress, None, told)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat
@@ -47,12 +47,34 @@ class FederateConfig(Lean):
 OWN_FEDERATES = tuple(FederateConfig(role=role, name=role) for role in OWN_ROLES)
 
 
-def federate_problems(federates: Sequence[FederateConfig]) -> Iterator[str]:
-    """What is wrong with a list of federates."""
+def federates_of(controllers: Sequence[str]) -> list[dict[str, str]]:
+    """The project's own federates, with one for each of several controllers, as plain values."""
+    return [
+        {"role": role, "name": name}
+        for role in OWN_ROLES
+        for name in (controllers if role == "controller" else (role,))
+    ]
+
+
+def federate_problems(
+    federates: Sequence[FederateConfig], controllers: Collection[str] | None = None
+) -> Iterator[str]:
+    """What is wrong with a list of federates.
+
+    Args:
+        federates: of a scenario.
+        controllers: names of several controllers, each with a federate of its name; None for one, whose
+            federate has any name.
+    """
     roles = [federate.role for federate in federates]
     for role in OWN_ROLES:
-        if roles.count(role) != 1:
+        if roles.count(role) != 1 and (controllers is None or role != "controller"):
             yield f"federates: there must be one {role}, not {roles.count(role)}"
+    if controllers is not None:
+        found = {federate.name for federate in federates if federate.role == "controller"}
+        for name in sorted(found.symmetric_difference(controllers)):
+            lacks = "'controllers' has no section of this name" if name in found else "it has no federate"
+            yield f"federates: controller {name}: {lacks}; both must have the same names"
     if roles.count("forecast") > 1:
         yield f"federates: there may be one forecast, not {roles.count('forecast')}"
     names = [federate.name for federate in federates]

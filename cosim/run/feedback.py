@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from cosim.errors import ContractError
+from cosim.model.part import Part
 from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints
 from cosim.model.timegrid import TimeGrid
@@ -32,18 +34,56 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Since when the set-points of one of several controllers are in force, or why they are not.
+
+    Attributes:
+        issued_at_s: time of the measurement behind them, None for the safe state.
+        why_safe: why the safe state is in force, empty otherwise.
+    """
+
+    issued_at_s: float | None
+    why_safe: str
+
+
+@dataclass(frozen=True)
 class InForce:
     """The set-points of a step.
 
     Attributes:
         setpoints: to be applied.
-        issued_at_s: time of the measurement behind them, None for the safe state.
+        issued_at_s: time of the measurement behind them, the earliest of several; None for the safe state.
         why_safe: why the safe state is in force, empty otherwise.
+        parts: the same of each of several controllers; empty for one.
     """
 
     setpoints: Setpoints
     issued_at_s: float | None
     why_safe: str
+    parts: tuple[Standing, ...] = ()
+
+    @property
+    def standing(self) -> Standing:
+        """Since when, and why not."""
+        return Standing(self.issued_at_s, self.why_safe)
+
+
+class DecisionQueue(Protocol):
+    """Holds decisions of one controller, or of several, until they act.
+
+    Attributes:
+        parts: the devices of each of several controllers; empty for one.
+    """
+
+    parts: tuple[Part, ...]
+
+    def put(self, decision: Decision, *, step: int) -> str:
+        """Accept a decision; what the link did to it in words."""
+        ...
+
+    def due(self, step: int) -> InForce:
+        """The set-points that act in a step."""
+        ...
 
 
 class SetpointQueue:
@@ -55,6 +95,7 @@ class SetpointQueue:
     """
 
     def __init__(self, feedback: Feedback, site: Site) -> None:
+        self.parts: tuple[Part, ...] = ()
         self._feedback, self._site = feedback, site
         self._delay_steps = feedback.steps(site.grid)
         link = feedback.communication

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, ClassVar, Literal, Union, cast
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -20,17 +20,30 @@ from cosim.model.forecast import Forecast
 from cosim.model.roles import Controller, Planner, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, NoPlan, Plan, Setpoints
+from cosim.run.lean import Lean
 
 OUT_OF_SERVICE = "out of service: an injected fault"
 Quantity = Literal["voltage_pu", "demand_kw", "demand_kvar", "stored_kwh", "available_kw", "tap"]
 
 
-class FaultConfig(Config):
+class FaultConfig(Lean):
     """A fault: when it strikes."""
 
     from_step: NonNegativeInt = Field(description="first step of the window")
     steps: PositiveInt = Field(1, description="length of the window")
     probability: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="in each step of the window")
+
+
+class OfController(FaultConfig):
+    """A fault of a controller, or of all of them."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"controller"})
+
+    controller: str | None = Field(None, description="which of several controllers; default all of them")
+
+    def strikes(self, controller: str | None) -> bool:
+        """Whether it is one of a controller's faults."""
+        return self.controller in {None, controller}
 
 
 class DeviceOutage(FaultConfig):
@@ -40,14 +53,14 @@ class DeviceOutage(FaultConfig):
     device: str
 
 
-class NoPlanFault(FaultConfig):
+class NoPlanFault(OfController):
     """The planner finds no plan, or raises an exception."""
 
     kind: Literal["no_plan"]
     error: bool = Field(False, description="raise an exception instead")
 
 
-class MeasurementNan(FaultConfig):
+class MeasurementNan(OfController):
     """A measured quantity is no number, at all places or at some."""
 
     kind: Literal["measurement_nan"]
@@ -55,19 +68,19 @@ class MeasurementNan(FaultConfig):
     share: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="of the places")
 
 
-class MeasurementFrozen(FaultConfig):
+class MeasurementFrozen(OfController):
     """The controller sees the measurement before the window again and again."""
 
     kind: Literal["measurement_frozen"]
 
 
-class ControllerError(FaultConfig):
+class ControllerError(OfController):
     """The controller raises an exception."""
 
     kind: Literal["controller_error"]
 
 
-class ControllerSlow(FaultConfig):
+class ControllerSlow(OfController):
     """The controller takes longer."""
 
     kind: Literal["controller_slow"]

@@ -83,6 +83,8 @@ def compile_feeder(study: Study) -> FeederModel:
 
 def _engine_controls(study: Study) -> EngineControls | None:
     """What the plant's own controls shall do with the devices of the scenario; None: nothing."""
+    if study.scenario.controllers is not None:  # of which none may be led by the engine
+        return None
     controller = controller_of(study)
     if not controller.declared.engine_led:
         return None
@@ -108,7 +110,7 @@ def build_inputs(
         problems: gets a sentence for each mistake.
         whole_horizon: also cover what the last plan looks ahead to, for those who know the truth.
     """
-    beyond = max(study.horizon.length_s // study.grid.step_s - 1, 0) if whole_horizon else 0
+    beyond = max(study.longest_horizon_s // study.grid.step_s - 1, 0) if whole_horizon else 0
     grid = replace(study.grid, steps=study.grid.steps + beyond)
     return _Builder(study, model, grid, problems).build(devices)
 

@@ -10,7 +10,7 @@ import base64
 import io
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import cattrs.preconf.json
@@ -19,9 +19,11 @@ import scipy.sparse as sp
 
 from cosim.errors import ContractError, FeederError
 from cosim.model.exogenous import Exogenous
+from cosim.model.part import Part
 from cosim.model.published import Publisher
 from cosim.model.site import Site
 from cosim.model.vintages import Vintages
+from cosim.twin.part_model import part_model
 from cosim.twin.twin_model import TwinModel
 
 if TYPE_CHECKING:
@@ -58,6 +60,11 @@ class Knowledge:
     vintages: Vintages | None = None
     areas: AnswersOfAreas | None = None
     published: Publisher | None = None
+
+    def of_part(self, part: Part) -> Knowledge:
+        """What one of several controllers may know: site and model of the feeder with its devices alone."""
+        twin = None if self.twin is None else part_model(self.twin, part)
+        return replace(self, site=part.site(), twin=twin)
 
     def open_twin(self) -> FeederTwin:
         """A twin for a planner.

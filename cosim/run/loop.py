@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cosim.errors import ControllerError, CosimError
+from cosim.model.part import Part
 from cosim.model.roles import Controller, Plant
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, StepResult
 from cosim.run.contract import checked, sealed
-from cosim.run.feedback import Feedback, InForce, SetpointQueue
+from cosim.run.feedback import DecisionQueue, InForce
 from cosim.run.injected import InjectedAtFeeder, Schedule
 from cosim.run.patience import Patience
 
@@ -48,14 +49,18 @@ class PlantRole:
 
     Args:
         feeder: in operation.
-        feedback: when decisions act.
+        queue: holds decisions until they act.
         faults: injected at the feeder; none by default.
     """
 
-    def __init__(self, feeder: Plant, feedback: Feedback, faults: Schedule | None = None) -> None:
-        self._feeder = feeder
+    def __init__(self, feeder: Plant, queue: DecisionQueue, faults: Schedule | None = None) -> None:
+        self._feeder, self._queue = feeder, queue
         self._injected = InjectedAtFeeder(faults or Schedule((), 0), feeder.site)
-        self._queue = SetpointQueue(feedback, feeder.site)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The devices of each of several controllers; empty for one."""
+        return self._queue.parts
 
     @property
     def site(self) -> Site:

@@ -23,7 +23,7 @@ from cosim.errors import ScenarioError
 from cosim.plugins import Group
 from cosim.run.accept import plain
 from cosim.run.bounded import MOST_JSON_BYTES, json_of
-from cosim.run.choice import choices_of
+from cosim.run.choice import PLANNERS, choices_of
 from cosim.run.policy import needs_of_study
 from cosim.run.record import last_step
 from cosim.run.run_folder import write_last_words
@@ -32,7 +32,7 @@ from cosim.run.sources import hash_of_feeder, sources_of
 from cosim.run.study import Study
 
 Status = Literal["running", "complete", "aborted"]
-PLANNERS: Group = "cosim.planners"
+CONTROLLERS: Group = "cosim.controllers"
 MANIFEST, SCENARIO = "manifest.json", "scenario.yaml"
 PACKAGE = "cosim-opf"
 SOLVERS = "nlp"
@@ -126,8 +126,10 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
     """
     scenario, sources = study.scenario, sources_of(study)
     text = effective_scenario(study)
-    declared = study.declared
-    planner = next((choice.name for choice in choices_of(study) if choice.group == PLANNERS), None)
+    choices = choices_of(study)
+    declared = [choice.declared for choice in choices if choice.group == CONTROLLERS]
+    controllers = [choice.name for choice in choices if choice.group == CONTROLLERS]
+    planners = [choice.name for choice in choices if choice.group == PLANNERS]
     return Provenance(
         text,
         {
@@ -136,11 +138,11 @@ def provenance_of(study: Study, *, over: str) -> Provenance:
             "feeder": scenario.feeder.model or study.master.name,
             "over": over,
             "trusted": study.trusted,
-            "controller": scenario.control.type,
-            "planner": planner,
-            "commanded": declared.commands or declared.engine_led,
-            "engine_led": declared.engine_led,
-            "bound": declared.bound,
+            "controller": ", ".join(controllers),
+            "planner": ", ".join(planners) or None,
+            "commanded": study.operated,
+            "engine_led": any(one.engine_led for one in declared),
+            "bound": any(one.bound for one in declared),
             "study": {
                 "scenario": str(study.path.resolve()),
                 "folder": str(study.folder.resolve()),
@@ -201,10 +203,16 @@ def effective_scenario(study: Study) -> str:
 
 def effective_values(study: Study) -> dict[str, Any]:
     """The scenario as plain values, every default written out; what nobody reads is left out."""
-    twin_is_read = "twin" in needs_of_study(study) | study.scenario.sensing.needs
-    unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
-    exclude = None if study.plans else {"control": unread}
-    return study.scenario.model_dump(mode="json", by_alias=True, exclude=exclude)
+    data: dict[str, Any] = study.scenario.model_dump(mode="json", by_alias=True)
+    for own in study.each_controller:
+        section = data
+        for key in own.control_place:
+            section = section[key]
+        twin_is_read = "twin" in needs_of_study(own) | own.scenario.sensing.needs
+        unread = {"planner", "forecast"} | (set() if twin_is_read else {"twin"})
+        for key in set() if own.plans else unread:
+            del section[key]
+    return data
 
 
 def write_manifest(

@@ -9,6 +9,7 @@ from cosim.control.planning import Planning
 from cosim.control.receding_horizon import Rhythm
 from cosim.errors import ScenarioError, WrongDeclaration
 from cosim.forecasting.by_quantity import ForecasterByQuantity
+from cosim.model.part import Part
 from cosim.model.roles import Controller, Forecaster, Planner
 from cosim.model.timegrid import Horizon
 from cosim.opf.options import PlannerOptions
@@ -19,12 +20,15 @@ from cosim.run.choice import (
     choices_of,
     controller_of,
     forecasters_of,
+    part_problems,
     planner_of,
     uncertainty_problems,
 )
+from cosim.run.control_config import ControllerConfig
 from cosim.run.injected import AT_AREAS, AT_CONTROLLER, InjectedController, InjectedPlanner, NoPlanFault
 from cosim.run.knowledge import Knowledge
 from cosim.run.links import behind_link
+from cosim.run.partial import PartController, PartForecaster, RestsAfterFailure
 from cosim.run.planner_options import planner_options
 from cosim.run.sensing_stage import behind_sensors
 from cosim.run.study import Study
@@ -51,9 +55,36 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
     """
     if study.made is not None:
         return study.made
+    forecaster = make_forecaster(study, knowledge) if controller_of(study).declared.plans else None
+    return _controller(study, knowledge, forecaster)
+
+
+def make_part_controller(study: Study, knowledge: Knowledge, part: Part) -> Controller:
+    """One of several controllers: it sees and commands its devices, its forecaster sees the feeder.
+
+    Args:
+        study: as this controller sees it.
+        knowledge: of the plant.
+        part: its devices.
+
+    Raises:
+        ScenarioError, CosimError: as :func:`make_controller`, or it cannot have a part of the devices.
+    """
+    problems = part_problems(study)
+    if problems:
+        raise ScenarioError(str(study.path), problems)
+    own = knowledge.of_part(part)
+    if not controller_of(study).declared.plans:
+        return PartController(_controller(study, own, None), part)
+    forecaster = PartForecaster(make_forecaster(study, knowledge), part)
+    return PartController(_controller(study, own, forecaster), part, forecaster)
+
+
+def _controller(study: Study, knowledge: Knowledge, forecaster: Forecaster | None) -> Controller:
+    """The controller that a study names; without a forecaster one that makes no plans."""
     choice = controller_of(study)
     parts: tuple[object, ...] = ()
-    if choice.declared.plans:
+    if forecaster is not None:
         rhythm = Rhythm(
             horizon=study.horizon,
             interval_s=study.scenario.control.interval_s or study.grid.step_s,
@@ -62,7 +93,6 @@ def make_controller(study: Study, knowledge: Knowledge) -> Controller:
             stops_on_error=study.scenario.control.on_planner_error == "stop",
             keeps_forecasts=study.scenario.record.forecasts,
         )
-        forecaster = make_forecaster(study, knowledge)
         if choice.declared.own_horizon:
             parts = (_planning(study, knowledge, forecaster, rhythm),)
         else:
@@ -79,16 +109,27 @@ def _planning(study: Study, knowledge: Knowledge, forecaster: Forecaster, rhythm
     return Planning(knowledge.site, forecaster, planner_for, rhythm, planner_options(study.scenario))
 
 
-def controller_at_work(study: Study, knowledge: Knowledge) -> Controller:
+def controller_at_work(study: Study, knowledge: Knowledge, part: Part | None = None) -> Controller:
     """The controller of a study behind its sensors and its link: what a driver runs.
+
+    Args:
+        study: as this controller sees it.
+        knowledge: of the plant.
+        part: its devices, where it is one of several; its decisions are of the whole feeder all the same.
 
     Raises:
         ScenarioError, CosimError: see :func:`make_controller`.
     """
-    controller = make_controller(study, knowledge)
+    if part is None:
+        controller = make_controller(study, knowledge)
+    else:
+        controller = make_part_controller(study, knowledge, part)
     scenario, faults = study.scenario, study.faults
     if faults.any(*AT_CONTROLLER):
         controller = InjectedController(controller, faults, scenario.faults.seed)
+    control = scenario.control
+    if part is not None and isinstance(control, ControllerConfig) and control.on_failure == "rest":
+        controller = RestsAfterFailure(controller, part.controller)
     sensing = behind_sensors(controller, scenario.sensing, knowledge)
     return behind_link(sensing, scenario.communication)
 

@@ -8,25 +8,27 @@ its steps as well, and they must be those on record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cosim.devices.registry import by_kind, by_network_kind
+from cosim.model.part import Part
 from cosim.model.roles import Controller, Resumable, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Setpoints, Source
-from cosim.run.area_states import checkpoints_of, latest_of_all
 from cosim.run.checkpoint import Checkpoints
 from cosim.run.loop import PlantRole, StepRecord
 from cosim.run.record import Record, read_record
 from cosim.run.same_steps import must_be_same
 from cosim.run.step_row import step_row
 from cosim.run.study import Study
+from cosim.run.together import joint_decision
 
-OF_CONTROLLER = ("plan_", "belief_", "forecast_")
+OF_CONTROLLER = ("plan_", "belief_", "forecast_", "controller_plan_")
 """Columns that the plant does not repeat begin with these."""
 
 
@@ -58,15 +60,22 @@ class Beginning:
         )
 
 
-def beginning_of(folder: Path, controller: object, total: int, areas: Sequence[str] = ()) -> Beginning:
-    """How far a run came, and from where its controller can go on.
+def checkpoints_of(study: Study, folder: Path) -> tuple[Checkpoints, ...]:
+    """Where the state of each controller of a study is kept, in the order of the scenario."""
+    return tuple(Checkpoints(folder, own.part or "") for own in study.each_controller)
+
+
+def beginning_of(
+    folder: Path, controllers: Sequence[object], states: Sequence[Checkpoints], total: int
+) -> Beginning:
+    """How far a run came, and from where its controllers can go on: all of them after the same step.
 
     Args:
         folder: of the run.
-        controller: made for the study, to see whether it has a state.
+        controllers: made for the study, to see whether they have states.
+        states: of each of them, and of areas in processes of their own.
         total: steps of the whole run. The last one is always made again, because a run over HELICS ends
             with its recorder's word that this step is kept.
-        areas: federates that keep states of their own.
 
     Raises:
         RecordError: there are steps, and they cannot be read.
@@ -78,9 +87,11 @@ def beginning_of(folder: Path, controller: object, total: int, areas: Sequence[s
     gap = np.flatnonzero(steps != np.arange(len(steps)))
     # Behind a gap nothing counts; what is there must be the same when it is made again.
     whole = int(gap[0]) if gap.size else len(steps)
-    places = [Checkpoints(folder), *(checkpoints_of(folder, name) for name in areas)]
-    last = latest_of_all(places, min(whole, total - 1) - 1) if is_resumable(controller) else None
-    return Beginning(whole, 0 if last is None else last + 1)
+    if not all(is_resumable(controller) for controller in controllers):
+        return Beginning(whole, 0)
+    most = min(whole, total - 1) - 1
+    common = set[int].intersection(*(own.steps(most) for own in states))
+    return Beginning(whole, max(common, default=-1) + 1)
 
 
 def repeat_steps(
@@ -104,21 +115,21 @@ def repeat_steps(
         if progress is not None:
             progress(step)
         measurement = plant.measure(step)
-        decision = recorded_decision(record, plant.site, step)
+        decision = recorded_decision(record, plant.site, step, plant.parts)
         made = step_row(StepRecord(measurement, decision, plant.act(decision, step=step)), plant.site)
         repeated = {name: value for name, value in made.items() if not name.startswith(OF_CONTROLLER)}
         must_be_same(repeated, record.steps.iloc[step].to_dict(), step, "the plant")
 
 
-def take_over(controller: Controller, study: Study, folder: Path) -> None:
+def take_over(controller: Controller, study: Study, states: Checkpoints) -> None:
     """Give a controller that was started the state with which a study resumes."""
     if study.resumes_at:
         resumable: Resumable = controller  # type: ignore[assignment]
-        resumable.restore(Checkpoints(folder).read(study.resumes_at - 1))
+        resumable.restore(states.read(study.resumes_at - 1))
 
 
-def recorded_decision(record: Record, site: Site, step: int) -> Decision:
-    """The decision of a step, without its plan."""
+def recorded_decision(record: Record, site: Site, step: int, parts: Sequence[Part] = ()) -> Decision:
+    """The decision of a step, without its plan; of several controllers with the decision of each part."""
     row = record.steps.iloc[step]
     p_kw, q_kvar = np.zeros(len(site.devices)), np.zeros(len(site.devices))
     for kind, place, _ in by_kind(site.devices):
@@ -127,14 +138,29 @@ def recorded_decision(record: Record, site: Site, step: int) -> Decision:
     position = np.full(len(site.network_devices), np.nan)
     for network_kind, place, _ in by_network_kind(site.network_devices):
         position[place] = row[f"decided_{network_kind.columns['position']}"]
+    setpoints = Setpoints(p_kw, q_kvar, position)
+    if parts:
+        return joint_decision(parts, [_recorded_part(row, at, setpoints, p) for at, p in enumerate(parts)])
     return Decision(
         step=step,
         issued_at_s=float(row["issued_at_s"]),
-        setpoints=Setpoints(p_kw, q_kvar, position),
+        setpoints=setpoints,
         source=Source(row["source"]),
         reason=row["reason"],
         plan=None,
         owner=row["owner"],
+    )
+
+
+def _recorded_part(row: Mapping[Any, Any], place: int, setpoints: Setpoints, part: Part) -> Decision:
+    """The decision of one of several controllers in a row of the record."""
+    return Decision(
+        step=int(row["step"]),
+        issued_at_s=float(row["controller_issued_at_s"][place]),
+        setpoints=part.narrowed(setpoints),
+        source=Source(row["controller_source"][place]),
+        reason=row["controller_reason"][place],
+        owner=part.controller,
     )
 
 

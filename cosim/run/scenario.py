@@ -10,9 +10,10 @@ from pydantic import (
     AwareDatetime,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -22,19 +23,29 @@ from cosim.devices.pv import PvConfig, SitePv
 from cosim.devices.registry import device_kinds, network_kinds
 from cosim.devices.storage import SiteStorage, StorageConfig
 from cosim.run.accept import AcceptLimit, MetricsConfig
+from cosim.run.control_config import (
+    MOST_SECONDS,
+    ControlConfig,
+    ControllerConfig,
+    multiple,
+    time_problems,
+)
 from cosim.run.disk import RecordConfig
-from cosim.run.federate_config import OWN_FEDERATES, FederateConfig, FederateRole, federate_problems
-from cosim.run.forecast_config import ForecastConfig, Forecasts, PluginOptions
-from cosim.run.injected import FaultsConfig
+from cosim.run.federate_config import (
+    OWN_FEDERATES,
+    FederateConfig,
+    FederateRole,
+    federate_problems,
+    federates_of,
+)
+from cosim.run.injected import FaultsConfig, OfController
 from cosim.run.input_config import InputsConfig
 from cosim.run.links import CommunicationConfig
-from cosim.run.planner_config import PlannerConfig
+from cosim.run.planner_config import TerminalConfig
 from cosim.run.sensing_stage import SensingConfig
-from cosim.twin.acceptance import TOLERANCE_PU
 
-LoadModelName = Literal["as_is", "constant_power", "constant_current", "constant_impedance"]
-MOST_STEPS, MOST_SECONDS = 4_000_000, 31_622_400
-"""A century of quarters of an hour; a year."""
+MOST_STEPS = 4_000_000
+"""A century of quarters of an hour."""
 
 
 def _one_of(models: Sequence[type[Config]]) -> Any:
@@ -93,13 +104,6 @@ class TimeConfig(Config):
     steps: Annotated[int, Field(gt=0, le=MOST_STEPS)] = Field(96, description="number of steps")
 
 
-class TailConfig(Config):
-    """Coarser periods at the end of the horizon."""
-
-    after_s: PositiveInt = Field(description="fine periods up to here")
-    resolution_s: PositiveInt = Field(description="length of the periods after that")
-
-
 class LimitsConfig(Config):
     """Limits of the network; they are soft in the plan and counted in the report."""
 
@@ -123,58 +127,6 @@ class LimitsConfig(Config):
                 f"voltage_max_pu {self.voltage_max_pu:g}"
             )
         return self
-
-
-class TwinConfig(Config):
-    """The controller's own model of the feeder: what it may, and what it is made to, get wrong."""
-
-    tolerance_pu: PositiveFloat = Field(
-        TOLERANCE_PU,
-        lt=0.1,
-        description="largest difference from the feeder at first, of a voltage and as a part of the import",
-    )
-    constant_power: list[str] = Field(
-        [],
-        description="elements (class.name) that count as ones of constant power: induction machines ...",
-    )
-
-    impedance_error: NonNegativeFloat = Field(
-        0.0, description="standard deviation of each line's impedance, as a part of it"
-    )
-    seed: NonNegativeInt = Field(0, description="of those errors")
-    stale_taps: bool = Field(False, description="believe in the taps and capacitors measured first")
-    frozen_controls: bool = Field(
-        False, description="do not expect regulators and capacitors to react to the plan"
-    )
-    load_model: LoadModelName = Field("as_is", description="how loads depend on voltage, for the twin")
-
-
-class ControlConfig(Config):
-    """The controller."""
-
-    type: str = Field("receding_horizon", description="receding_horizon, idle, or module:Class")
-    options: PluginOptions = Field({}, description="of this controller; it says which it takes")
-    seed: NonNegativeInt = Field(0, description="of controller, planner and forecaster, if they take one")
-    deadline_s: PositiveFloat | None = Field(
-        None, description="a plan that takes longer is too late for its step, which follows the one before"
-    )
-    hang_limit_s: PositiveFloat | None = Field(
-        None,
-        description="the run ends if a decision takes longer; default 60 s, or ten times the slowest so "
-        "far (for the first 300 s, and ten times what it took to set the run up)",
-    )
-    on_planner_error: Literal["fall_back", "stop"] = Field(
-        "fall_back", description="what an exception of the planner does; it is logged and counted"
-    )
-    horizon_s: Annotated[int, Field(gt=0, le=MOST_SECONDS)] = 21_600
-    interval_s: PositiveInt | None = Field(None, description="how often to plan; default every step")
-    resolution_s: PositiveInt | None = Field(None, description="period of a plan; default one step")
-    tail: TailConfig | None = None
-    twin: TwinConfig = TwinConfig()
-    forecast: Forecasts = Field(
-        ForecastConfig(), description="one for all, or one each for load, irradiance and price"
-    )
-    planner: PlannerConfig = PlannerConfig()
 
 
 class DelayConfig(Config):
@@ -202,6 +154,12 @@ class Scenario(Config):
     faults: FaultsConfig = FaultsConfig()
     record: RecordConfig = RecordConfig()
     control: ControlConfig = ControlConfig()
+    controllers: dict[Name, ControllerConfig] | None = Field(
+        None, description="several controllers instead of control: name and section of each", min_length=1
+    )
+    unassigned: Literal["rest"] | None = Field(
+        None, description="devices that no controller has are refused, or rest for the whole run"
+    )
     feedback: Literal["same_step", "next_step"] | DelayConfig = "same_step"
     federates: tuple[FederateConfig, ...] = Field(OWN_FEDERATES, description="processes over HELICS")
     setpoint_ttl_s: PositiveInt | None = Field(
@@ -213,44 +171,97 @@ class Scenario(Config):
     )
     metrics: MetricsConfig = MetricsConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_process_each(cls, data: Any) -> Any:
+        """Where the federates are not listed, each controller has one of its name."""
+        if not isinstance(data, dict) or "federates" in data:
+            return data
+        names = data.get("controllers")
+        return {**data, "federates": federates_of(list(names))} if isinstance(names, dict) else data
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what several controllers do not read, or what one controller does not."""
+        data: dict[str, Any] = handler(self)
+        unused = {"controllers", "unassigned"} if self.controllers is None else {"control"}
+        return {key: value for key, value in data.items() if key not in unused}
+
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
         problems = [*self._time_problems(), *self._name_problems(), *self._terminal_problems()]
-        problems += federate_problems(self.federates)
+        problems += [*federate_problems(self.federates, self.controllers), *self._controller_problems()]
         if problems:
             raise ValueError("\n".join(problems))  # one line each, starting with its key
         return self
 
+    @property
+    def control_sections(self) -> dict[str, ControlConfig]:
+        """Every section about a controller, by its dotted key."""
+        if self.controllers is None:
+            return {"control": self.control}
+        return {f"controllers.{name}": config for name, config in self.controllers.items()}
+
+    @property
+    def controller_names(self) -> tuple[str, ...]:
+        """Names of the controllers, which are those of their federates, in order."""
+        return (self.federate("controller"),) if self.controllers is None else tuple(self.controllers)
+
+    @property
+    def hang_limit_s(self) -> float | None:
+        """The longest that any decision may take; None where that follows a rule."""
+        limits = [config.hang_limit_s for config in self.control_sections.values()]
+        given = [limit for limit in limits if limit is not None]
+        return max(given) if len(given) == len(limits) else None
+
+    def with_one_controller(self, control: ControlConfig) -> Scenario:
+        """The same scenario under one controller of all devices."""
+        kept = [federate for federate in self.federates if federate.role != "controller"]
+        ones = next(federate for federate in OWN_FEDERATES if federate.role == "controller")
+        inject = tuple(
+            fault
+            for fault in self.faults.inject
+            if not (isinstance(fault, OfController) and fault.controller is not None)
+        )
+        several = {
+            "controllers": None,
+            "unassigned": None,
+            "federates": (*kept, ones),
+            "faults": self.faults.model_copy(update={"inject": inject}),
+        }
+        return self.model_copy(update={"control": control, **(several if self.controllers else {})})
+
     def _time_problems(self) -> Iterator[str]:
         """What does not fit in time, each line starting with the key."""
-        step, control = self.time.step_s, self.control
-        resolution, interval = control.resolution_s or step, control.interval_s or step
-        yield from _multiple("control.resolution_s", resolution, "time.step_s", step)
-        yield from _multiple("control.interval_s", interval, "time.step_s", step)
+        step = self.time.step_s
+        for key, control in self.control_sections.items():
+            yield from time_problems(control, key, step_s=step, delay_s=self.delay_s())
         if (history := self.inputs.history) is not None:
-            yield from _multiple("inputs.history.length_s", history.length_s, "time.step_s", step)
-        if interval > control.horizon_s:
-            yield f"control.interval_s: {interval} is longer than horizon_s {control.horizon_s}"
-        if self.delay_s() >= control.horizon_s:
-            yield f"feedback: a delay of {self.delay_s()} s reaches beyond horizon_s {control.horizon_s}"
+            yield from multiple("inputs.history.length_s", history.length_s, "time.step_s", step)
         if self.setpoint_ttl_s is not None and self.setpoint_ttl_s < self.delay_s():
             yield (
                 f"setpoint_ttl_s: {self.setpoint_ttl_s} is shorter than the feedback delay of "
                 f"{self.delay_s()} s; no set-point would ever act"
             )
-        if control.tail is None:
-            yield from _multiple("control.horizon_s", control.horizon_s, "resolution_s", resolution)
+
+    def _controller_problems(self) -> Iterator[str]:
+        """What does not fit to one controller, or to several, each line starting with the key."""
+        names = () if self.controllers is None else tuple(self.controllers)
+        for index, fault in enumerate(self.faults.inject):
+            if isinstance(fault, OfController) and fault.controller not in {None, *names}:
+                known = f"there are {', '.join(names)}" if names else "there is only one, so leave it out"
+                key = f"faults.inject.{index}.controller"
+                yield f"{key}: no controller is called {fault.controller!r}; {known}"
+        if self.controllers is None:
+            if self.unassigned is not None:
+                yield "unassigned: one controller has all devices; use 'controllers', or leave it out"
             return
-        tail = control.tail
-        yield from _multiple("control.tail.after_s", tail.after_s, "resolution_s", resolution)
-        yield from _multiple("control.tail.resolution_s", tail.resolution_s, "time.step_s", step)
-        if tail.after_s >= control.horizon_s:
-            yield f"control.tail.after_s: {tail.after_s} is not below horizon_s {control.horizon_s}"
-        elif (control.horizon_s - tail.after_s) % tail.resolution_s:
-            yield (
-                f"control.horizon_s: {control.horizon_s} less tail.after_s {tail.after_s} is not a "
-                f"multiple of tail.resolution_s {tail.resolution_s}"
-            )
+        if "control" in self.model_fields_set:
+            yield "control: give either 'control' or 'controllers'"
+        if self.record.forecasts:
+            yield "record.forecasts: keeps the forecast of one controller; leave it out with 'controllers'"
+        if self.area_federates:
+            yield "federates: areas belong to one controller; leave them out with 'controllers'"
 
     def _name_problems(self) -> Iterator[str]:
         items = [*self.listed(), *self.network_devices()]
@@ -274,7 +285,10 @@ class Scenario(Config):
         return next((federate for federate in self.federates if federate.role == "forecast"), None)
 
     def _terminal_problems(self) -> Iterator[str]:
-        terminal = self.control.planner.terminal
+        for key, control in self.control_sections.items():
+            yield from self._terminal_problems_of(control.planner.terminal, key)
+
+    def _terminal_problems_of(self, terminal: TerminalConfig, key: str) -> Iterator[str]:
         if terminal.type != "hard" or terminal.soc is None:
             return
         windows = [(s.soc_min, s.soc_max) for s in self.storages]
@@ -282,7 +296,7 @@ class Scenario(Config):
         for low, high in windows:
             if not low <= terminal.soc <= high:
                 yield (
-                    f"control.planner.terminal.soc: {terminal.soc:g} is outside soc_min {low:g} .. "
+                    f"{key}.planner.terminal.soc: {terminal.soc:g} is outside soc_min {low:g} .. "
                     f"soc_max {high:g} of a battery"
                 )
                 return
@@ -316,8 +330,3 @@ class Scenario(Config):
         fine = (resolution,) * (control.tail.after_s // resolution)
         rest = control.horizon_s - control.tail.after_s
         return fine + (control.tail.resolution_s,) * (rest // control.tail.resolution_s)
-
-
-def _multiple(key: str, value: int, unit_key: str, unit: int) -> Iterator[str]:
-    if value % unit:
-        yield f"{key}: {value} is not a multiple of {unit_key} {unit}"

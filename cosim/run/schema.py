@@ -11,6 +11,7 @@ from cosim.run.scenario import Scenario
 
 PLACES: dict[str, plugins.Group] = {
     "ControlConfig": "cosim.controllers",
+    "ControllerConfig": "cosim.controllers",
     "ForecastConfig": "cosim.forecasters",
     "PlannerConfig": "cosim.planners",
 }

@@ -76,7 +76,33 @@ def step_row(record: StepRecord, site: Site) -> dict[str, Any]:
     }
     if result.meter_kw.size:
         row["meter_kw"] = result.meter_kw
+    row |= _controller_columns(record)
     return row | _belief_columns(decision.belief) | _plan_columns(decision.plan, site)
+
+
+def _controller_columns(record: StepRecord) -> dict[str, Any]:
+    """What each of several controllers decided, in their order; nothing for one controller."""
+    decisions, standing = record.decision.parts, record.outcome.in_force.parts
+    if not decisions:
+        return {}
+    now_s = record.measurement.time_s
+    proofs = [None if decision.plan is None else decision.plan.certificate for decision in decisions]
+    columns: dict[str, Any] = {
+        "controller": [decision.owner for decision in decisions],
+        "controller_source": [str(decision.source) for decision in decisions],
+        "controller_reason": [decision.reason for decision in decisions],
+        "controller_issued_at_s": np.array([decision.issued_at_s for decision in decisions]),
+        "controller_setpoint_age_s": np.array(
+            [np.nan if one.issued_at_s is None else now_s - one.issued_at_s for one in standing]
+        ),
+        "controller_why_safe": [one.why_safe for one in standing],
+    }
+    for name in ("planner", "status", "claim"):
+        columns[f"controller_plan_{name}"] = ["" if one is None else getattr(one, name) for one in proofs]
+    for name in ("objective", "build_s", "solve_s"):
+        told = [np.nan if one is None else getattr(one, name) for one in proofs]
+        columns[f"controller_plan_{name}"] = np.array(told, dtype=np.float64)
+    return columns
 
 
 def _belief_columns(belief: Belief | None) -> dict[str, Any]:
@@ -178,6 +204,13 @@ _TEXT_LISTS = {
     "events",
     "belief_rejected",
     "plan_area_source",
+    "controller",
+    "controller_source",
+    "controller_reason",
+    "controller_why_safe",
+    "controller_plan_planner",
+    "controller_plan_status",
+    "controller_plan_claim",
     *(kind.columns["reason"] for kind in device_kinds()),
     *(kind.columns["reason"] for kind in network_kinds()),
 }

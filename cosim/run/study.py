@@ -11,10 +11,11 @@ from cosim.errors import ScenarioError
 from cosim.model.roles import Controller
 from cosim.model.timegrid import Horizon, TimeGrid
 from cosim.plugins import Declaration
+from cosim.run.control_config import ControlConfig
 from cosim.run.feedback import Feedback
-from cosim.run.injected import AT_AREAS, AT_CONTROLLER, NoPlanFault, Schedule
+from cosim.run.injected import AT_AREAS, AT_CONTROLLER, NoPlanFault, OfController, Schedule
 from cosim.run.planner_config import PlannerConfig
-from cosim.run.scenario import ControlConfig, Scenario
+from cosim.run.scenario import Scenario
 from cosim.run.scenario_file import line_of, load_scenario, scenario_of
 from cosim.run.shipped import shipped, shipped_feeders
 
@@ -37,6 +38,7 @@ class Study:
         trusted: whether modules beside the scenario, and native code of the master, may be executed.
         modules: where modules of plug-ins may lie, if not in the folder of the study.
         made: a controller that exists already, for a run in this process.
+        part: the one of several controllers that the scenario is seen from, see :attr:`each_controller`.
     """
 
     path: Path
@@ -48,6 +50,46 @@ class Study:
     trusted: bool = False
     modules: Path | None = None
     made: Controller | None = None
+    part: str | None = None
+
+    @property
+    def each_controller(self) -> tuple[Study, ...]:
+        """The study as each of its controllers sees it: with its own section ``control``, faults and links.
+
+        The study itself where it has one controller.
+        """
+        return tuple(self._of(name) for name in self.scenario.controllers or ()) or (self,)
+
+    def _of(self, name: str) -> Study:
+        scenario, controllers = self.scenario, self.scenario.controllers or {}
+        config, number = controllers[name], list(controllers).index(name)
+        shared = scenario.communication
+        # Without seeds of their own all controllers would lose the same messages.
+        links = config.communication or shared.model_copy(update={"seed": shared.seed + number})
+        faults = tuple(
+            fault
+            for fault in scenario.faults.inject
+            if not isinstance(fault, OfController) or fault.strikes(name)
+        )
+        seen = scenario.model_copy(
+            update={
+                "control": config,
+                "controllers": None,
+                "communication": links,
+                "faults": scenario.faults.model_copy(update={"inject": faults}),
+            }
+        )
+        return replace(self, scenario=seen, part=name)
+
+    @property
+    def control_place(self) -> tuple[str, ...]:
+        """Place of the section about the controller in the scenario."""
+        return ("control",) if self.part is None else ("controllers", self.part)
+
+    @property
+    def name_of_controller(self) -> str:
+        """Of its federate."""
+        return self.part or self.scenario.federate("controller")
 
     @property
     def folder(self) -> Path:
@@ -61,7 +103,7 @@ class Study:
 
     def without_control(self) -> Study:
         """The same study with the controller taken out: the baseline."""
-        control = self.scenario.control
+        control = next(iter(self.scenario.control_sections.values()))
         # The times stay: they must fit the steps, whoever controls.
         idle = ControlConfig(
             type="idle",
@@ -74,9 +116,8 @@ class Study:
         faults = self.scenario.faults
         of_controller = (*AT_CONTROLLER, *AT_AREAS, NoPlanFault)
         kept = tuple(fault for fault in faults.inject if not isinstance(fault, of_controller))
-        scenario = self.scenario.model_copy(
+        scenario = self.scenario.with_one_controller(idle).model_copy(
             update={
-                "control": idle,
                 "baseline": False,
                 "accept": (),
                 "faults": faults.model_copy(update={"inject": kept}),
@@ -89,16 +130,38 @@ class Study:
         return replace(self, scenario=self.scenario.model_copy(update={"baseline": False}))
 
     def with_planner(self, planner: PlannerConfig) -> Study:
-        """The same study with another planner."""
+        """The same study with another planner.
+
+        Raises:
+            ScenarioError: it has several controllers.
+        """
+        self.must_have_one_controller("another planner")
         control = self.scenario.control.model_copy(update={"planner": planner})
         return replace(self, scenario=self.scenario.model_copy(update={"control": control}))
 
     def with_controller(self, name: str) -> Study:
-        """The same study with another controller."""
-        config = self.scenario.control
+        """The same study with another controller, of all devices."""
+        config = next(iter(self.scenario.control_sections.values()))
         options = config.options if name == config.type else {}
-        control = config.model_copy(update={"type": name, "options": options})
-        return replace(self, scenario=self.scenario.model_copy(update={"control": control}), made=None)
+        plain = {key: getattr(config, key) for key in ControlConfig.model_fields}
+        control = ControlConfig.model_construct(**plain | {"type": name, "options": options})
+        return replace(self, scenario=self.scenario.with_one_controller(control), made=None)
+
+    def must_have_one_controller(self, what: str) -> None:
+        """Refuse what cannot be done with several controllers.
+
+        Args:
+            what: is asked for.
+
+        Raises:
+            ScenarioError: the scenario has several.
+        """
+        if self.scenario.controllers is not None:
+            several = ", ".join(self.scenario.controllers)
+            raise ScenarioError(
+                str(self.path),
+                [f"controllers: {what} needs one controller, there are {several}; use 'control' instead"],
+            )
 
     def to_json(self) -> str:
         """The study as it is now, for another process; :meth:`from_json` reads it back."""
@@ -133,7 +196,7 @@ class Study:
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
         """
-        return self.declared.commands
+        return any(study.declared.commands for study in self.each_controller)
 
     @property
     def operated(self) -> bool:
@@ -142,16 +205,16 @@ class Study:
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
         """
-        return self.declared.commands or self.declared.engine_led
+        return self.commanded or any(study.declared.engine_led for study in self.each_controller)
 
     @property
     def plans(self) -> bool:
-        """Whether the controller is made of a forecaster and a planner.
+        """Whether a controller is made of a forecaster and a planner.
 
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
         """
-        return self.declared.plans
+        return any(study.declared.plans for study in self.each_controller)
 
     @property
     def declared(self) -> Declaration:
@@ -159,7 +222,9 @@ class Study:
 
         Raises:
             UnknownPlugin, WrongDeclaration: the controller cannot be asked.
+            ScenarioError: there are several.
         """
+        self.must_have_one_controller("this")
         if self.made is not None:
             return plugins.declared(type(self.made))
         name = self.scenario.control.type
@@ -176,6 +241,11 @@ class Study:
     def horizon(self) -> Horizon:
         """The periods of each plan."""
         return Horizon(self.scenario.period_s())
+
+    @property
+    def longest_horizon_s(self) -> int:
+        """Of the plans of any controller."""
+        return max(study.horizon.length_s for study in self.each_controller)
 
     @property
     def faults(self) -> Schedule:
