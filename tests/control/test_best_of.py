@@ -85,7 +85,7 @@ def test_a_search_that_begins_at_the_plan_of_another_can_win(day):
 
 
 def test_tangent_comes_from_the_plan_of_another_to_the_cost_of_its_own(day):
-    opened, plan, options, open_twin = day
+    opened, plan, options, _ = day
     knowledge = opened.assembly.knowledge
     planner = make_planner(opened.assembly.study, knowledge)
     start = AlonePlanner(opened.site, options).plan(opened.measurement, opened.forecast)

@@ -130,8 +130,9 @@ def _whole_decades(axes: Axes) -> None:
         (axes.yaxis, axes.dataLim.intervaly, axes.dataLim.minposy),
     ):
         if np.isfinite(high) and high > 0.0:
-            ends = np.floor(np.log10([max(low, least), high])) + (0.0, 1.0)
-            axis.set_view_interval(*10.0 ** (ends + (-ROOM_DECADES, ROOM_DECADES)), ignore=True)
+            first, last = np.floor(np.log10([max(low, least), high]))
+            ends = first - ROOM_DECADES, last + 1.0 + ROOM_DECADES
+            axis.set_view_interval(10.0 ** ends[0], 10.0 ** ends[1], ignore=True)
         axis.set_minor_formatter(NullFormatter())
 
 
