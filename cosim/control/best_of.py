@@ -2,7 +2,7 @@
 
 A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
 counts on a regulator that then stays within its band. A planner that starts from its earlier plan is asked
-again until its plans cost the same. If its search can begin elsewhere, it is asked again from the plans of
+again until it repeats itself, or finds nothing better any more. If its search can begin elsewhere, it is asked again from the plans of
 others. The best of all these plans counts.
 """
 
@@ -24,10 +24,12 @@ from cosim.model.twin import Twin, TwinFlow
 from cosim.opf.options import PlannerOptions
 
 REST = "rest is cheaper than the plan that was found"
-MOST_ROUNDS = 8
+MOST_ROUNDS = 24
 """Plans of one decision, each from where the one before ended."""
-SAME_COST = 1e-6
-"""Plans whose costs differ by a smaller part cost the same."""
+IN_VAIN = 4
+"""So many rounds in a row that find nothing better are the end: taps make plans turn worse for a while."""
+SAME_COST = 1e-9
+"""Plans whose costs differ by a smaller part are the same: the planner repeats itself."""
 LIMITS_FIRST = 10.0
 """Violations weigh so many times what the scenario charges for them, when plans are compared."""
 
@@ -102,15 +104,16 @@ class PlanOrRest:
     def _refined(self, first: Plan, measurement: Measurement, forecast: Forecast) -> tuple[Plan, float]:
         """The best of plans that each begin where the one before ended, and its exact cost."""
         best, last = first, self._cost_of(first, measurement, forecast)
-        least = last
+        least, in_vain = last, 0
         for _ in range(MOST_ROUNDS - 1):
             outcome = self._planner.plan(measurement, forecast)
             if isinstance(outcome, NoPlan):
                 break
             before, last = last, self._cost_of(outcome, measurement, forecast)
+            in_vain = 0 if last < least else in_vain + 1
             if last < least:
                 best, least = outcome, last
-            if abs(last - before) <= SAME_COST * abs(before):
+            if abs(last - before) <= SAME_COST * abs(before) or in_vain == IN_VAIN:
                 break
         return best, least
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cosim
-from cosim.control.best_of import MOST_ROUNDS, PlanOrRest
+from cosim.control.best_of import IN_VAIN, MOST_ROUNDS, PlanOrRest
 from cosim.control.decentralised import AlonePlanner
 from cosim.experiments.open_loop import open_day
 from cosim.run.planner_options import planner_options
@@ -56,8 +56,16 @@ def test_the_cheapest_plan_counts_and_two_of_one_cost_are_the_end(day):
 
 def test_a_planner_that_repeats_itself_is_asked_twice_and_none_for_ever(day):
     assert chosen(day, [1.0])[0] == 2
-    slowly = [0.5 + 0.05 * i for i in range(MOST_ROUNDS + 3)]
+    slowly = [0.5 + 0.5 * i / MOST_ROUNDS for i in range(MOST_ROUNDS + 3)]
     assert chosen(day, slowly)[0] == MOST_ROUNDS
+
+
+def test_plans_may_turn_worse_for_a_while_but_not_for_ever(day):
+    _, best = chosen(day, [0.5, 0.4, 0.3, 0.2, 1.0, 0.9])
+    assert best.p_kw == pytest.approx(day[1].p_kw)
+    asked, best = chosen(day, [0.9, 0.4, 0.3, 0.2, 0.1, 1.0])
+    assert asked == 1 + IN_VAIN
+    assert best.p_kw == pytest.approx(0.9 * day[1].p_kw)
 
 
 class Movable(Scaled):
