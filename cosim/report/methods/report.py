@@ -56,9 +56,7 @@ def write_methods_report(rows: Sequence[GapRow], folder: Path, campaign: Campaig
     table.to_csv(folder / "cases.csv", index=False)
     drawn = {
         "price.png": draw_price(summary, titles, folder / "price.png"),
-        "anytime.png": draw_anytime(
-            table, rows, titles, folder / "anytime.png", against=campaign.against
-        ),
+        "anytime.png": draw_anytime(table, rows, titles, folder / "anytime.png", against=campaign.against),
         "size.png": draw_size(summary, titles, folder / "size.png"),
     }
     overview = [
