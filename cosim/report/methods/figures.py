@@ -130,9 +130,9 @@ def _whole_decades(axes: Axes) -> None:
         (axes.yaxis, axes.dataLim.intervaly, axes.dataLim.minposy),
     ):
         if np.isfinite(high) and high > 0.0:
-            first, last = np.floor(np.log10([max(low, least), high]))
-            ends = first - ROOM_DECADES, last + 1.0 + ROOM_DECADES
-            axis.set_view_interval(10.0 ** ends[0], 10.0 ** ends[1], ignore=True)
+            first = float(np.floor(np.log10(max(low, least)))) - ROOM_DECADES
+            last = float(np.floor(np.log10(high))) + 1.0 + ROOM_DECADES
+            axis.set_view_interval(10.0**first, 10.0**last, ignore=True)
         axis.set_minor_formatter(NullFormatter())
 
 
