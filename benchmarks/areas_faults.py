@@ -42,7 +42,7 @@ from cosim.run.study import Study, open_study
 
 SCENARIO = "ieee123_areas"
 FIGURES = "benchmarks.areas_faults:area_figures"
-AREA, SEED = "area3", 1
+AREA, SEED, HANG_LIMIT_S = "area3", 1, 900.0
 PLANNERS: dict[str, dict[str, Any]] = {
     "admm": {"areas": 4, "rounds": 40},
     "enapp": {"areas": 4, "rounds": 15},
@@ -77,6 +77,12 @@ def with_areas(study: Study, planner: str, **chosen: object) -> Study:
     config = study.scenario.control.planner
     options = PLANNERS[planner] | {"seed": SEED} | chosen
     return study.with_planner(config.model_copy(update={"type": planner, "options": options}))
+
+
+def patient(study: Study) -> Study:
+    """The study with time for decisions on a machine that does other work."""
+    control = study.scenario.control.model_copy(update={"hang_limit_s": HANG_LIMIT_S})
+    return replace(study, scenario=study.scenario.model_copy(update={"control": control}))
 
 
 def alone(study: Study) -> Study:
@@ -246,7 +252,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=Path("runs/areas_faults"))
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     asked = parser.parse_args()
-    study = open_study(find_scenario(SCENARIO), steps=asked.steps)
+    study = patient(open_study(find_scenario(SCENARIO), steps=asked.steps))
     asked.rows.mkdir(parents=True, exist_ok=True)
     found = run_loops(cases(study, asked), asked.rows)
     central = found["central"].run["adjusted_cost"]
