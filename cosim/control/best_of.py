@@ -2,8 +2,8 @@
 
 A planner that looks for a local optimum may end at a plan that costs more than doing nothing, e.g. where it
 counts on a regulator that then stays within its band. A planner that starts from its earlier plan is asked
-again until it repeats itself, or finds nothing better any more. If its search can begin elsewhere, it is asked again from the plans of
-others. The best of all these plans counts.
+again until it repeats itself, or finds nothing better any more. If its search can begin elsewhere, it is
+asked again from the plans of others. The best of all these plans counts.
 """
 
 from __future__ import annotations
