@@ -68,8 +68,6 @@ def knowledge_for(controller: str | None) -> Quantity:
     return KNOWLEDGE if controller is None else replace(KNOWLEDGE, name=f"{KNOWLEDGE.name}_{controller}")
 
 
-
-
 @dataclass(frozen=True)
 class Sizes:
     """How long the vectors are. All zero before the site is known: names and types do not depend on it."""

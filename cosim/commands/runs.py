@@ -142,8 +142,7 @@ def _resting(site: Site, parts: Sequence[Part]) -> list[str]:
     if not parts:
         return []
     own = {name for part in parts for name in part.device_names}
-    everybody = (*site.devices, *site.network_devices)
-    return [device.name for device in everybody if device.name not in own]
+    return [name for name in site.all_names if name not in own]
 
 
 def report(folder: Path, junit: Path | None) -> None:

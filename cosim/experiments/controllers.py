@@ -48,8 +48,7 @@ def controller_of_device(record: Record) -> dict[str, str]:
     if not listed:
         return {}
     own = {device: str(one["name"]) for one in listed for device in one["devices"]}
-    everybody = [device.name for device in (*record.site.devices, *record.site.network_devices)]
-    return {name: own.get(name, "") for name in everybody}
+    return {name: own.get(name, "") for name in record.site.all_names}
 
 
 def _figures(record: Record, place: int, told: dict[str, object]) -> ControllerFigures:

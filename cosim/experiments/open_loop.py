@@ -19,9 +19,9 @@ from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.run.assembly import Assembly
 from cosim.run.bounded import MOST_JSON_BYTES, STRANGE
+from cosim.run.control_config import ControlConfig
 from cosim.run.json_values import json_converter
 from cosim.run.policy import make_forecaster, make_planner
-from cosim.run.control_config import ControlConfig
 from cosim.run.study import Study
 
 FORMAT = 3

@@ -12,13 +12,13 @@ from cosim.run.area_part import area_problems
 from cosim.run.assembly import Assembly
 from cosim.run.choice import Choice, choices_of, controller_of, part_problems, uncertainty_problems
 from cosim.run.contract import checked, sealed
+from cosim.run.control_config import ControlConfig
 from cosim.run.inputs import Problems
 from cosim.run.loop import answer_of, start_controller
 from cosim.run.metric_names import metric_names
 from cosim.run.patience import Patience
 from cosim.run.policy import needs_of_study
 from cosim.run.readable import readable_part
-from cosim.run.control_config import ControlConfig
 from cosim.run.scenario_file import line_of
 from cosim.run.stand_in import stand_in_of
 from cosim.run.study import Study, open_study, study_in_code

@@ -28,7 +28,7 @@ def parts_of(study: Study, site: Site) -> tuple[Part, ...]:
     controllers = study.scenario.controllers
     if controllers is None:
         return ()
-    names = [device.name for device in (*site.devices, *site.network_devices)]
+    names = list(site.all_names)
     claimed = {name: _claimed(config, names) for name, config in controllers.items()}
     problems = [
         *_unknown(study, controllers, names),

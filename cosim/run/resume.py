@@ -140,7 +140,9 @@ def recorded_decision(record: Record, site: Site, step: int, parts: Sequence[Par
         position[place] = row[f"decided_{network_kind.columns['position']}"]
     setpoints = Setpoints(p_kw, q_kvar, position)
     if parts:
-        return joint_decision(parts, [_recorded_part(row, at, setpoints, p) for at, p in enumerate(parts)])
+        return joint_decision(
+            parts, [_recorded_part(row.to_dict(), at, setpoints, p) for at, p in enumerate(parts)]
+        )
     return Decision(
         step=step,
         issued_at_s=float(row["issued_at_s"]),
