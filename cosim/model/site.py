@@ -123,6 +123,12 @@ class Site:
         """Devices of one kind, in order."""
         return tuple(device for device in self.devices if device.kind == kind)
 
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """Names of all devices, network devices last."""
+        devices = [device.name for device in self.devices]
+        return (*devices, *(device.name for device in self.network_devices))
+
     def sun_kw(self) -> FloatArray:
         """What the sun offers each device at 1 kW/m², shape (device,); 0 for those that do not see it."""
         return self.available_kw(np.ones(len(self.devices)), np.zeros(len(self.loads)))
