@@ -106,11 +106,6 @@ class Site:
     network_devices: tuple[NetworkDevice, ...] = ()
     unsupplied: Unsupplied | None = None
 
-    @property
-    def all_names(self) -> tuple[str, ...]:
-        """Names of all devices, those of the network last."""
-        return (*(one.name for one in self.devices), *(one.name for one in self.network_devices))
-
     def of_type(self, rating: type[D]) -> tuple[D, ...]:
         """Devices whose rating is of one class, in order."""
         return tuple(device for device in self.devices if isinstance(device, rating))
