@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 import shutil
@@ -161,8 +162,8 @@ def find_browser(given: str) -> str:
     return next((path for path in found if path), "")
 
 
-def opening_s(page: Path, browser: str, *flags: str) -> dict[str, float]:
-    """Seconds that a page takes to open, the least of the repeats.
+def opening_s(page: Path, browser: str, *flags: str) -> dict[str, float | None]:
+    """Seconds that a page takes to open, the least of the repeats; None where the browser does not tell.
 
     Args:
         page: the file.
@@ -180,7 +181,7 @@ def opening_s(page: Path, browser: str, *flags: str) -> dict[str, float]:
         found = [_times(timed, [browser, *flags], Path(folder) / f"profile{i}") for i in range(REPEATS)]
     first, loaded, others = (min(values) for values in zip(*found, strict=True))
     return {
-        "first_text_s": round(first / 1e3, 2),
+        "first_text_s": round(first / 1e3, 2) if math.isfinite(first) else None,
         "loaded_s": round(loaded / 1e3, 2),
         "all_other_figures_s": round(others / 1e3, 2),
     }
