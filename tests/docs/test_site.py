@@ -152,7 +152,9 @@ def test_the_table_of_columns_is_that_of_a_record(record):
     described = set().union(
         *(expanded(row[0].strip("`")) for row in rows("reference/record.md") if len(row) == 5)
     )
-    assert described == set(record.steps.columns)
+    # Only runs of several controllers have the others.
+    of_each_controller = {name for name in described if name.startswith("controller")}
+    assert described - of_each_controller == set(record.steps.columns)
 
 
 def test_columns_have_the_units_of_their_names():
