@@ -22,6 +22,7 @@ def rows() -> dict[tuple[str, str], dict]:
     return {route: measure(RowSpec(SMALL, *route)) for route in routes}
 
 
+@pytest.mark.slow
 def test_every_route_plans_and_is_timed(rows) -> None:
     for route, row in rows.items():
         assert row["error"] == "", route
@@ -30,6 +31,7 @@ def test_every_route_plans_and_is_timed(rows) -> None:
         assert 0.0 < row["warm_cpu_median_s"] <= row["warm_cpu_max_s"]
 
 
+@pytest.mark.slow
 def test_all_routes_of_one_program_find_its_optimum(rows) -> None:
     """Whole or with the network eliminated: optima of one linear program, told apart by ties at most."""
     costs = {route[1]: row["planned_cost"] for route, row in rows.items() if route[0] == "lindistflow"}
@@ -38,12 +40,14 @@ def test_all_routes_of_one_program_find_its_optimum(rows) -> None:
         assert cost == pytest.approx(costs["clarabel"], rel=1e-4), solver
 
 
+@pytest.mark.slow
 def test_the_tangent_plan_is_exact_and_the_linear_one_is_not(rows) -> None:
     exact, linear = rows["tangent", "auto"]["held"], rows["lindistflow", "clarabel"]["held"]
     assert exact["voltage_error_pu"] < 1e-6
     assert linear["voltage_error_pu"] > 1e-4
 
 
+@pytest.mark.slow
 def test_the_plant_pays_for_the_steps_alone(rows) -> None:
     """Three of the six periods of a day are run; batteries move what they pay by less than half."""
     for row in rows.values():

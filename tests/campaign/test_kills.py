@@ -64,6 +64,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_campaign_outlives_ctrl_c_a_dead_worker_and_the_death_of_everything(folder):
     out = folder / "out"
     with started(folder, "--workers", "2") as process:

@@ -111,6 +111,7 @@ def test_a_late_area_is_back_when_it_is_in_time(tmp_path):
     assert sources(record, 1) == ["PLAN"] * 2 + ["EARLIER_PLAN"] + ["PLAN"] * 3
 
 
+@pytest.mark.slow
 def test_over_helics_such_a_run_leaves_the_same_record_also_where_it_was_carried_on(silent, tmp_path):
     def stop(done: int) -> None:
         if done > DIES_AT + 1:

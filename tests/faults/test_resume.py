@@ -152,7 +152,9 @@ def test_states_are_written_after_every_step_that_allows_it(cut):
     assert states.read(last)[2] is not None, "the plan in force belongs to the state"
 
 
-@pytest.mark.parametrize("victim", ["controller", "feeder", "all"])
+@pytest.mark.parametrize(
+    "victim", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("controller", "feeder")), "all"]
+)
 def test_a_run_over_helics_that_was_killed_goes_on(path, whole, tmp_path, victim):
     process = start(path, tmp_path / "run")
     wait_for_step(process, tmp_path / "run", 3)

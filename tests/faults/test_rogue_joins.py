@@ -47,7 +47,7 @@ def assert_unharmed(run: subprocess.Popen[str], out: Path, undisturbed: Record) 
     assert differing(read_record(out), undisturbed) == []
 
 
-@pytest.mark.parametrize("key", ["wrong", "none"])
+@pytest.mark.parametrize("key", [pytest.param("wrong", marks=pytest.mark.slow), "none"])
 def test_who_joins_without_the_key_is_refused_and_the_run_goes_on(
     scenario_file, tmp_path, undisturbed, key
 ):
@@ -68,6 +68,7 @@ def test_who_joins_without_the_key_is_refused_and_the_run_goes_on(
     assert all(LATE in heard_by(rogue) for rogue in late)
 
 
+@pytest.mark.slow
 def test_who_comes_late_with_the_right_key_is_refused_and_the_run_goes_on(
     scenario_file, tmp_path, undisturbed
 ):

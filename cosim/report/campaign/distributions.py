@@ -38,8 +38,7 @@ def spread_panel(table: pd.DataFrame, baselines: frozenset[str]) -> Panel | None
             figure.add_trace(
                 _box(name, by_variant[name].to_numpy(dtype=np.float64), colour), row=1, col=place
             )
-        # Two lines: on paper the titles of two panels would meet.
-        figure.update_xaxes(title_text=FIGURES[column].replace(" (", "<br>("), row=1, col=place)
+        figure.update_xaxes(title_text=FIGURES[column], row=1, col=place)
     # Plotly counts from below.
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
     return Panel(
