@@ -90,3 +90,26 @@ class Resumable(Protocol):
 def is_resumable(role: object) -> bool:
     """Whether a role can be carried on; one made of others says so itself, by ``resumable``."""
     return isinstance(role, Resumable) and bool(getattr(role, "resumable", True))
+
+
+class ResumesAsInner:
+    """Base of a role that wraps another one and has no state besides: it is carried on as that one is.
+
+    Attributes:
+        _inner: the role that is wrapped; the subclass sets it.
+    """
+
+    _inner: Any
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the inner role can be carried on."""
+        return is_resumable(self._inner)
+
+    def state(self) -> Any:
+        """See :class:`cosim.model.roles.Resumable`."""
+        return self._inner.state()
+
+    def restore(self, state: Any) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        self._inner.restore(state)

@@ -17,7 +17,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from cosim.devices.kind import Config
 from cosim.errors import ScenarioError
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Controller, Planner, Resumable, is_resumable
+from cosim.model.roles import Controller, Planner, Resumable, ResumesAsInner, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Applied, Decision, Measurement, NoPlan, Plan, Setpoints
 from cosim.run.lean import Lean
@@ -278,13 +278,15 @@ class InjectedController:
         self._before = state[1]
 
 
-class InjectedPlanner:
+class InjectedPlanner(ResumesAsInner):
     """A planner that finds no plan in some steps.
 
     Args:
         inner: the planner.
         schedule: of the faults.
     """
+
+    _inner: Planner
 
     def __init__(self, inner: Planner, schedule: Schedule) -> None:
         self._inner, self._schedule = inner, schedule
@@ -301,16 +303,3 @@ class InjectedPlanner:
         if fault.error:
             raise InjectedError("an exception that the scenario asks for")
         return NoPlan("injected", "the scenario asks for no plan")
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the planner can be carried on."""
-        return is_resumable(self._inner)
-
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return cast("Resumable", self._inner).state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        cast("Resumable", self._inner).restore(state)

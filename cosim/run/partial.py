@@ -9,7 +9,7 @@ from typing import Any, cast
 from cosim.errors import ContractError, NoAnswer
 from cosim.model.forecast import Forecast
 from cosim.model.part import Part
-from cosim.model.roles import Controller, Forecaster, Resumable, is_resumable
+from cosim.model.roles import Controller, Forecaster, Resumable, ResumesAsInner, is_resumable
 from cosim.model.site import Site
 from cosim.model.state import Decision, Measurement, Setpoints, Source
 from cosim.model.timegrid import Horizon
@@ -18,7 +18,7 @@ from cosim.run.contract import checked, sealed
 log = logging.getLogger(__name__)
 
 
-class PartForecaster:
+class PartForecaster(ResumesAsInner):
     """A forecaster of the whole feeder, for a controller that has a part of its devices.
 
     Args:
@@ -49,21 +49,8 @@ class PartForecaster:
             )
         return self._part.forecast(self._inner.forecast(whole, horizon), whole)
 
-    @property
-    def resumable(self) -> bool:
-        """Whether the forecaster can be carried on."""
-        return is_resumable(self._inner)
 
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return cast("Resumable", self._inner).state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        cast("Resumable", self._inner).restore(state)
-
-
-class PartController:
+class PartController(ResumesAsInner):
     """Lets a controller see and command its part of a feeder only.
 
     Its decisions are of the whole feeder: all other devices are in the safe state.
@@ -95,19 +82,6 @@ class PartController:
         decision = checked(self._inner.step(seen), self._own, seen, owner=self._part.controller)
         whole = Setpoints.idle(self._part.whole)
         return replace(decision, setpoints=self._part.widened(decision.setpoints, whole))
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the controller can be carried on."""
-        return is_resumable(self._inner)
-
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return cast("Resumable", self._inner).state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        cast("Resumable", self._inner).restore(state)
 
 
 class RestsAfterFailure:
