@@ -3,6 +3,7 @@
     python -m benchmarks.network_positions [--steps N] [--scenarios NAME ...] [--out DIR]
 
 All runs have the same feeder, devices, prices and perfect forecasts. Only who moves taps and banks differs.
+Rows that are in the file already are kept; delete a row, or the file, to compute it again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from cosim.run.study import Study, open_study
 
 SCENARIOS = {"ieee13_taps": "IEEE 13", "ieee123_taps": "IEEE 123"}
 TAP_STEP = 0.00625
+SOLVER_SECONDS = 60.0
+"""Time limit of a mixed-integer program."""
 LOSSES_PER_KWH = 0.2
 """Of the scenario's objective; all rows are charged with it, whatever their planner sees."""
 
@@ -74,6 +77,8 @@ class Row:
         worst_violation_pu: largest voltage outside the limits.
         plan_s: mean seconds of a plan.
         not_planned: steps whose set-points come from no new plan.
+        program_gap: largest gap of the mixed-integer programs, as their solver proved it; None without one.
+        at_time_limit: plans that were the best found when the program reached its time limit.
     """
 
     case: str
@@ -86,6 +91,8 @@ class Row:
     worst_violation_pu: float
     plan_s: float
     not_planned: int
+    program_gap: float | None
+    at_time_limit: int
 
 
 def study_of(scenario_name: str, case: Case, steps: int) -> Study:
@@ -95,7 +102,13 @@ def study_of(scenario_name: str, case: Case, steps: int) -> Study:
     planner = scenario.control.planner
     objective = planner.objective.model_copy(update={"losses_per_kwh": 0.0} if case.linear else {})
     planner = planner.model_copy(
-        update={"type": case.planner, "options": {}, "inverter": "polygon", "objective": objective}
+        update={
+            "type": case.planner,
+            "options": {},
+            "inverter": "polygon",
+            "objective": objective,
+            "solver_seconds": SOLVER_SECONDS if case.linear else None,
+        }
     )
     forecast = scenario.control.forecast.model_copy(update={"type": "perfect"})
     control = scenario.control.model_copy(update={"planner": planner, "forecast": forecast})
@@ -131,6 +144,7 @@ def _figures(case: Case, study: Study, record: Record) -> Row:
     objective += paid - config.terminal.per_kwh * stored
     limits, voltage = study.scenario.limits, record.vector("voltage_pu")
     outside = np.maximum(voltage - limits.voltage_max_pu, limits.voltage_min_pu - voltage)
+    gaps = record.steps.plan_program_gap.dropna()
     return Row(
         case.name,
         energy,
@@ -142,6 +156,8 @@ def _figures(case: Case, study: Study, record: Record) -> Row:
         float(max(outside.max(), 0.0)),
         float((record.steps.plan_build_s + record.steps.plan_solve_s).mean()),
         int((record.steps.source != "PLAN").sum()),
+        float(gaps.max()) if len(gaps) else None,
+        int((record.steps.plan_claim.dropna().str.startswith("stopped at its time limit")).sum()),
     )
 
 
@@ -169,23 +185,25 @@ switch 4 times, a day.
 - *Positions held*: the same planner, taps and banks stay where they stood at the first step.
 - *Objective*: energy at its price, losses at 0.2, throughput, reactive power and operations, less stored
   energy at 0.15.
-- `lindistflow_taps` plans without the price of losses, and decides no banks.
+- `lindistflow_taps` is a mixed-integer linear program (HiGHS, at most {seconds:g} s); it plans without the
+  price of losses. *MILP gap*: between its best plan and the bound that the solver proved.
 - Some loads of IEEE 13 draw less at lower voltages. Planners that decide positions use that: they lower the
   voltage to the limit. So less energy is served, not only less lost. Where loads draw constant power, there
   is less to gain.
 """
 COLUMNS = (
     "| case | objective | against feeder controls, % | energy cost | losses, kWh | stored, kWh "
-    "| taps moved | switched | worst violation, pu | s per plan | steps without a new plan |"
+    "| taps moved | switched | worst violation, pu | s per plan | steps without a new plan "
+    "| MILP gap, worst, % | stopped at the time limit |"
 )
 
 
 def page(tables: dict[str, list[Row]], steps: int) -> str:
     """A table for each scenario."""
-    lines = [HEAD.format(steps=steps)]
+    lines = [HEAD.format(steps=steps, seconds=SOLVER_SECONDS)]
     for name, rows in tables.items():
         lines += [f"## {SCENARIOS[name]} (`configs/{name}.yaml`)", "", COLUMNS]
-        lines += ["|---|---|---|---|---|---|---|---|---|---|---|", *_table(rows), ""]
+        lines += ["|---" * 13 + "|", *_table(rows), ""]
     return "\n".join(lines)
 
 
@@ -194,10 +212,12 @@ def _table(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
         gain = 100.0 * (row.objective - rows[0].objective) / abs(rows[0].objective)
+        milp = "" if row.program_gap is None else f"{100.0 * row.program_gap:.2g}"
         lines.append(
             f"| {row.case} | {row.objective:.2f} | {gain:+.2f} | {row.energy_cost:.2f} "
             f"| {row.losses_kwh:.1f} | {row.stored_kwh:.1f} | {row.taps_moved:g} | {row.switched:g} "
-            f"| {row.worst_violation_pu:.2g} | {row.plan_s:.2f} | {row.not_planned} |"
+            f"| {row.worst_violation_pu:.2g} | {row.plan_s:.2f} | {row.not_planned} | {milp} "
+            f"| {row.at_time_limit} |"
         )
     return lines
 
@@ -211,16 +231,32 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     options.out.mkdir(parents=True, exist_ok=True)
-    tables: dict[str, list[Row]] = {}
+    file = options.out / "network_positions.json"
+    tables = _rows_of(file, options.steps)
     for name in options.scenarios:
-        tables[name] = []
         for case in CASES:
-            tables[name].append(row_of(name, case, options.steps))
-            print(name, tables[name][-1], flush=True)
-    content = {name: [asdict(row) for row in rows] for name, rows in tables.items()}
-    written = json.dumps({"scenarios": content}, indent=1) + "\n"
-    (options.out / "network_positions.json").write_text(written, encoding="utf-8")
-    (options.out / "network_positions.md").write_text(page(tables, options.steps), encoding="utf-8")
+            if case.name in tables.setdefault(name, {}):
+                continue
+            tables[name][case.name] = row_of(name, case, options.steps)
+            print(name, tables[name][case.name], flush=True)
+            content = {of: [asdict(row) for row in rows.values()] for of, rows in tables.items()}
+            written = json.dumps({"steps": options.steps, "scenarios": content}, indent=1) + "\n"
+            file.write_text(written, encoding="utf-8")
+    in_order = {
+        of: [rows[case.name] for case in CASES if case.name in rows] for of, rows in tables.items() if rows
+    }
+    text = page(in_order, options.steps)
+    (options.out / "network_positions.md").write_text(text, encoding="utf-8")
+
+
+def _rows_of(file: Path, steps: int) -> dict[str, dict[str, Row]]:
+    """Rows that an earlier call has written for the same steps, by scenario and case."""
+    if not file.is_file():
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if found.get("steps") != steps:
+        return {}
+    return {name: {row["case"]: Row(**row) for row in rows} for name, rows in found["scenarios"].items()}
 
 
 if __name__ == "__main__":

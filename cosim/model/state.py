@@ -148,6 +148,8 @@ class Certificate:
         optimality_gap: cost of the plan by exact network equations above a proven lower bound, as a part
             of it; None where nothing is proven.
         claim: what follows from these numbers, in words.
+        program_gap: objective of a mixed-integer program above the bound that its solver proved, as a part
+            of it; None for other programs.
         solver: which solver answered, where a planner chooses.
         rounds, messages, message_bytes: exchange between areas that the plan took; None for one controller.
         messages_lost: messages between areas that were lost, or came after the plan.
@@ -169,6 +171,7 @@ class Certificate:
     relaxation_gap_kva: float | None
     optimality_gap: float | None
     claim: str
+    program_gap: float | None = None
     solver: str = ""
     rounds: int | None = None
     messages: int | None = None

@@ -23,6 +23,7 @@ from cosim.opf.futures import Futures, MakeStorage, Planned
 from cosim.opf.options import ONLY_ON_EXACT_FLOWS, PlannerOptions
 from cosim.opf.problem import DispatchProblem, Solved
 from cosim.opf.program_size import ProgramSize
+from cosim.opf.solvers.route import STOPPED
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +227,13 @@ class DispatchPlanner:
             if np.isfinite(solved.bound):
                 bound = solved.bound + constant
                 optimality_gap = (objective - bound) / max(abs(bound), 1.0)
+        program_gap = None
+        if futures.program.binaries and np.isfinite(solved.bound):
+            program_gap = (solved.objective - solved.bound) / max(abs(solved.objective + constant), 1.0)
         drift_kwh = futures.drift_kwh(stored_kwh[:, : len(self._devices.energy)])
+        claim = self._claim(optimality_gap, drift_kwh)
+        if solved.status == STOPPED and program_gap is not None and claim == self._verdict(optimality_gap):
+            claim = f"stopped at its time limit, within {100 * program_gap:.2g} % of the optimum of its own model"
         return Certificate(
             planner=self.name,
             status=solved.status,
@@ -241,7 +248,8 @@ class DispatchPlanner:
             solve_s=solved.solve_s,
             relaxation_gap_kva=None if gap is None else float(np.max(np.abs(gap), initial=0.0)),
             optimality_gap=optimality_gap,
-            claim=self._claim(optimality_gap, drift_kwh),
+            claim=claim,
+            program_gap=program_gap,
         )
 
     def _objective(self, programmed: float) -> float:

@@ -129,7 +129,7 @@ class PlannerOptions:
             reactive_cost_per_kvarh: small costs, see the device blocks.
         solver: name of the solver, or ``auto``.
         solver_seconds: a solve is stopped after this, and there is no plan, or the best one found so far
-            (planner tangent); None is no limit.
+            (planner tangent, and mixed-integer programs of HiGHS); None is no limit.
         uncertainty: how a plan reckons with errors of the forecast; None: it takes the forecast for true.
     """
 

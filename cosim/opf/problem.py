@@ -17,13 +17,13 @@ from cosim.opf.solvers.casadi_route import CasadiRoute
 from cosim.opf.solvers.clarabel_route import ClarabelRoute
 from cosim.opf.solvers.modelled_route import ModelledRoute
 from cosim.opf.solvers.piqp_route import PiqpRoute
-from cosim.opf.solvers.route import Route
+from cosim.opf.solvers.route import STOPPED, Route
 
 log = logging.getLogger(__name__)
 
-ACCEPTED = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE)
+ACCEPTED = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, STOPPED)
 ACCEPTED_RESIDUAL = 1e-4
-"""An ``optimal_inaccurate`` answer counts only if its own constraints hold to this."""
+"""An answer that is not ``optimal`` counts only if its own constraints hold to this."""
 
 NONLINEAR = ("ipopt", "bonmin")
 INTEGER = ("highs", "scip", "bonmin")

@@ -236,6 +236,7 @@ _SCALARS = {
     "plan_solve_s",
     "plan_relaxation_gap_kva",
     "plan_optimality_gap",
+    "plan_program_gap",
 }
 
 

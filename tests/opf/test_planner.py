@@ -211,6 +211,24 @@ def test_another_solver_gets_the_same_squares():
     assert answers[1] == pytest.approx(answers[0], abs=1e-3)
 
 
+def test_a_mixed_integer_program_at_its_time_limit_gives_its_best_point_and_its_bound():
+    """A knapsack with thirty rows, which takes minutes: the first feasible point comes in milliseconds."""
+    rng = np.random.default_rng(0)
+    weights, worth = rng.integers(1, 100, (30, 60)), rng.integers(1, 100, 60)
+    chosen = cp.Variable(60)
+    constraints = [weights @ chosen <= weights.sum(axis=1) / 3]
+    program = Program(7.0 - worth @ chosen, constraints, [], [], [chosen])
+    solved = DispatchProblem(program, solver="highs", seconds=1.0).solve()
+    assert solved.found
+    assert solved.status == "stopped"
+    assert chosen.value == pytest.approx(np.rint(chosen.value), abs=1e-6)
+    assert solved.objective == pytest.approx(7.0 - worth @ chosen.value)
+    best_relaxed = 7.0 - worth.sum()
+    assert best_relaxed < solved.bound < solved.objective
+    nothing = DispatchProblem(program, solver="highs", seconds=1e-9).solve()
+    assert not nothing.found
+
+
 def test_an_unknown_solver_lists_the_installed_ones():
     with pytest.raises(SolverMissing, match=r"solver 'gurobi' is not installed; installed are .*clarabel"):
         DispatchProblem(Program(cp.sum(cp.Variable(2)), [], [], [], []), solver="gurobi")

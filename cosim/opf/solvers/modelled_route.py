@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
 from cosim.opf.program import Program
-from cosim.opf.solvers.route import Answer
+from cosim.opf.solvers.route import STOPPED, Answer
 
 PROVING = ("HIGHS", "SCIP")
 CLOSED_GAP = 1e-9
@@ -47,22 +48,32 @@ class ModelledRoute:
         for root, shift, part in self._roots:
             root.value = np.sqrt(part.counted)
             shift.value = root.value * part.center
-        self._whole.solve(
-            solver=self._solver,
-            warm_start=not self._rebuild,
-            enforce_dpp=not self._rebuild,
-            ignore_dpp=self._rebuild,
-            **self._options,
-        )
+        with warnings.catch_warnings():
+            # That an answer is not proven is said by its status and its bound.
+            warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+            self._whole.solve(
+                solver=self._solver,
+                warm_start=not self._rebuild,
+                enforce_dpp=not self._rebuild,
+                ignore_dpp=self._rebuild,
+                **self._options,
+            )
         status = str(self._whole.status)
         stats = self._whole.solver_stats
         iterations = int(stats.num_iters or 0) if stats is not None else 0
+        if status == cp.USER_LIMIT and self._solver == "HIGHS" and np.isfinite(stats.extra_stats.mip_gap):
+            return Answer(STOPPED, iterations, float(self._whole.value) - _above_bound(stats.extra_stats))
         proven = status == cp.OPTIMAL and self._solver in PROVING
         bound = float(self._whole.value) if proven else float(np.nan)
         return Answer(status, iterations, bound)
 
     def forget(self) -> None:
         """Nothing can be dropped here: what cvxpy keeps of a solver is its own."""
+
+
+def _above_bound(info: Any) -> float:
+    """Objective above the proven bound; HiGHS leaves out the constant that cvxpy adds to both."""
+    return float(info.objective_function_value - info.mip_dual_bound)
 
 
 def _options(solver: str, seconds: float | None) -> dict[str, Any]:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+STOPPED = "stopped"
+"""Of a mixed-integer program at its time limit: a feasible point, and a bound that does not meet it."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """A solver's word; the values are in the variables.
 
     Attributes:
-        status: in cvxpy's words.
+        status: in cvxpy's words, or :data:`STOPPED`.
         iterations: of the solver.
         bound: a value that no point of the (relaxed) program can be below, NaN where none is proven.
     """
