@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-
 STOPPED = "stopped"
 """Of a mixed-integer program at its time limit: a feasible point, and a bound that does not meet it."""
 
