@@ -1,6 +1,7 @@
 """Metaheuristics against the tangent planner at equal CPU time: best, median and worst of several seeds.
 
-    python -m benchmarks.metaheuristics [--budgets 10 100] [--seeds N] [--cases NAME ...] [--out DIR]
+    python -m benchmarks.metaheuristics [--budgets 10 100] [--seeds N] [--cases NAME ...]
+        [--planners NAME ...] [--out DIR]
     python -m benchmarks.metaheuristics --master PATH/8500-Node/Master.dss --cases ieee8500
 
 Every row is one first plan of one planner with one budget in CPU seconds and one seed. Rows are kept in
@@ -200,11 +201,13 @@ def objective_at_rest(study: Study, day: Day) -> float:
     return dispatcher.cost(rest, *devices) + cost.of(flow) + limits.penalty(flow)
 
 
-def wanted(cases: list[Case], budgets: list[float], seeds: int) -> Iterator[tuple[Case, list[Question]]]:
+def wanted(
+    cases: list[Case], budgets: list[float], seeds: int, planners: list[str]
+) -> Iterator[tuple[Case, list[Question]]]:
     """Questions to each case: small budgets first."""
     for budget in sorted(budgets):
         for case in cases:
-            mine = [(planner, budget, seed) for seed in range(seeds) for planner in PLANNERS]
+            mine = [(planner, budget, seed) for seed in range(seeds) for planner in planners]
             yield case, [(REFERENCE, 0.0, 0), *mine]
 
 
@@ -350,6 +353,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--cases", nargs="*", default=names[:-1], choices=names)
+    parser.add_argument("--planners", nargs="*", default=list(PLANNERS), choices=PLANNERS)
     parser.add_argument("--master", type=Path, help="master of the 8500-node feeder, which does not ship")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
@@ -359,7 +363,7 @@ def main() -> None:
     kept = folder / "rows.jsonl"
     done = {row.key for row in read_rows(kept)}
     cases = [case for case in CASES if case.name in options.cases]
-    for case, questions in wanted(cases, options.budgets, options.seeds):
+    for case, questions in wanted(cases, options.budgets, options.seeds, options.planners):
         left = [question for question in questions if (case.name, *question) not in done]
         master = options.master if case.scenario == OWN_MASTER else None
         if not left:
