@@ -44,6 +44,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "grey_wolf_equilibrium": FEW,
     "nsga2": FEW,
     "hybrid": FEW | {"rounds": 1},
+    # The smallest feeder has four devices.
+    "admm": {"areas": 2},
+    "enapp": {"areas": 2},
+    "dual_price": {"areas": 2},
 }
 COMMON = {
     "control.forecast": "perfect",
