@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
 from cosim.opf.program import Program
-from cosim.opf.solvers.route import STOPPED, Answer
+from cosim.opf.solvers.route import STOPPED, Answer, without_warnings_of_doubt
 
 PROVING = ("HIGHS", "SCIP")
 CLOSED_GAP = 1e-9
@@ -48,9 +47,7 @@ class ModelledRoute:
         for root, shift, part in self._roots:
             root.value = np.sqrt(part.counted)
             shift.value = root.value * part.center
-        with warnings.catch_warnings():
-            # That an answer is not proven is said by its status and its bound.
-            warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+        with without_warnings_of_doubt():
             self._whole.solve(
                 solver=self._solver,
                 warm_start=not self._rebuild,

@@ -14,7 +14,7 @@ import cvxpy as cp
 import numpy as np
 
 from cosim.opf.program import Program
-from cosim.opf.solvers.route import Answer
+from cosim.opf.solvers.route import Answer, without_warnings_of_doubt
 from cosim.opf.solvers.squares import with_squares
 
 
@@ -38,7 +38,8 @@ class PiqpRoute:
         raw = chain.solver.solve_via_data(
             data, warm_start=True, verbose=False, solver_opts={}, solver_cache=self._cache
         )
-        self._affine.unpack_results(raw, chain, inverse)
+        with without_warnings_of_doubt():
+            self._affine.unpack_results(raw, chain, inverse)
         return Answer(str(self._affine.status), int(raw.info.iter), float(np.nan))
 
     def forget(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +25,14 @@ class Answer:
     status: str
     iterations: int
     bound: float
+
+
+@contextmanager
+def without_warnings_of_doubt() -> Iterator[None]:
+    """Cvxpy warns of answers that are not proven; status, bound and residual of an answer say it better."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
+        yield
 
 
 class Route(Protocol):

@@ -145,7 +145,8 @@ def _panels(
     columns = min(COLUMNS, len(names))
     lines = -(-len(names) // columns)
     width = max(PANEL_IN[0] * columns, 2 * PANEL_IN[0])
-    height = PANEL_IN[1] * lines + 0.25 * -(-len(handles) // 4) + 0.2
+    legend_columns = max(columns, 2) + 1
+    height = PANEL_IN[1] * lines + 0.25 * -(-len(handles) // legend_columns) + 0.2
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     for number, name in enumerate(names, start=1):
@@ -156,6 +157,8 @@ def _panels(
         axes.grid(color=GRID, lw=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(colors=INK, labelsize=8)
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=legend_columns, frameon=False, fontsize=8
+    )
     figure.savefig(path)
     return True
