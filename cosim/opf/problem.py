@@ -81,7 +81,8 @@ class DispatchProblem:
         if self.solver == "clarabel":
             return ClarabelRoute(self.affine, self._program, self._seconds)
         if self.solver == "piqp":
-            return PiqpRoute(self.affine, self._program)
+            spare = ClarabelRoute(self.affine, self._program, self._seconds)
+            return PiqpRoute(self.affine, self._program, spare)
         return ModelledRoute(self.affine, self._program, self.solver.upper(), self._seconds)
 
     def solve(self) -> Solved:
