@@ -16,7 +16,7 @@ import numpy as np
 import piqp
 from cvxpy.reductions.solution import Solution
 
-from cosim.model.arrays import FloatArray
+from cosim.model.arrays import FloatArray, Matrix
 from cosim.opf.program import Program
 from cosim.opf.solvers.route import Answer, Route
 from cosim.opf.solvers.squares import with_squares
@@ -26,7 +26,7 @@ GAP = 1e-8
 
 
 class PiqpRoute:
-    """Keeps the compiled program; only data change between solves. Every solve starts anew.
+    """Keeps the compiled program and the solver; only data change between solves. Every solve starts anew.
 
     The data are those that cvxpy (1.9.3) makes for Clarabel: for PIQP itself it makes a dense matrix of
     objective variables by parameters, 45 GiB for half of the 8500-node feeder and 24 periods.
@@ -40,23 +40,16 @@ class PiqpRoute:
 
     def __init__(self, affine: cp.Problem, program: Program, spare: Route) -> None:
         self._affine, self._program, self._spare = affine, program, spare
+        self._solver: Any = None
+        self._shape: tuple[tuple[bytes, bytes], ...] = ()
 
     def solve(self) -> Answer:
         """Solve with the present data."""
         data, chain, inverse = self._affine.get_problem_data(cp.CLARABEL, enforce_dpp=True, solver_opts={})
         linear, square = with_squares(data["c"], self._program.squares, data["param_prob"].var_id_to_col)
         equalities, rows, ends = data["dims"].zero, data["A"].tocsr(), data["b"]
-        solver = piqp.SparseSolver()
-        solver.settings.eps_duality_gap_rel = GAP
-        solver.setup(
-            square,
-            linear,
-            rows[:equalities].tocsc(),
-            ends[:equalities],
-            rows[equalities:].tocsc(),
-            None,
-            ends[equalities:],
-        )
+        equal, below = rows[:equalities].tocsc(), rows[equalities:].tocsc()
+        solver = self._set_up(square, linear, equal, ends[:equalities], below, ends[equalities:])
         solved, result = solver.solve() == piqp.PIQP_SOLVED, solver.result
         iterations = int(result.info.iter)
         if not solved:
@@ -66,6 +59,27 @@ class PiqpRoute:
         self._unpack(result.x, chain, inverse)
         return Answer(cp.OPTIMAL, iterations, float(np.nan))
 
+    def _set_up(
+        self,
+        square: Matrix,
+        linear: FloatArray,
+        equal: Matrix,
+        at: FloatArray,
+        below: Matrix,
+        most: FloatArray,
+    ) -> Any:
+        """The solver of ``x' square x / 2 + linear' x`` where ``equal x = at`` and ``below x <= most``."""
+        shape = tuple(
+            (matrix.indptr.tobytes(), matrix.indices.tobytes()) for matrix in (square, equal, below)
+        )
+        if self._solver is not None and shape == self._shape:
+            self._solver.update(P=square, c=linear, A=equal, b=at, G=below, h_u=most)
+        else:
+            self._solver, self._shape = piqp.SparseSolver(), shape
+            self._solver.settings.eps_duality_gap_rel = GAP
+            self._solver.setup(square, linear, equal, at, below, None, most)
+        return self._solver
+
     def _unpack(self, values: FloatArray, chain: Any, inverse: list[Any]) -> None:
         """Write values of the solver's variables back into those of the program."""
         solution = Solution(cp.OPTIMAL, 0.0, {inverse[-1][chain.solver.VAR_ID]: values}, {}, {})
@@ -74,4 +88,5 @@ class PiqpRoute:
         self._affine.unpack(solution)
 
     def forget(self) -> None:
-        """Nothing is kept."""
+        """Begin anew: the solver is dropped."""
+        self._solver = None
