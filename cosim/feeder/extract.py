@@ -7,7 +7,7 @@ operating point, and loads and devices are hung on its nodes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,9 @@ import scipy.sparse as sp
 
 from cosim.feeder.branch import SQRT3, Watched, branch_admittance, branch_map, incidence
 from cosim.feeder.circuit import Circuit, Element
-from cosim.model.arrays import ComplexArray, FloatArray, Matrix
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray, Matrix
 from cosim.model.network import RadialNetwork, entries
+from cosim.twin.control_settings import SwitchedCapacitor
 
 
 @dataclass(frozen=True)
@@ -197,22 +198,34 @@ class _Assembly:
 
     def shunts(self) -> FloatArray:
         """Reactive power of capacitors and reactors at 1 pu, positive into the network."""
+        return sum(
+            (self._kvar(element.nodes, element.admittance) for element in self.circuit.shunts),
+            start=np.zeros(len(self.watched)),
+        )
+
+    def banks(self, banks: Sequence[SwitchedCapacitor | None]) -> Matrix:
+        """The same of each bank when it is closed, shape (watched voltage, bank)."""
+        matrix = sp.lil_matrix((len(self.watched), len(banks)))
+        for column, bank in enumerate(banks):
+            if bank is not None:
+                matrix[:, column] = self._kvar(bank.nodes, bank.admittance)[:, None]
+        return matrix
+
+    def _kvar(self, nodes: IntArray, admittance: ComplexArray) -> FloatArray:
         kvar = np.zeros(len(self.watched))
-        for element in self.circuit.shunts:
-            injected = np.zeros(len(element.nodes), dtype=np.complex128)
-            v = np.array([self.circuit.voltage[n] if n >= 0 else 0.0 for n in element.nodes])
-            injected = -v * np.conj(element.admittance @ v) / 1e3
-            for node, power in zip(element.nodes, injected, strict=True):
-                if node < 0:
-                    continue
-                carriers = [
-                    i
-                    for i in self.at_bus.get(self.circuit.node_bus[node], [])
-                    if node in (self.watched[i].a, self.watched[i].b)
-                ]
-                for i in carriers:
-                    u = (abs(self.v0[i]) / (self.base_kv[i] * 1e3)) ** 2
-                    kvar[i] += float(power.imag) / u / len(carriers)
+        v = np.array([self.circuit.voltage[n] if n >= 0 else 0.0 for n in nodes])
+        injected = -v * np.conj(admittance @ v) / 1e3
+        for node, power in zip(nodes, injected, strict=True):
+            if node < 0:
+                continue
+            carriers = [
+                i
+                for i in self.at_bus.get(self.circuit.node_bus[node], [])
+                if node in (self.watched[i].a, self.watched[i].b)
+            ]
+            for i in carriers:
+                u = (abs(self.v0[i]) / (self.base_kv[i] * 1e3)) ** 2
+                kvar[i] += float(power.imag) / u / len(carriers)
         return kvar
 
 
@@ -226,8 +239,11 @@ def extract_network(
     devices: list[Connected],
     regulators: tuple[str, ...],
     tap: FloatArray,
+    banks: Sequence[SwitchedCapacitor | None],
 ) -> RadialNetwork:
     """The radial model at the circuit's present operating point.
+
+    ``banks`` are the network devices of the site; None stands for one that is no capacitor bank.
 
     Raises:
         NoRadialModel: the circuit is no tree; what is in the way is named.
@@ -259,4 +275,5 @@ def extract_network(
         shunt_kvar=assembly.shunts(),
         device_share=entries(assembly.shares(devices)),
         branches=tuple(assembly.branches),
+        bank_kvar=entries(assembly.banks(banks)),
     )

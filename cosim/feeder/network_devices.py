@@ -10,9 +10,11 @@ import numpy as np
 from cosim.devices.registry import network_devices_in_order, network_kind
 from cosim.feeder.elements.network_element import network_element_of
 from cosim.feeder.engine import Engine
+from cosim.feeder.reading.capacitors import read_banks
 from cosim.model.arrays import FloatArray
 from cosim.model.network_device import NetworkDevice, positions_of
 from cosim.model.state import NOT_DELIVERED
+from cosim.twin.control_settings import SwitchedCapacitor
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,14 @@ class NetworkDevices:
         """Capacitors that the devices switch."""
         pairs = zip(self._elements, self.devices, strict=True)
         return tuple(name for element, device in pairs for name in element.banks(device))
+
+    def closed_banks(self) -> tuple[SwitchedCapacitor | None, ...]:
+        """Capacitor of each device with the admittance that it has when closed; None for other kinds."""
+        found: list[SwitchedCapacitor | None] = []
+        for element, device in zip(self._elements, self.devices, strict=True):
+            capacitors, _ = read_banks(self._engine, element.banks(device))
+            found.append(capacitors[0] if capacitors else None)
+        return tuple(found)
 
     def take_over(self) -> None:
         """Switch off the feeder's own controls of the devices, where set-points rule; call it at rest."""

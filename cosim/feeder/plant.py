@@ -369,6 +369,7 @@ class Feeder:
             self._model.loads,
             devices=self._devices.connected(),
             taps=dict(zip(self.taps.windings, self.taps.ratios(), strict=True)),
+            banks=self._switchgear.closed_banks(),
             source_ratio=self.inputs.source_ratio,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from cosim.feeder.circuit import Circuit
 from cosim.feeder.extract import Connected, extract_network
 from cosim.feeder.loads import LoadTable
 from cosim.model.network import RadialNetwork
+from cosim.twin.control_settings import SwitchedCapacitor
 
 
 def radial_model(
@@ -22,6 +23,7 @@ def radial_model(
     *,
     devices: list[Connected],
     taps: Mapping[str, float],
+    banks: Sequence[SwitchedCapacitor | None],
     source_ratio: float,
 ) -> tuple[RadialNetwork | None, str]:
     """The radial model at an operating point, or None and why there is none.
@@ -32,6 +34,7 @@ def radial_model(
         loads: of the circuit.
         devices: legs of the devices.
         taps: ratio of each tap that moves.
+        banks: network devices of the site; None for one that is no capacitor bank.
         source_ratio: voltage of the sources now over what the master says.
     """
     try:
@@ -44,6 +47,7 @@ def radial_model(
             devices=devices,
             regulators=tuple(taps),
             tap=np.array(list(taps.values()), dtype=np.float64),
+            banks=banks,
         )
     except NoRadialModel as error:
         return None, str(error)

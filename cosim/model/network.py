@@ -62,6 +62,8 @@ class RadialNetwork:
         shunt_kvar: reactive power of capacitors at 1 pu, shape (node,).
         device_share: power at a node per power of a device.
         branches: names of the elements that feed each node.
+        bank_kvar: reactive power of each capacitor bank that a controller switches, closed and at 1 pu,
+            shape (node, network device of the site); no entries for tap changers.
         heads_measured: the heads are nodes of another area. Their voltage is measured, and nobody measures
             the power that they receive.
     """
@@ -86,6 +88,7 @@ class RadialNetwork:
     shunt_kvar: FloatArray
     device_share: SparseEntries
     branches: tuple[str, ...]
+    bank_kvar: SparseEntries
     heads_measured: bool = False
 
     @property

@@ -37,7 +37,7 @@ def lindistflow(
 class TapOptions(Options):
     """What a scenario may ask of planner lindistflow_taps alone."""
 
-    reach: PositiveInt = Field(4, description="taps that a plan may move a tap changer away from now")
+    reach: PositiveInt = Field(4, description="positions that a plan may move a device away from now")
 
 
 @needs("network")
@@ -50,7 +50,7 @@ def lindistflow_taps(
     *,
     options: TapOptions,
 ) -> DispatchPlanner:
-    """LinDistFlow with taps as integers, for every radial feeder with tap changers."""
+    """LinDistFlow with taps and capacitor states as integers, for radial feeders with such devices."""
     from cosim.opf.formulations.lindistflow_taps import LinDistFlowTaps, LinDistFlowTapsPlanner
 
     formulation = partial(LinDistFlowTaps, reach=options.reach)

@@ -243,14 +243,14 @@ def _as(planner: str, studies):
 
 
 def test_lindistflow_with_taps_predicts_what_opendss_does_with_them(linear):
-    """Tolerance: the error of LinDistFlow itself over an hour, about 2e-3 pu on this feeder."""
+    """Tolerance: a step of the third regulator, which is not decided: its control answers the bank."""
     measurement, _, planned = linear[0.9]
     position, now = planned.plan.position, measurement.position
-    assert np.isnan(position[:, 0]).all()
+    assert set(position[:, 0].tolist()) <= {0.0, 1.0}
     assert (position[:, 1:] < now[1:]).any()
     assert (np.abs(position[:, 1:] - now[1:]) <= 3).all()
     assert np.abs(position[:, 1] - now[1]).max() <= 2
-    assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
+    assert replay(planned).figures()["max_voltage_error_pu"] < 8e-3
 
 
 def test_taps_are_raised_for_a_voltage_limit(linear):
@@ -261,10 +261,45 @@ def test_taps_are_raised_for_a_voltage_limit(linear):
     assert high.plan.certificate.status == "optimal"
 
 
-def test_lindistflow_without_a_tap_changer_is_refused_by_name(scenario_file):
+def test_a_bank_is_in_the_linear_model_as_rated(studies):
+    """600 kvar in three phases at bus 675 of IEEE 13, and nothing for the tap changers."""
+    with open_day(studies["tangent"].with_planner(_as("lindistflow", studies))) as day:
+        network = day.site.network
+    assert network is not None
+    banks = network.bank_kvar
+    assert [network.nodes[node] for node in banks.row] == ["675.1", "675.2", "675.3"]
+    assert banks.column.tolist() == [0, 0, 0]
+    assert banks.real == pytest.approx(200.0, rel=1e-6)
+
+
+def test_lindistflow_switches_a_bank_as_opendss_does(scenario_file):
+    """Lower voltages draw less, so the bank is opened where that costs nothing; replayed in OpenDSS."""
+    planner = {
+        "type": "lindistflow_taps",
+        "inverter": "polygon",
+        "terminal": {"type": "value", "per_kwh": 0.1},
+    }
+    bank = {"kind": "capacitor_bank", "name": "bank", "capacitor": "c675", "operations_per_day": 1}
+    held = [
+        {"kind": "tap_changer", "name": name, "transformer": f"reg1_{name}", "operations_per_day": 0}
+        for name in "abc"
+    ]
+    control = {"horizon_s": 3600, "forecast": "perfect", "planner": planner}
+    limits = {"voltage_min_pu": 0.9, "voltage_max_pu": 1.1}
+    study = open_study(scenario_file(devices=[bank, *held], limits=limits, control=control))
+    with open_day(study) as day:
+        planned = plan_with(make_planner(study, day.assembly.knowledge), study, day)
+        now = day.measurement.position
+        assert now[0] == 1.0
+    assert (planned.plan.position == [0.0, *now[1:]]).all()
+    # The error of LinDistFlow itself over an hour is about 2e-3 pu on this feeder.
+    assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
+
+
+def test_lindistflow_without_a_position_to_decide_is_refused_by_name(scenario_file):
     planner = {"type": "lindistflow_taps", "inverter": "polygon"}
     study = open_study(scenario_file(control={"horizon_s": 3600, "planner": planner}))
-    with pytest.raises(FormulationRefused, match="planner lindistflow_taps has no tap to decide"):
+    with pytest.raises(FormulationRefused, match="planner lindistflow_taps has no position to decide"):
         plan_of(study)
 
 

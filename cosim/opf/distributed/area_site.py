@@ -251,6 +251,8 @@ class _Part:
             branches=tuple(
                 whole.branches[node] if own[node] >= 0 else NO_AREA for node in self.nodes.tolist()
             ),
+            # No area commands network devices.
+            bank_kvar=SparseEntries(every[:0], every[:0], np.zeros(0), np.zeros(0)),
             heads_measured=bool(self.copies),
         )
 

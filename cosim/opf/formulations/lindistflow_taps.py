@@ -1,7 +1,8 @@
-"""LinDistFlow with taps as decisions: voltages, import and losses are also affine in the positions.
+"""LinDistFlow with taps and capacitor states as decisions: voltages, import and losses are affine in them.
 
-The response to a tap is that of the linear model itself, one position up and down from where the tap
-changers stand, with loads following their voltages. Responses of several tap changers add up.
+The response to a position is that of the linear model itself, with loads following their voltages: for a
+tap changer one position up and down from where it stands, for a capacitor bank its reactive power at the
+predicted voltages. Responses of several devices add up.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cosim.devices.tap_changer import TapChanger
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import ComplexArray, FloatArray, Matrix
 from cosim.model.forecast import Forecast
+from cosim.model.network_device import NetworkDevice
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
@@ -26,13 +28,13 @@ from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.expected import Expected
 from cosim.opf.formulations.lindistflow import VOLTAGE_UNIT_PU2, LinDistFlowNetwork
-from cosim.opf.formulations.tap_variables import TapVariables
-from cosim.opf.linear_flow import Flow
+from cosim.opf.formulations.position_variables import PositionVariables
+from cosim.opf.linear_flow import Flow, real_matrix
 from cosim.opf.network_positions.schedule import PositionSchedule
 from cosim.opf.options import PlannerOptions
 
 WATCHED_KVA = 10.0
-"""Power of an imagined device at every node: taps move voltages that no device of the site does."""
+"""Power of an imagined device at every node: positions move voltages that no device of the site does."""
 
 
 class LinDistFlowTaps(LinDistFlowNetwork):
@@ -43,7 +45,7 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         reach: largest change of a position against now.
 
     Raises:
-        FormulationRefused: the site has no tap changer, or no radial network.
+        FormulationRefused: the site has no network device, or no radial network.
     """
 
     def __init__(
@@ -56,31 +58,30 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         *,
         reach: int,
     ) -> None:
-        places = [i for i, item in enumerate(site.network_devices) if isinstance(item, TapChanger)]
-        self._changers = site.of_network_type(TapChanger)
-        if not places:
+        self._moved = site.network_devices
+        if not self._moved:
             raise FormulationRefused(
-                "planner lindistflow_taps has no tap to decide: the scenario has no tap_changer; list one "
-                "under devices, or use planner lindistflow"
+                "planner lindistflow_taps has no position to decide: the scenario has no tap_changer and "
+                "no capacitor_bank; list them under devices, or use planner lindistflow"
             )
-        schedule = PositionSchedule(site.network_devices, horizon)
-        self.taps = TapVariables(self._changers, places, schedule, horizon, reach)
-        self._winding = [site.regulators.index(item.element) for item in self._changers]
+        self.positions = PositionVariables(PositionSchedule(self._moved, horizon), horizon, reach)
+        self._regulators = site.regulators
         periods = len(horizon)
-        self._import_response = [cp.Parameter(periods) for _ in self._changers]
+        self._import_response = [cp.Parameter(periods) for _ in self._moved]
         self._voltage_response: list[tuple[cp.Parameter, cp.Parameter]] = []
         super().__init__(site, energy, sources, horizon, options)
-        self.constraints += self.taps.constraints
-        self.binaries += self.taps.binaries
-        self.cost += self.taps.cost
+        self._bank_kvar = real_matrix(self._flow.network.bank_kvar, (len(site.nodes), len(self._moved)))
+        self.constraints += self.positions.constraints
+        self.binaries += self.positions.binaries
+        self.cost += self.positions.cost
         # A variable of its own: prices are parameters too, and a product of two is no DPP.
-        by_taps_kw = cp.Variable(periods)
+        by_positions_kw = cp.Variable(periods)
         columns = [
-            cp.multiply(response, self.taps.change[:, i])
+            cp.multiply(response, self.positions.change[:, i])
             for i, response in enumerate(self._import_response)
         ]
-        self.constraints.append(by_taps_kw == cp.sum(cp.vstack(columns), axis=0))
-        self.import_kw = self.import_kw + by_taps_kw
+        self.constraints.append(by_positions_kw == cp.sum(cp.vstack(columns), axis=0))
+        self.import_kw = self.import_kw + by_positions_kw
 
     def _active_tree(self, inject: Matrix, device_kva: FloatArray) -> ActiveTree:
         size, devices = inject.shape
@@ -92,10 +93,10 @@ class LinDistFlowTaps(LinDistFlowNetwork):
     def _voltage_limits(self, change: cp.Expression) -> list[cp.Constraint]:
         """Both limits, each moved by the response of the node that is nearest to it."""
         moved: list[cp.Expression] = [change, change]
-        for i in range(len(self._changers)):
+        for i in range(len(self._moved)):
             pair = cp.Parameter(change.shape), cp.Parameter(change.shape)
             self._voltage_response.append(pair)
-            rows = cp.reshape(self.taps.change[:, i], (1, change.shape[1]), order="C")
+            rows = cp.reshape(self.positions.change[:, i], (1, change.shape[1]), order="C")
             moved = [
                 expression + cp.multiply(response, np.ones((change.shape[0], 1)) @ rows)
                 for expression, response in zip(moved, pair, strict=True)
@@ -103,25 +104,15 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         return [moved[0] + self._slack >= self._lower, moved[1] - self._slack <= self._upper]
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
-        """See :class:`LinDistFlowNetwork`; also sets the responses to taps."""
+        """See :class:`LinDistFlowNetwork`; also sets the responses to positions."""
         base_kw = super().update(measurement, forecast)
-        self.taps.update(measurement)
+        self.positions.update(measurement)
         self._sunny = self.source_share @ forecast.available_kw.T[self._split :].astype(np.complex128)
         base = self._predicted(measurement.tap)
         nearest = self._nearest(base)
         self._responses = []
-        for i, changer in enumerate(self._changers):
-            above, below = (
-                self._predicted(self._with_tap(measurement.tap, i, sign * changer.ratio_per_position))
-                for sign in (1.0, -1.0)
-            )
-            self._responses.append(
-                Expected(
-                    (above.import_kva - below.import_kva) / 2.0,
-                    (above.losses_kw - below.losses_kw) / 2.0,
-                    (above.squared_pu - below.squared_pu) / 2.0,
-                )
-            )
+        for i, device in enumerate(self._moved):
+            self._responses.append(self._response(i, device, measurement.tap, base))
             self._import_response[i].value = self._responses[i].import_kva.real
             squared = self._responses[i].voltage_pu / self.tree.group_scale[:, None] / VOLTAGE_UNIT_PU2
             for response, node in zip(self._voltage_response[i], nearest, strict=True):
@@ -129,14 +120,24 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         self._flow.set_taps(measurement.tap)
         return base_kw
 
-    def _predicted(self, taps: FloatArray) -> Flow:
-        self._flow.set_taps(taps)
-        return self._flow.predict(self._anchor, *self._demand, self._sunny, self._source)
+    def _response(self, column: int, device: NetworkDevice, taps: FloatArray, base: Flow) -> Expected:
+        """Change of the flow for one position more."""
+        if isinstance(device, TapChanger):
+            step = np.zeros(len(taps))
+            step[self._regulators.index(device.element)] = device.ratio_per_position
+            above, below, positions = self._predicted(taps + step), self._predicted(taps - step), 2.0
+        else:
+            closing_kva = 1j * self._bank_kvar[:, [column]].toarray() * base.squared_pu
+            above, below, positions = self._predicted(taps, closing_kva), base, 1.0
+        return Expected(
+            (above.import_kva - below.import_kva) / positions,
+            (above.losses_kw - below.losses_kw) / positions,
+            (above.squared_pu - below.squared_pu) / positions,
+        )
 
-    def _with_tap(self, taps: FloatArray, changer: int, change: float) -> FloatArray:
-        changed = taps.copy()
-        changed[self._winding[changer]] += change
-        return changed
+    def _predicted(self, taps: FloatArray, more_kva: ComplexArray | float = 0.0) -> Flow:
+        self._flow.set_taps(taps)
+        return self._flow.predict(self._anchor, *self._demand, self._sunny + more_kva, self._source)
 
     def _nearest(self, base: Flow) -> tuple[np.ndarray, np.ndarray]:
         """Node of each group and period that is nearest to the lower, and to the upper limit."""
@@ -151,10 +152,10 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         return found[0], found[1]
 
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
-        """See :class:`LinDistFlowNetwork`; taps to first order."""
+        """See :class:`LinDistFlowNetwork`; positions to first order."""
         base = super().expected(energy_kva, source_kva)
         imported, losses, squared = base.import_kva, base.losses_kw, base.voltage_pu**2
-        change = np.rint(np.asarray(self.taps.change.value))
+        change = np.rint(np.asarray(self.positions.change.value))
         for i, response in enumerate(self._responses):
             imported = imported + response.import_kva * change[:, i]
             losses = losses + response.losses_kw * change[:, i]
@@ -163,7 +164,7 @@ class LinDistFlowTaps(LinDistFlowNetwork):
 
 
 class LinDistFlowTapsPlanner(DispatchPlanner):
-    """Planner on :class:`LinDistFlowTaps`, whose plans command the tap changers."""
+    """Planner on :class:`LinDistFlowTaps`, whose plans command tap changers and capacitor banks."""
 
     @property
     def resumable(self) -> bool:
@@ -175,4 +176,4 @@ class LinDistFlowTapsPlanner(DispatchPlanner):
         plan = super().plan(measurement, forecast)
         if isinstance(plan, NoPlan):
             return plan
-        return replace(plan, position=cast("LinDistFlowTaps", self.network).taps.position())
+        return replace(plan, position=cast("LinDistFlowTaps", self.network).positions.position())
