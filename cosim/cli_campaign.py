@@ -29,6 +29,10 @@ def campaign(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="run only what has failed, again")
     ] = False,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="run only this failed run again, by name or key; repeatable"),
+    ] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="also write the outcome as JUnit XML", metavar="FILE")
     ] = None,
@@ -51,6 +55,7 @@ def campaign(
         scheduler=scheduler,
         dry_run=dry_run,
         retry_failed=retry_failed,
+        retry=retry or (),
         junit=junit,
         trust=trust,
     )

@@ -41,7 +41,8 @@ def run_recorder(study: Study, address: Address, folder: Path) -> None:
         sizes = Sizes.of(site, none.meters)
         session.expects(feeder, [*measurement_quantities(sizes), *outcome_quantities(sizes)])
         decisions.expects(parts_of(study, site), sizes)
-        writer = RecordWriter(folder, site, study.scenario.record, earlier_record(study, folder))
+        config, earlier = study.scenario.record, earlier_record(study, folder)
+        writer = RecordWriter(folder, site, config, earlier, in_parts=study.kept_whole)
         try:
             for step in range(study.resumes_at or 0, grid.steps):
                 session.advance(grid.second(step) + KEEP_S)

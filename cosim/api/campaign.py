@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -16,6 +16,7 @@ from rich.markup import escape as plain
 
 from cosim.api.progress import bar
 from cosim.api.run import own_figures, write_report
+from cosim.experiments.campaign.again import keys_again
 from cosim.experiments.campaign.config import find_campaign
 from cosim.experiments.campaign.engine import Engine, Tally
 from cosim.experiments.campaign.limits import LimitOutcome, limit_outcomes, limits_of
@@ -124,6 +125,7 @@ def campaign(
     memory: str | None = None,
     scheduler: str | None = None,
     retry_failed: bool = False,
+    retry: Sequence[str] = (),
     trust: bool = False,
     progress: bool = False,
 ) -> Campaign:
@@ -139,18 +141,21 @@ def campaign(
         memory: of each process, e.g. ``4GiB``; default an equal share.
         scheduler: address of a dask scheduler, instead of processes of this machine.
         retry_failed: run only what has failed, again.
+        retry: of what has failed, run only these runs again, each by its name or its key.
         trust: modules beside the scenario and native code of the master may be executed.
         progress: show a bar.
 
     Raises:
-        ScenarioError: the file is wrong, before anything is computed.
+        ScenarioError: the file is wrong, or ``retry`` names what is no failed run; before anything is
+            computed.
         CosimError: another campaign holds the folder, or the scheduler is gone.
     """
     # Before anything is opened: the simulator may change the working directory of this process.
     place = Path(folder).resolve()
     plan = planned(file, trust=trust)
     options = PoolOptions(workers, memory, scheduler)
-    return run_plan(plan, place, options, retry_failed=retry_failed, progress=progress)
+    again = failed_again(plan, place, retry, every=retry_failed)
+    return run_plan(plan, place, options, again, progress=progress)
 
 
 def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> CampaignPlan:
@@ -164,12 +169,19 @@ def planned(file: str | Path | Mapping[str, Any], *, trust: bool = False) -> Cam
     return plan_campaign(find_campaign(str(file)), trusted=trust)
 
 
+def failed_again(
+    plan: CampaignPlan, folder: Path, names: Sequence[str], *, every: bool
+) -> frozenset[str] | None:
+    """Keys of the failed runs in a folder that are to be run again; see :func:`keys_again`."""
+    return keys_again(plan, Store(folder).rows(plan.distinct()), names, every=every)
+
+
 def run_plan(
     plan: CampaignPlan,
     folder: Path,
     options: PoolOptions,
+    again: frozenset[str] | None,
     *,
-    retry_failed: bool,
     progress: bool,
     between: Callable[[], None] = lambda: None,
 ) -> Campaign:
@@ -179,7 +191,7 @@ def run_plan(
         plan: of the campaign.
         folder: of the campaign.
         options: where to compute.
-        retry_failed: run only what has failed, again.
+        again: keys of failed runs; only these are run. None: all that are not finished.
         progress: show a bar.
         between: called after each run; what it raises ends the campaign.
     """
@@ -198,7 +210,7 @@ def run_plan(
             if progress:
                 shown.console.print(plain(text))
 
-        engine_of(plan, folder, options, heard, told).run(plan, retry_failed=retry_failed)
+        engine_of(plan, folder, options, heard, told).run(plan, again)
     found = Campaign(folder)
     found.report()
     return found
@@ -209,7 +221,7 @@ def forecast(plan: CampaignPlan, folder: Path, options: PoolOptions) -> Forecast
     engine = engine_of(plan, folder, options, lambda _tally: None, lambda _text: None)
     pilot, size, places = engine.pilot(plan)
     distinct = len(plan.distinct())
-    left = len(engine.tasks(plan, Store(folder).rows(plan.distinct()), retry_failed=False))
+    left = len(engine.tasks(plan, Store(folder).rows(plan.distinct())))
     workers = options.workers or (places if options.scheduler else cores())
     seconds = 0.0 if pilot is None or pilot.seconds is None else pilot.seconds * -(-left // max(1, workers))
     return Forecast(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,11 +12,11 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from cosim.api.campaign import Campaign, forecast, planned, run_plan
+from cosim.api.campaign import Campaign, failed_again, forecast, planned, run_plan
 from cosim.commands.codes import REJECTED
 from cosim.commands.console import FAILED, FINE, err, out
 from cosim.errors import CosimError
-from cosim.experiments.campaign.plan import CampaignPlan
+from cosim.experiments.campaign.plan import CampaignPlan, run_name
 from cosim.experiments.campaign.pool import PoolOptions
 from cosim.experiments.campaign.store import Store
 from cosim.report.junit import write_junit_campaign, write_junit_error
@@ -33,6 +35,7 @@ def campaign(
     scheduler: str | None,
     dry_run: bool,
     retry_failed: bool,
+    retry: Sequence[str],
     junit: Path | None,
     trust: bool,
 ) -> int:
@@ -44,14 +47,13 @@ def campaign(
     plan = planned(file, trust=trust)
     place = folder or Path("runs") / plan.file.name
     options = PoolOptions(workers, memory, scheduler)
+    again = failed_again(plan, place, retry, every=retry_failed)
     began = time.perf_counter()
     with polite_signals() as requests:
         if dry_run:
             return _dry_run(plan, place, options)
         try:
-            done = run_plan(
-                plan, place, options, retry_failed=retry_failed, progress=True, between=requests.check
-            )
+            done = run_plan(plan, place, options, again, progress=True, between=requests.check)
         except (CosimError, KeyboardInterrupt) as error:
             if junit is not None:
                 write_junit_error(junit, plan.file.name, reason_of(error))
@@ -70,15 +72,13 @@ def _write_junit(done: Campaign, junit: Path, wall_s: float) -> None:
 
 
 def _name_of(row: pd.Series) -> str:
-    """A run by its variant and seed."""
-    seed = "" if pd.isna(row["seed"]) else f", seed {row['seed']:.0f}"
-    return f"{row['variant']}{seed}"
+    """What a user calls the run of a row."""
+    return run_name(str(row["variant"]), None if pd.isna(row["seed"]) else int(row["seed"]))
 
 
 def _told(done: Campaign) -> int:
     """Print how a campaign ended."""
-    for _, row in done.failed.head(MOST_SHOWN).iterrows():
-        err.print(f"[red]failed[/red] {escape(_name_of(row))}: {escape(str(row['cause']))}")
+    _told_failed(done.failed)
     for verdict in done.verdicts:
         colour = {"pass": "green", "fail": "red"}.get(verdict.state, "yellow")
         out.print(f"[{colour}]{verdict.state}[/{colour}] {escape(verdict.rule)}: {escape(verdict.found)}")
@@ -89,13 +89,31 @@ def _told(done: Campaign) -> int:
     return REJECTED if done.rejected else FINE
 
 
+def _told_failed(failed: pd.DataFrame) -> None:
+    """Print which runs failed and why, by names that --retry takes."""
+    for _, row in failed.head(MOST_SHOWN).iterrows():
+        # Whole, so that it can be copied.
+        text = f"[red]failed[/red] {escape(_name_of(row))}: {escape(str(row['cause']))}"
+        err.print(text, soft_wrap=True)
+    if len(failed) > MOST_SHOWN:
+        err.print(f"and {len(failed) - MOST_SHOWN} more; the page lists all")
+    if len(failed):
+        example = shlex.quote(_name_of(failed.iloc[0]))
+        err.print(
+            f"--retry-failed runs all of them again, --retry RUN one, by its name or key: "
+            f"--retry {escape(example)}",
+            soft_wrap=True,
+        )
+
+
 def _dry_run(plan: CampaignPlan, folder: Path, options: PoolOptions) -> int:
     """Print the runs, and what they take."""
     table = Table(title=f"Runs of {plan.file.name}", title_justify="left", box=SIMPLE)
-    for heading in ("run", "variant", "seed"):
+    for heading in ("key", "run", "status"):
         table.add_column(heading)
+    rows = Store(folder).rows(plan.distinct())
     for run in plan.runs:
-        table.add_row(run.key, escape(run.variant), "" if run.seed is None else str(run.seed))
+        table.add_row(run.key, escape(run.name), rows[run.key].status if run.key in rows else "")
     out.print(table)
     found = forecast(plan, folder, options)
     left = found.distinct - found.finished

@@ -74,7 +74,8 @@ def run_local(
     with opened or Assembly(study) as assembly:
         controller, plant = assembly.controller, assembly.plant
         earlier = earlier_record(study, folder)
-        writer = RecordWriter(folder, assembly.site, study.scenario.record, earlier)
+        config = study.scenario.record
+        writer = RecordWriter(folder, assembly.site, config, earlier, in_parts=study.kept_whole)
         states = checkpoints_of(study, folder)
 
         def keep(record: StepRecord) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -57,6 +58,12 @@ def required_packages() -> tuple[str, ...]:
 
 def software_versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on; of solvers only if installed."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read once: what a process has imported does not change, and reading takes a tenth of a short run."""
     solvers = {
         name for name, marker in _requirements() if re.search(rf"extra\s*==\s*['\"]{SOLVERS}['\"]", marker)
     }

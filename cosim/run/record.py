@@ -53,13 +53,15 @@ and the highest of each period, and the nodes of the first."""
 
 
 class RecordWriter:
-    """Writes the steps of a run. Every finished step is on disk before the next one starts.
+    """Writes the steps of a run. Each finished step is on disk before the next one starts, if not in parts.
 
     Args:
         folder: the run's folder; it exists already.
         site: written once, as ``site.json``.
         config: when steps are forced onto the disk, and what is kept.
         earlier: of an interrupted run that is carried on: steps that are made again must be the same.
+        in_parts: write 96 steps at a time. The files are the same in the end; a run that is killed loses
+            the steps of its last part.
 
     Raises:
         DiskFull: there is no room for them.
@@ -71,8 +73,11 @@ class RecordWriter:
         site: Site,
         config: RecordConfig = RecordConfig(),  # noqa: B008 - frozen
         earlier: Record | None = None,
+        *,
+        in_parts: bool = False,
     ) -> None:
         self._folder, self._sync, self._forecasts = folder / "steps", config.sync, config.forecasts
+        self._in_parts = in_parts
         with full_disk_named(self._folder):
             self._folder.mkdir(exist_ok=True)
         self._site = site
@@ -98,7 +103,8 @@ class RecordWriter:
         if record.decision.plan is not None:
             self._keep_voltages(record.measurement.step, record.decision.plan.voltage_pu, sync=each)
         table = pa.Table.from_pylist([row], schema=schema_of(row))
-        _write_parquet(self._folder / f"step-{record.measurement.step:07d}.parquet", table, sync=each)
+        if not self._in_parts:
+            _write_parquet(self._step_file(record.measurement.step), table, sync=each)
         self._recent.append(table)
         if len(self._recent) == STEPS_PER_PART:
             self._merge()
@@ -114,11 +120,17 @@ class RecordWriter:
             np.save(file, voltage_pu.astype(np.float32))
 
     def close(self) -> None:
-        """Merge what is left into one part; on a full disk it stays as it is, which is as good."""
+        """Merge what is left into one part; on a full disk it stays as it is, which is as good.
+
+        Raises:
+            DiskFull: there is no room for the last part of a record that is written in parts.
+        """
         try:
             if self._recent:
                 self._merge()
         except DiskFull as error:
+            if self._in_parts:
+                raise
             log.warning("the last steps stay in files of their own: %s", error)
         if self._sync == "end":
             for folder in (self._folder, self._folder.parent / PLANS):
@@ -135,8 +147,11 @@ class RecordWriter:
         sync = self._sync in {"each_part", "each_step"}
         _write_parquet(part, pa.concat_tables(self._recent), sync=sync)
         for step in steps:
-            (self._folder / f"step-{step:07d}.parquet").unlink()
+            self._step_file(step).unlink(missing_ok=self._in_parts)
         self._recent.clear()
+
+    def _step_file(self, step: int) -> Path:
+        return self._folder / f"step-{step:07d}.parquet"
 
 
 def _write_parquet(path: Path, table: pa.Table, *, sync: bool) -> None:

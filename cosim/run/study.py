@@ -39,6 +39,8 @@ class Study:
         modules: where modules of plug-ins may lie, if not in the folder of the study.
         made: a controller that exists already, for a run in this process.
         part: the one of several controllers that the scenario is seen from, see :attr:`each_controller`.
+        kept_whole: whether the record counts only when the run has ended, so that steps are written in
+            parts and not one by one.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Study:
     modules: Path | None = None
     made: Controller | None = None
     part: str | None = None
+    kept_whole: bool = False
 
     @property
     def each_controller(self) -> tuple[Study, ...]:
@@ -175,6 +178,8 @@ class Study:
                 "trusted": self.trusted,
                 "modules": None if self.modules is None else str(self.modules.resolve()),
             }
+            # Only where it is asked for: studies know their cases by this text.
+            | ({"kept_whole": True} if self.kept_whole else {})
         )
 
     @classmethod
@@ -186,7 +191,14 @@ class Study:
         resumes_at, trusted = data.get("resumes_at"), bool(data.get("trusted", False))
         modules = None if data.get("modules") is None else Path(data["modules"])
         return cls(
-            path, scenario, master, home=home, resumes_at=resumes_at, trusted=trusted, modules=modules
+            path,
+            scenario,
+            master,
+            home=home,
+            resumes_at=resumes_at,
+            trusted=trusted,
+            modules=modules,
+            kept_whole=bool(data.get("kept_whole", False)),
         )
 
     @property

@@ -7,6 +7,11 @@ import pytest
 import yaml
 
 import cosim
+from cosim.api.campaign import failed_again, planned
+from cosim.errors import ScenarioError
+from cosim.experiments.campaign.again import keys_again
+from cosim.experiments.campaign.row import RunRow
+from tests.command import cosim as command
 from tests.conftest import small_scenario
 
 MODULE = '''
@@ -87,18 +92,49 @@ def test_failed_runs_are_kept_with_their_cause(begun):
     assert pd.isna(runs.loc["raise", "adjusted_cost_currency"])
 
 
-def test_failed_runs_are_run_again_only_when_asked(begun):
+def test_failed_runs_are_run_again_only_when_asked_and_only_those_that_are_named(begun):
     folder, first = begun
     kept = {path.name: path.stat().st_mtime_ns for path in first.folder.glob("finished/*")}
     cosim.campaign(folder / "c.yaml", folder / "out", trust=True)
     assert {path.name: path.stat().st_mtime_ns for path in first.folder.glob("finished/*")} == kept
     (folder / "mended").touch()
-    again = cosim.campaign(folder / "c.yaml", folder / "out", retry_failed=True, trust=True)
-    assert set(again.runs["status"]) == {"complete"}
-    whole = again.runs.set_index("how").loc["behave", "key"]
+    keys = first.runs.set_index("how")["key"]
+    ended = command(
+        "campaign", "c.yaml", "--out", "out", "--trust", "--retry", "raise", "--retry", keys["crash"],
+        folder=folder,
+    )  # fmt: skip
+    assert ended.code == 1
+    again = cosim.Campaign(folder / "out")
+    assert again.runs.set_index("how")["status"].to_dict() == {
+        "behave": "complete", "raise": "complete", "hang": "failed", "crash": "complete", "grow": "failed",
+    }  # fmt: skip
     touched = {
         path.stem for path in first.folder.glob("finished/*") if path.stat().st_mtime_ns != kept[path.name]
     }
-    assert len(touched) == 4
-    assert whole not in touched
-    assert len(set(again.runs["adjusted_cost_currency"])) == 1
+    assert touched == {keys["raise"], keys["crash"]}
+    assert len(set(again.complete["adjusted_cost_currency"])) == 1
+    assert "failed hang: time limit of 20 s\n" in ended.err
+    assert "failed raise" not in ended.said
+    assert ended.err.endswith("by its name or key: --retry grow\n")
+    plan = planned(folder / "c.yaml", trust=True)
+    assert failed_again(plan, folder / "out", (), every=True) == {keys["hang"], keys["grow"]}
+    assert failed_again(plan, folder / "out", (), every=False) is None
+
+
+def test_a_name_that_is_no_failed_run_is_an_error_that_names_the_nearest(begun):
+    folder, campaign = begun
+    plan = planned(folder / "c.yaml", trust=True)
+    rows = {key: RunRow(key, "failed") for key in campaign.runs.set_index("how")["key"][["hang", "grow"]]}
+    rows |= {key: RunRow(key, "complete") for key in campaign.runs.set_index("how")["key"][["behave"]]}
+    with pytest.raises(ScenarioError) as caught:
+        keys_again(plan, rows, ("growth", "hang", "behave", "crash"), every=False)
+    assert caught.value.problems == (
+        "'growth' is no run of the campaign; nearest of those that failed: 'grow'; 'hang'",
+        "'behave' has not failed but is complete; only failed runs are run again",
+        "'crash' is not computed yet; run the campaign without retry",
+    )
+    with pytest.raises(ScenarioError, match="'growth' is no run of the campaign, of which none has failed"):
+        keys_again(plan, {}, ("growth",), every=False)
+    ended = command("campaign", "c.yaml", "--out", "out", "--trust", "--retry", "raises", folder=folder)
+    assert ended.code == 2
+    assert "'raises' is no run of the campaign" in ended.err

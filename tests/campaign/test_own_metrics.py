@@ -102,7 +102,7 @@ def test_a_run_that_lacks_what_is_asked_for_is_computed_again(site, tmp_path, mo
 
     def tasks(plan):
         engine = engine_of(plan, tmp_path, PoolOptions(1, None, None), lambda _: None, lambda _: None)
-        return [(task.key, task.attempt) for task in engine.tasks(plan, rows, retry_failed=False)]
+        return [(task.key, task.attempt) for task in engine.tasks(plan, rows)]
 
     rows = store.rows(asking.distinct())
     assert tasks(lazy) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_a_full_disk_is_named_and_the_run_can_go_on(scenario_file, tmp_path, ove
     assert read_record(folder).steps.step.tolist() == [0, 1, 2]
     resume(folder, progress=lambda _done: None, opened=Assembly(study), repeats=lambda _text: None)
     assert read_record(folder).steps.step.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_record_that_is_written_in_parts_does_not_lose_them_in_silence(scenario_file, tmp_path):
+    study = replace(open_study(scenario_file(control={"type": "idle"}, baseline=False)), kept_whole=True)
+    folder = tmp_path / "run"
+
+    def fill(done: int) -> None:
+        if done == 1:
+            (folder / "steps" / "part-0000000.parquet.writing").symlink_to(FULL)
+
+    with pytest.raises(DiskFull, match=r"part-0000000\.parquet cannot be written"):
+        execute(study, folder, over="local", overwrite=False, progress=fill)
+    assert read_manifest(folder)["status"] == "aborted"
 
 
 def test_half_a_file_is_never_left(tmp_path):

@@ -86,8 +86,24 @@ def test_a_box_per_variant_has_every_seed_and_few_seeds_have_none():
     assert [(box.name, list(box.x)) for box in cost] == [("a", [3.0, 1.0, 2.0]), ("b", [1.0, 1.0, 4.0])]
     assert [list(box.x) for box in violation] == [[0.0, 0.5, 1.5], [0.0, 0.5, 1.0]]
     assert cost[0].marker.color != cost[1].marker.color
-    assert panel.figure.layout.xaxis.title.text == "energy cost (currency)"
+    assert panel.figure.layout.xaxis.title.text == "energy cost<br>(currency)"
+    assert panel.figure.layout.xaxis2.title.text == "voltage outside<br>limits (node-h)"
     assert spread_panel(table_of(a=[3.0, 1.0], b=[1.0]), frozenset()) is None
+
+
+def test_long_names_of_boxes_are_broken_and_their_rows_are_higher():
+    short, long = "control.horizon_s 3600", "control.horizon_s 3600, control.interval_s 900, perfect"
+    costs = [1.0, 2.0, 3.0]
+    panel, one_line = (
+        spread_panel(table_of(**dict.fromkeys(names, costs)), frozenset())
+        for names in ((short, long), (short, "b"))
+    )
+    assert panel is not None
+    assert one_line is not None
+    axis = panel.figure.layout.yaxis
+    assert axis.tickvals == (short, long)
+    assert axis.ticktext == (short, "control.horizon_s 3600,<br>control.interval_s 900, perfect")
+    assert panel.figure.layout.height > one_line.figure.layout.height
 
 
 def over_horizon():

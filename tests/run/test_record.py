@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from cosim.run.json_values import json_converter
 from cosim.run.loop import run_loop
 from cosim.run.record import RecordWriter, last_step, read_record
 from cosim.run.run_folder import in_use, prepare_folder
-from cosim.run.study import open_study
+from cosim.run.same_steps import CLOCKED, same
+from cosim.run.study import Study, open_study
 
 
 def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
@@ -36,6 +38,26 @@ def test_every_step_is_on_disk_before_the_next_one(scenario_file, tmp_path):
     assert seen == [1, 2, 3, 4, 5, 6]
     writer.close()
     assert [path.name for path in (tmp_path / "steps").iterdir()] == ["part-0000000.parquet"]
+
+
+def test_a_record_that_is_written_in_parts_is_the_same_in_the_end(scenario_file, tmp_path):
+    each = open_study(scenario_file())
+    whole = Study.from_json(replace(each, kept_whole=True).to_json())
+    seen, records = {}, []
+    for study in (each, whole):
+        folder = tmp_path / str(study.kept_whole)
+        steps = seen.setdefault(study.kept_whole, [])
+        execute(
+            study, folder, over="local", overwrite=False,
+            progress=lambda _n, at=folder, steps=steps: steps.append(len(list(at.glob("steps/*")))),
+        )  # fmt: skip
+        assert [path.name for path in (folder / "steps").iterdir()] == ["part-0000000.parquet"]
+        records.append(read_record(folder).steps)
+    assert seen == {False: [1, 2, 3, 4, 5, 6], True: [0] * 6}
+    first, second = records
+    for name in first.columns.difference(list(CLOCKED)):
+        assert all(map(same, first[name], second[name])), name
+    assert list(first) == list(second)
 
 
 def test_a_failed_run_is_readable_and_says_so(scenario_file, tmp_path):

@@ -69,12 +69,12 @@ class Engine:
     heard: Heard
     told: Told
 
-    def run(self, plan: CampaignPlan, *, retry_failed: bool = False) -> dict[str, RunRow]:
+    def run(self, plan: CampaignPlan, again: Collection[str] | None = None) -> dict[str, RunRow]:
         """Compute what is not finished and write the table, also where the campaign is interrupted.
 
         Args:
             plan: of the campaign.
-            retry_failed: compute only what has failed, again.
+            again: keys of failed runs; only these are computed. None: all that are not finished.
 
         Returns:
             Rows by key.
@@ -86,7 +86,7 @@ class Engine:
         store = Store(self.folder)
         with store.held() as scratch:
             earlier = store.rows(plan.distinct())
-            tasks = self.tasks(plan, earlier, retry_failed=retry_failed)
+            tasks = self.tasks(plan, earlier, again)
             waiting = {task.key for task in tasks}
             kept = [row for key, row in earlier.items() if key not in waiting]
             tally = reduce(Tally.with_row, kept, Tally(len(plan.distinct())))
@@ -110,19 +110,27 @@ class Engine:
         """
         store = Store(self.folder)
         with store.held() as scratch:
-            tasks = self.tasks(plan, store.rows(plan.distinct()), retry_failed=False)
+            tasks = self.tasks(plan, store.rows(plan.distinct()))
             if not tasks:
                 return None, 0, 0
             with open_pool(self.pool, scratch, self.told) as client:
                 row = next(iter(computed(client, store, tasks[:1])))
                 return row, store.bytes_of(row.key), places(client)
 
-    def tasks(self, plan: CampaignPlan, earlier: dict[str, RunRow], *, retry_failed: bool) -> list[Task]:
-        """What is to be computed, in the order of the plan: also runs that lack a metric asked for."""
+    def tasks(
+        self, plan: CampaignPlan, earlier: dict[str, RunRow], again: Collection[str] | None = None
+    ) -> list[Task]:
+        """What is to be computed, in the order of the plan: also runs that lack a metric asked for.
+
+        Args:
+            plan: of the campaign.
+            earlier: rows of the runs that are finished, by key.
+            again: see :meth:`run`.
+        """
         wanted, asked = [], plan.asked_metrics()
         for key, run in sorted(plan.distinct().items(), key=lambda item: plan.runs.index(item[1])):
             row = earlier.get(key)
-            if _is_due(row, asked, retry_failed=retry_failed):
+            if _is_due(row, asked) if again is None else _is_failed(row) and key in again:
                 attempt = 1 if row is None else row.attempt + 1
                 wanted.append(
                     Task(
@@ -142,11 +150,13 @@ class Engine:
         return wanted
 
 
-def _is_due(row: RunRow | None, asked: Collection[str], *, retry_failed: bool) -> bool:
-    """Whether a run is to be computed, given what became of it earlier."""
-    if row is not None and row.status == "failed":
-        return retry_failed
-    return not retry_failed and (row is None or not row.has(asked))
+def _is_due(row: RunRow | None, asked: Collection[str]) -> bool:
+    """Whether a run is to be computed, given what became of it earlier; a failed one is not."""
+    return row is None or not (_is_failed(row) or row.has(asked))
+
+
+def _is_failed(row: RunRow | None) -> bool:
+    return row is not None and row.status == "failed"
 
 
 def computed(client: Any, store: Store, tasks: list[Task]) -> Iterator[RunRow]:

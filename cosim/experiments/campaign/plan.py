@@ -57,6 +57,11 @@ class PlannedRun:
         """Name of its variant."""
         return variant_name(self.labels)
 
+    @property
+    def name(self) -> str:
+        """What a user calls it, see :func:`run_name`."""
+        return run_name(self.variant, self.seed)
+
 
 @dataclass(frozen=True)
 class CampaignPlan:
@@ -147,6 +152,11 @@ def variant_name(labels: Labels) -> str:
     """Texts as they are, numbers with their key: ``tangent, time.step_s 900``."""
     parts = [value if isinstance(value, str) else f"{key} {_short(value)}" for key, value in labels.items()]
     return ", ".join(parts) or "as the scenario says"
+
+
+def run_name(variant: str, seed: int | None) -> str:
+    """A run by its variant and seed: ``tangent, time.step_s 900, seed 3``."""
+    return variant if seed is None else f"{variant}, seed {seed}"
 
 
 def _short(value: Label) -> str:

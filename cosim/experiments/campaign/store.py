@@ -44,7 +44,7 @@ class Store:
         """What became of a run; None where it is not finished."""
         try:
             text = (self.folder / FINISHED / f"{key}.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return cattrs.structure(json.loads(text), RunRow)
 

@@ -116,7 +116,8 @@ def lost(task: Task, why: str) -> RunRow:
 
 def _computed(task: Task, store: Store, folder: Path) -> RunRow:
     try:
-        study = Study.from_json(task.study)
+        # The run counts as a whole or not at all: what is half done need not outlive the process.
+        study = replace(Study.from_json(task.study), kept_whole=True)
         execute(study, folder, over=task.over, overwrite=False, progress=_silent)
         figures = figures_of(read_record(folder), task.measure(folder))
         _installed(task.metrics, figures)

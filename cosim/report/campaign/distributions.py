@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from cosim.report.style import BASELINE, RUN, THEME
 
 FEWEST_SEEDS = 3
 """With fewer a box says no more than the table."""
-ROW_PX, FRAME_PX = 26, 130
+TITLE_WIDTH, NAME_WIDTH = 16, 36
+"""Most letters in a line: on paper, titles of neighbours must not meet, and names leave room for boxes."""
+ROW_PX, MORE_LINE_PX, FRAME_PX, TOP_PX = 26, 16, 126, 32
+MOST_TICKS = 4
 
 
 def spread_panel(table: pd.DataFrame, baselines: frozenset[str]) -> Panel | None:
@@ -31,22 +35,32 @@ def spread_panel(table: pd.DataFrame, baselines: frozenset[str]) -> Panel | None
     names = list(found[COST])
     if max(len(values) for values in found[COST].values()) < FEWEST_SEEDS:
         return None
-    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.08)
     for place, (column, by_variant) in enumerate(found.items(), start=1):
         for name in names:
             colour = BASELINE if name in baselines else RUN
             figure.add_trace(
                 _box(name, by_variant[name].to_numpy(dtype=np.float64), colour), row=1, col=place
             )
-        figure.update_xaxes(title_text=FIGURES[column], row=1, col=place)
+        figure.update_xaxes(title_text="<br>".join(_lines(FIGURES[column], TITLE_WIDTH)), row=1, col=place)
+    lines = [_lines(name, NAME_WIDTH) for name in names]
+    row_px = ROW_PX + MORE_LINE_PX * (max(map(len, lines)) - 1)
+    figure.update_xaxes(nticks=MOST_TICKS, tickangle=0)
     # Plotly counts from below.
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1])
+    figure.update_yaxes(tickvals=names, ticktext=["<br>".join(parts) for parts in lines])
     return Panel(
         "Spread over the seeds",
         "One box per variant: median, quartiles, whiskers to the farthest seed within 1.5 times the length "
         "of the box; one point per seed. Grey: baselines.",
-        figure.update_layout(template=THEME, height=FRAME_PX + ROW_PX * len(names), showlegend=False),
+        figure.update_layout(
+            template=THEME, height=FRAME_PX + row_px * len(names), margin={"t": TOP_PX}, showlegend=False
+        ),
     )
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _box(name: str, values: np.ndarray[Any, Any], colour: str) -> Any:

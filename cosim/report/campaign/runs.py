@@ -27,9 +27,10 @@ def failed_listing(table: pd.DataFrame) -> Listing | None:
         return None
     return Listing(
         "Failed runs",
-        "They are not run again by themselves: cosim campaign with --retry-failed does that. "
+        "They are not run again by themselves: cosim campaign does that, with --retry-failed for all and "
+        "--retry KEY for one. "
         f"finished/KEY.json holds the traceback. {len(failed)} in all.",
-        ("variant", "seed", "cause", "run"),
+        ("variant", "seed", "cause", "key"),
         _rows(failed, lambda row: [str(row["cause"]), str(row["key"])]),
         numbers=(1,),
         sortable=True,
