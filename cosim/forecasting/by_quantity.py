@@ -26,6 +26,8 @@ class ForecasterByQuantity(ResumesAsParts):
         load, irradiance, price: the forecasters; they may be the same object.
     """
 
+    _parts: list[Forecaster]
+
     def __init__(self, site: Site, load: Forecaster, irradiance: Forecaster, price: Forecaster) -> None:
         self._sees_sun = site.sun_kw() > 0
         self._load, self._irradiance, self._price = load, irradiance, price

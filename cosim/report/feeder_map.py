@@ -238,7 +238,7 @@ def _devices(record: Record, buses: Buses) -> list[Any]:
         if not owners:
             groups.append((kind.title, items, symbol, colour, size))
         for owner, of_owner in colours.items():
-            own = [device for device in items if owners[device.name] == owner]
+            own = tuple(device for device in items if owners[device.name] == owner)
             groups.append((f"{kind.title}, {owner or NOBODY}", own, symbol, of_owner, size))
     traces = []
     for name, devices, symbol, colour, size in groups:
