@@ -246,7 +246,9 @@ def plugins() -> None:
 
 @app.command()
 def inspect(
-    master: Annotated[Path, typer.Argument(help="OpenDSS master file, or the name of a shipped feeder")],
+    master: Annotated[
+        Path, typer.Argument(help="OpenDSS master file, scenario file, or the name of a shipped one")
+    ],
     trust: TrustOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     planners: Annotated[
@@ -257,6 +259,8 @@ def inspect(
     ] = None,
 ) -> None:
     """What is in this feeder, what looks wrong, where could batteries go, which planner would take it?
+
+    A scenario also shows its devices, and which of several controllers commands which.
 
     What cannot be read is a row with the reason. Exit code 1 where the feeder cannot be solved.
     """

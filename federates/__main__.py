@@ -71,7 +71,14 @@ def _run(options: argparse.Namespace, address: Address) -> None:
     if options.role == "port":
         from federates.area_port import run_port
 
-        run_port(options.name, address, options.link, options.launcher, options.hang_limit)
+        run_port(
+            options.name,
+            address,
+            options.link,
+            options.launcher,
+            hang_limit_s=options.hang_limit,
+            events=options.events,
+        )
         return
     from cosim.run.study import Study, open_study
 
@@ -125,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parent", type=int, help="process to die with")
     parser.add_argument("--link", type=int, help="port: number of the socket to its area")
     parser.add_argument("--launcher", type=int, help="port: process to end with")
+    parser.add_argument("--events", type=int, help="port: number of the area's pipe to the launcher")
     parser.add_argument("--hang-limit", type=float, help="port: seconds after which the area is given up")
     return parser
 

@@ -24,7 +24,7 @@ from typing import Any
 from cosim.errors import ContractError, CosimError, FederationError
 from federates.address import Address
 from federates.codec import Quantity, Value
-from federates.events import KEY, PIPE
+from federates.events import KEY, PIPE, own_pipe, write
 from federates.session import Session
 
 ALLOWED = frozenset(
@@ -56,16 +56,17 @@ class Port:
 
     def __init__(self, name: str, address: Address, *, hang_limit_s: float | None) -> None:
         ours, theirs = socket.socketpair()
+        pipe = own_pipe()
         command = [
             sys.executable, "-P", "-m", "federates", "port",
             "--name", name, "--port", str(address.port), "--core", address.core,
             "--link", str(theirs.fileno()), "--launcher", str(os.getppid()),
             *([] if hang_limit_s is None else ["--hang-limit", str(hang_limit_s)]),
+            *([] if pipe is None else ["--events", str(pipe)]),
         ]  # fmt: skip
+        kept = (theirs.fileno(), *(() if pipe is None else (pipe,)))
         with theirs:
-            self._process = subprocess.Popen(
-                command, pass_fds=(theirs.fileno(),), env=_without_pipe(address.key)
-            )
+            self._process = subprocess.Popen(command, pass_fds=kept, env=_without_pipe(address.key))
         self._link = Connection(ours.detach())
         self._name = name
 
@@ -138,14 +139,22 @@ class Port:
 
 
 def _without_pipe(key: str) -> dict[str, str]:
-    """The environment of a port: only the area speaks to the launcher."""
+    """The environment of a port: of itself it says nothing to the launcher, see :func:`run_port`."""
     return {name: value for name, value in os.environ.items() if name != PIPE} | {KEY: key}
 
 
 # --- in the process of the port -------------------------------------------------------------------
 
 
-def run_port(name: str, address: Address, link: int, launcher: int, hang_limit_s: float | None) -> None:
+def run_port(
+    name: str,
+    address: Address,
+    link: int,
+    launcher: int,
+    *,
+    hang_limit_s: float | None,
+    events: int | None,
+) -> None:
     """Join, and do what the area asks, until it leaves, dies, or is silent for too long.
 
     Args:
@@ -154,6 +163,7 @@ def run_port(name: str, address: Address, link: int, launcher: int, hang_limit_s
         link: number of the socket to the area.
         launcher: process without which the port ends.
         hang_limit_s: see :class:`Port`.
+        events: number of the area's pipe to the launcher, which hears why the area was given up.
     """
     threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     area, asks = os.getppid(), Connection(link)
@@ -162,7 +172,10 @@ def run_port(name: str, address: Address, link: int, launcher: int, hang_limit_s
         while True:
             # Before it has published, the area sets up its programs.
             if published and hang_limit_s is not None and not asks.poll(hang_limit_s):
-                print(f"{name} has not moved for {hang_limit_s:g} s and is given up", file=sys.stderr)
+                why = f"has not moved for {hang_limit_s:g} s and was given up, see hang_limit_s"
+                print(f"{name} {why}", file=sys.stderr)
+                if events is not None:
+                    write(events, {"error": why})
                 with suppress(OSError):
                     os.kill(area, signal.SIGKILL)
                 return

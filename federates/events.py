@@ -30,19 +30,29 @@ LONGEST = 1_000_000
 
 def say(event: Mapping[str, Any]) -> None:
     """Tell the launcher, or print where a federate was started by hand."""
-    line = json.dumps(dict(event)) + "\n"
-    number = os.environ.get(PIPE)
+    number = own_pipe()
     if number is None:
-        print(line, end="", flush=True)
+        print(json.dumps(dict(event)), flush=True)
         return
-    os.write(int(number), line.encode())
+    write(number, event)
+
+
+def write(pipe: int, event: Mapping[str, Any]) -> None:
+    """Write an event to a pipe by its number."""
+    os.write(pipe, (json.dumps(dict(event)) + "\n").encode())
+
+
+def own_pipe() -> int | None:
+    """Number of the pipe of this process; None where it was started by hand."""
+    number = os.environ.get(PIPE)
+    return None if number is None else int(number)
 
 
 def keep_to_oneself() -> None:
     """Keep the pipe from processes that a federate starts."""
-    number = os.environ.get(PIPE)
+    number = own_pipe()
     if number is not None and sys.platform != "win32":
-        os.set_inheritable(int(number), False)
+        os.set_inheritable(number, False)
 
 
 class Listener:

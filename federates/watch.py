@@ -172,6 +172,8 @@ def _take_losses(federation: Federation) -> None:
             continue
         if child.doing == "finished" or not (child.is_own_death or code == 0):
             continue
+        # What it said last, or its port of it, may still be in the pipe.
+        federation.read_events(timeout_s=POLL_S)
         federation.lost[child.name] = f"at step {child.step}: {child.error or _by_code(code)}"
         log.warning("%s died %s; the run goes on without it", child.name, federation.lost[child.name])
 

@@ -14,15 +14,17 @@ from cosim.commands.console import FAILED, FINE, out
 from cosim.run.begin import begin
 from cosim.run.doctor import checks
 from cosim.run.examine import examine
-from cosim.run.inspect import inspect_feeder
+from cosim.run.inspect import inspect_feeder, inspect_scenario
 from cosim.run.schema import scenario_schema
-from cosim.run.shipped import find_scenario, shipped_scenarios
+from cosim.run.shipped import find_scenario, named_scenario, shipped_scenarios
 from cosim.run.study import open_study
 
 
-def inspect(master: Path, *, trust: bool, as_json: bool, ask_planners: bool, areas: int | None) -> int:
-    """Show what is in a feeder; the exit code."""
-    found = inspect_feeder(master, trusted=trust, ask_planners=ask_planners, areas=areas)
+def inspect(looked_at: Path, *, trust: bool, as_json: bool, ask_planners: bool, areas: int | None) -> int:
+    """Show what is in a feeder, or in that of a scenario; the exit code."""
+    scenario = named_scenario(looked_at)
+    look, file = (inspect_feeder, looked_at) if scenario is None else (inspect_scenario, scenario)
+    found = look(file, trusted=trust, ask_planners=ask_planners, areas=areas)
     if as_json:
         sys.stdout.write(json.dumps(found.to_json(), indent=2) + "\n")
     else:

@@ -18,10 +18,8 @@ from cosim.commands.console import FINE, REJECTED, err, out
 from cosim.commands.logs import show_logs
 from cosim.devices.registry import counted
 from cosim.errors import CosimError, ScenarioError
-from cosim.model.part import Part
-from cosim.model.site import Site
 from cosim.run.check import check_file, rehearse
-from cosim.run.choice import planner_name
+from cosim.run.command_rows import command_rows
 from cosim.run.execute import resume
 from cosim.run.manifest import read_manifest
 from cosim.run.record import last_step
@@ -115,7 +113,7 @@ def check(scenario: str, master: Path | None, *, trust: bool) -> None:
     if assembly is None:
         raise ScenarioError(str(path), problems)
     with assembly:
-        site, inner, parts = assembly.site, assembly.study, assembly.parts
+        site, inner, rows = assembly.site, assembly.study, list(command_rows(assembly))
         problems = rehearse(assembly)
     if problems:
         raise ScenarioError(str(path), problems)
@@ -123,26 +121,12 @@ def check(scenario: str, master: Path | None, *, trust: bool) -> None:
         f"[green]{escape(str(inner.path))} is valid[/green]: {len(site.nodes)} nodes, "
         f"{len(site.loads)} loads, {counted(device.kind for device in site.devices)}, "
         f"{len(site.regulators)} regulators, {inner.grid.steps} steps of {inner.grid.step_s} s"
-        + ("" if parts else f", {len(inner.horizon)} periods in a plan")
+        + ("" if rows else f", {len(inner.horizon)} periods in a plan")
     )
-    for own, part in zip(inner.each_controller, parts, strict=False):
-        planner = planner_name(own)
-        named = f", planner {planner}" if planner else ""
-        plans = f"{named}, {len(own.horizon)} periods in a plan" if own.plans else ""
-        who = f"{part.controller} ({own.scenario.control.type}{plans})"
-        out.print(escape(f"  {who}: {', '.join(part.device_names)}"), soft_wrap=True)
-    if resting := _resting(site, parts):
-        out.print(escape(f"  nobody, at rest: {', '.join(resting)}"))
+    for who, devices in rows:
+        out.print(escape(f"  {who}: {devices}"), soft_wrap=True)
     if site.unsupplied is not None:
         out.print(f"[yellow]but[/yellow] {escape(site.unsupplied.sentence())}")
-
-
-def _resting(site: Site, parts: Sequence[Part]) -> list[str]:
-    """Devices that none of several controllers has."""
-    if not parts:
-        return []
-    own = {name for part in parts for name in part.device_names}
-    return [name for name in site.all_names if name not in own]
 
 
 def report(folder: Path, junit: Path | None) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 
 from cosim.model.forecast import Forecast
 from cosim.model.forecast_errors import ForecastErrors
-from cosim.model.roles import Forecaster, Resumable, is_resumable
+from cosim.model.roles import Forecaster, ResumesAsParts
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
 
 
-class ForecasterByQuantity:
+class ForecasterByQuantity(ResumesAsParts):
     """Takes each quantity from the forecaster of that quantity.
 
     Devices that see the sun are offered what the forecaster of the irradiance says, all others (flexible
@@ -27,28 +26,16 @@ class ForecasterByQuantity:
         load, irradiance, price: the forecasters; they may be the same object.
     """
 
+    _parts: list[Forecaster]
+
     def __init__(self, site: Site, load: Forecaster, irradiance: Forecaster, price: Forecaster) -> None:
         self._sees_sun = site.sun_kw() > 0
         self._load, self._irradiance, self._price = load, irradiance, price
-        self._all = list({id(one): one for one in (load, irradiance, price)}.values())
-
-    @property
-    def resumable(self) -> bool:
-        """Whether all of them can be carried on."""
-        return all(is_resumable(one) for one in self._all)
-
-    def state(self) -> list[Any]:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return [cast("Resumable", one).state() for one in self._all]
-
-    def restore(self, state: list[Any]) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        for one, own in zip(self._all, state, strict=True):
-            cast("Resumable", one).restore(own)
+        self._parts = list({id(one): one for one in (load, irradiance, price)}.values())
 
     def forecast(self, measurement: Measurement, horizon: Horizon) -> Forecast:
         """Each quantity as its forecaster says."""
-        made = {id(one): one.forecast(measurement, horizon) for one in self._all}
+        made = {id(one): one.forecast(measurement, horizon) for one in self._parts}
         load, sun, price = (made[id(one)] for one in (self._load, self._irradiance, self._price))
         return replace(
             load,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from cosim.model.forecast import Forecast
@@ -113,3 +114,27 @@ class ResumesAsInner:
     def restore(self, state: Any) -> None:
         """See :class:`cosim.model.roles.Resumable`."""
         self._inner.restore(state)
+
+
+class ResumesAsParts:
+    """Base of a role that is made of others and has no state besides: it is carried on as all of them are.
+
+    Attributes:
+        _parts: the roles that it is made of, always in the same order; the subclass sets it.
+    """
+
+    _parts: Sequence[Any]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether all parts can be carried on."""
+        return all(is_resumable(part) for part in self._parts)
+
+    def state(self) -> list[Any]:
+        """States of the parts, in order; see :class:`cosim.model.roles.Resumable`."""
+        return [part.state() for part in self._parts]
+
+    def restore(self, state: list[Any]) -> None:
+        """See :class:`cosim.model.roles.Resumable`."""
+        for part, known in zip(self._parts, state, strict=True):
+            part.restore(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import plotly.graph_objects as go
 
 from cosim.devices.registry import by_kind
 from cosim.devices.storage import StorageRating
+from cosim.experiments.controllers import controller_of_device
 from cosim.experiments.run_metrics import voltage_limits
 from cosim.model.arrays import FloatArray, IntArray
 from cosim.model.site import Site
-from cosim.report.style import BRANCH, INK, OUTLINE, SUN, THEME
+from cosim.report.style import BRANCH, INK, OUTLINE, SERIES, SUN, THEME
 from cosim.run.record import Record
 
 BIG_FEEDER = 1500
@@ -27,6 +29,9 @@ BYTES_PER_NUMBER = 16 / 3
 """A 4-byte number in base64."""
 
 COLOURS = [[0.0, "#2166ac"], [0.25, "#92c5de"], [0.5, "#f4f4f0"], [0.75, "#f4a582"], [1.0, "#b2182b"]]
+NOBODY = "nobody"
+"""Who commands a device that no controller has."""
+
 BEYOND_LIMITS = 1.3
 """How far the colours reach, in half widths of the band of limits."""
 
@@ -122,7 +127,7 @@ def feeder_map(record: Record) -> Any | None:
         data=[
             _edges(record.site, buses),
             _buses(record, buses, voltage_pu[rows[first]]),
-            *_devices(record.site, buses),
+            *_devices(record, buses),
         ],
         frames=[
             go.Frame(name=str(i), traces=[points], data=[_colours(buses, voltage_pu[row])])
@@ -183,8 +188,8 @@ def _buses(record: Record, buses: Buses, voltage_pu: FloatArray) -> Any:
     )
     if small:
         details = buses.voltages(voltage_pu).astype(np.float32)
-        return trace.update(customdata=details, hovertemplate=_hover(record.site, buses))
-    titles = ["<br>".join(lines) for lines in _titles(record.site, buses)]
+        return trace.update(customdata=details, hovertemplate=_hover(record, buses))
+    titles = ["<br>".join(lines) for lines in _titles(record, buses)]
     return trace.update(text=titles, hovertemplate="%{text}<br>%{marker.color:.4f} pu<extra></extra>")
 
 
@@ -195,21 +200,24 @@ def _colours(buses: Buses, voltage_pu: FloatArray) -> Any:
     return trace if buses.many else trace.update(customdata=voltages.astype(np.float32))
 
 
-def _titles(site: Site, buses: Buses) -> list[list[str]]:
-    """Per bus its name and its devices."""
+def _titles(record: Record, buses: Buses) -> list[list[str]]:
+    """Per bus its name and its devices, with their controller where there are several."""
     devices: dict[str, list[str]] = {}
-    for kind, _, items in by_kind(site.devices):
+    owners = controller_of_device(record)
+    for kind, _, items in by_kind(record.site.devices):
         for device in items:
             energy = f", {device.kwh:g} kWh" if isinstance(device, StorageRating) else ""
             text = f"{kind.title} {device.name}: {device.kw:g} kW{energy}"
+            if owners:
+                text += f", commanded by {owners[device.name] or NOBODY}"
             devices.setdefault(device.bus, []).append(text)
     return [[f"<b>bus {name}</b>", *devices.get(name, [])] for name in buses.names]
 
 
-def _hover(site: Site, buses: Buses) -> list[str]:
+def _hover(record: Record, buses: Buses) -> list[str]:
     """Per bus a template that plotly fills with the voltages of the step."""
-    templates = []
-    for (title, *devices), nodes in zip(_titles(site, buses), buses.nodes, strict=True):
+    templates, site = [], record.site
+    for (title, *devices), nodes in zip(_titles(record, buses), buses.nodes, strict=True):
         lines = [
             f"{site.nodes[node]}: %{{customdata[{slot}]:.4f}} pu"
             for slot, node in enumerate(nodes)
@@ -219,15 +227,21 @@ def _hover(site: Site, buses: Buses) -> list[str]:
     return templates
 
 
-def _devices(site: Site, buses: Buses) -> list[Any]:
+def _devices(record: Record, buses: Buses) -> list[Any]:
+    """A trace for each kind of device; for each kind and controller where there are several of those."""
     place = {name: i for i, name in enumerate(buses.names)}
     marks = {"storage": ("square-open", INK, 17), "pv": ("star-open", SUN, 19)}
-    kinds = [
-        (kind.title, items, *marks.get(kind.name, ("diamond-open", INK, 15)))
-        for kind, _, items in by_kind(site.devices)
-    ]
+    owners, groups = controller_of_device(record), []
+    colours = dict(zip(dict.fromkeys(owners.values()), cycle(SERIES), strict=False))
+    for kind, _, items in by_kind(record.site.devices):
+        symbol, colour, size = marks.get(kind.name, ("diamond-open", INK, 15))
+        if not owners:
+            groups.append((kind.title, items, symbol, colour, size))
+        for owner, of_owner in colours.items():
+            own = tuple(device for device in items if owners[device.name] == owner)
+            groups.append((f"{kind.title}, {owner or NOBODY}", own, symbol, of_owner, size))
     traces = []
-    for name, devices, symbol, colour, size in kinds:
+    for name, devices, symbol, colour, size in groups:
         at = [place[device.bus] for device in devices if device.bus in place]
         if at:
             # Open symbols around the bus leave its colour visible.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
 
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Resumable, is_resumable
+from cosim.model.roles import ResumesAsInner
 from cosim.model.state import Measurement
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
 from cosim.run.injected import AreaLate, AreaOutage, Schedule
 
 
-class InjectedAgent:
+class InjectedAgent(ResumesAsInner):
     """The controller of an area that is silent in some steps.
 
     Args:
@@ -20,8 +19,10 @@ class InjectedAgent:
         schedule: of the faults.
     """
 
+    _inner: AreaAgent
+
     def __init__(self, agent: AreaAgent, schedule: Schedule) -> None:
-        self._agent, self._schedule = agent, schedule
+        self._inner, self._schedule = agent, schedule
         self.name, self.neighbours = agent.name, agent.neighbours
         self._is_out, self._is_late = False, False
 
@@ -33,27 +34,14 @@ class InjectedAgent:
         )
         self._is_out, self._is_late = out, late
         if not out:
-            self._agent.begin(measurement, forecast)
+            self._inner.begin(measurement, forecast)
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """See :class:`AreaAgent`."""
-        sent = {} if self._is_out else self._agent.round(number, received)
+        sent = {} if self._is_out else self._inner.round(number, received)
         return {} if self._is_late else sent
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer | None:
         """See :class:`AreaAgent`."""
-        answer = None if self._is_out else self._agent.answer(received)
+        answer = None if self._is_out else self._inner.answer(received)
         return None if self._is_late else answer
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the area can be carried on."""
-        return is_resumable(self._agent)
-
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return cast("Resumable", self._agent).state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        cast("Resumable", self._agent).restore(state)

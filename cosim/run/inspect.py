@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,11 @@ from cosim.feeder.supply import unsupplied
 from cosim.feeder.suspicious import suspicious
 from cosim.run.accepted import Verdict, asked_about, verdicts
 from cosim.run.area_rows import area_rows
+from cosim.run.assembly import Assembly
+from cosim.run.command_rows import command_rows
 from cosim.run.heard import heard
 from cosim.run.shipped import find_master
+from cosim.run.study import Study, open_study
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +130,26 @@ def inspect_feeder(
     if ask_planners:
         with heard():
             found.planners = verdicts(asked)
+    return found
+
+
+def inspect_scenario(
+    file: Path, *, trusted: bool = False, ask_planners: bool = True, areas: int | None = None
+) -> Inspection:
+    """Look at the feeder of a scenario, its devices, and which of several controllers commands which.
+
+    Args:
+        file: the scenario.
+        trusted, ask_planners, areas: see :func:`inspect_feeder`.
+
+    Raises:
+        ScenarioError: the scenario cannot be read.
+    """
+    study = replace(open_study(file), trusted=trusted)
+    found = inspect_feeder(study.master, trusted=trusted, ask_planners=ask_planners, areas=areas)
+    if found.solved:
+        with heard():
+            found.add(_of_scenario(study))
     return found
 
 
@@ -249,6 +272,15 @@ def _devices(model: FeederModel) -> Iterator[Fact]:
     controls = device_controls(model.engine)
     if controls:
         yield Fact("controls of devices left on", _some(controls))
+
+
+def _of_scenario(study: Study) -> Iterator[Fact]:
+    """What the scenario adds to the feeder."""
+    with Assembly(study, ()) as assembly:
+        devices = [f"{device.name} at {device.bus}" for device in assembly.site.devices]
+        yield Fact("devices of the scenario", f"{len(devices)}: {_some(devices)}" if devices else "none")
+        for who, own in command_rows(assembly):
+            yield Fact(f"commanded by {who}", own)
 
 
 def _isolated(model: FeederModel) -> Iterator[Fact]:

@@ -39,6 +39,14 @@ def find_scenario(name_or_path: str) -> Path:
     return candidate
 
 
+def named_scenario(name_or_path: Path) -> Path | None:
+    """The scenario that a name or path means, None where it means a feeder; a feeder has the name first."""
+    name = str(name_or_path)
+    if name_or_path.suffix in (".yaml", ".yml"):
+        return name_or_path
+    return find_scenario(name) if name in shipped_scenarios() and name not in shipped_feeders() else None
+
+
 def find_master(name_or_path: Path) -> Path:
     """An OpenDSS master as it is, or that of the shipped feeder of that name."""
     if str(name_or_path) in shipped_feeders():

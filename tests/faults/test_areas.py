@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 import pytest
 import yaml
 
-from cosim.errors import ScenarioError
+from cosim.errors import FederationError, ScenarioError
 from cosim.run.area_part import area_problems
 from cosim.run.execute import execute
 from cosim.run.manifest import read_manifest
@@ -16,6 +19,7 @@ from cosim.run.record import Record, read_record
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
 from tests.conftest import small_scenario
+from tests.faults.hanging_area import HANGS_AT
 from tests.faults.test_resume import Stopped, resumed
 
 PVS = [{"name": "p1", "bus": "680", "kw": 300}, {"name": "p2", "bus": "634", "kw": 100}]
@@ -141,6 +145,53 @@ def test_a_killed_area_is_on_record_and_the_run_ends_well(tmp_path):
     assert silent == list(range(silent[0], STEPS))
     assert found[-1] == ("FALLBACK" if silent[0] + HOLD_STEPS < STEPS else "EARLIER_PLAN")
     assert sources(record, 0) == ["PLAN"] * STEPS
+
+
+HANG_LIMIT_S = 5.0
+HANGING = [
+    sys.executable,
+    str(Path(__file__).with_name("hanging_area.py")),
+    "{core}",
+    "{port}",
+    "{key}",
+    "{name}",
+    "{study}",
+]
+
+
+def run_hanging(folder: Path, **chosen: object) -> Record:
+    """A run over HELICS in which the process of the second area sleeps from step 2 on."""
+    scenario = values(**chosen)
+    if chosen.get("hold_s", HOLD_STEPS) is None:
+        scenario["control"]["hang_limit_s"] = HANG_LIMIT_S
+    scenario["federates"][-1]["command"] = HANGING
+    with patch.dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2])):
+        return run(folder, scenario, "helics")
+
+
+def test_an_area_that_hangs_is_given_up_and_the_others_go_on(tmp_path):
+    record = run_hanging(tmp_path, hang_limit_s=HANG_LIMIT_S)
+    manifest = read_manifest(tmp_path / "helics")
+    assert manifest["status"] == "complete"
+    assert set(manifest["lost_federates"]) == {"south"}
+    assert manifest["lost_federates"]["south"].startswith(
+        f"at step {HANGS_AT}: has not moved for {HANG_LIMIT_S:g} s"
+    )
+    last_values = ["EARLIER_PLAN"] * HOLD_STEPS
+    rest = ["FALLBACK"] * (STEPS - HANGS_AT - HOLD_STEPS)
+    assert sources(record, 1) == ["PLAN"] * HANGS_AT + last_values + rest
+    assert sources(record, 0) == ["PLAN"] * STEPS
+    assert record.steps.reason[HANGS_AT].startswith("area2 is silent since second 1800")
+
+
+def test_where_nobody_may_be_silent_an_area_that_hangs_ends_the_run(tmp_path):
+    with pytest.raises(
+        FederationError, match=rf"see control.hang_limit_s .*south \(plan, step {HANGS_AT}\)"
+    ):
+        run_hanging(tmp_path, hold_s=None)
+    manifest = read_manifest(tmp_path / "helics")
+    assert manifest["status"] == "aborted"
+    assert "south (plan, step 2)" in manifest["reason"]
 
 
 def test_a_fault_of_an_area_needs_the_time_for_which_its_values_count(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cosim.report.feeder_map import FRAME_BUDGET, FRAMES, frame_steps, worst_step
+from cosim.report.feeder_map import FRAME_BUDGET, FRAMES, feeder_map, frame_steps, worst_step
 from tests.report.records import record_of, step
 
 
@@ -17,3 +17,12 @@ def test_the_map_of_a_long_run_is_thinned_and_keeps_the_worst_step():
     assert worst_step(record) == 201
     assert 201 in shown
     assert FRAME_BUDGET < 5_000_000  # with the library the page stays below 10 MB
+
+
+def test_the_map_says_who_commands_a_device_where_there_are_several_controllers():
+    rows = [step(0), step(1)]
+    alone = {trace.name for trace in feeder_map(record_of(rows)).data if trace.name}
+    assert alone == {"battery", "PV system"}
+    found = feeder_map(record_of(rows, controllers=[{"name": "north", "devices": ["bess"]}]))
+    assert {trace.name for trace in found.data if trace.name} == {"battery, north", "PV system, nobody"}
+    assert "commanded by north" in "".join(str(trace.hovertemplate) for trace in found.data)

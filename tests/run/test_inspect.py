@@ -13,8 +13,9 @@ from cosim.errors import RecordError
 from cosim.run.begin import begin
 from cosim.run.check import check_study
 from cosim.run.execute import execute
-from cosim.run.inspect import inspect_feeder
+from cosim.run.inspect import inspect_feeder, inspect_scenario
 from cosim.run.record import read_record
+from cosim.run.shipped import find_scenario, named_scenario
 from cosim.run.study import open_study
 from tests.conftest import shipped_master
 
@@ -48,6 +49,23 @@ def test_the_table_can_be_printed():
     console = Console(width=200, record=True)
     console.print(inspect_feeder(Path("ieee13"), ask_planners=False).table())
     assert "voltage at nominal load" in console.export_text()
+
+
+def test_a_scenario_with_several_controllers_shows_who_commands_what():
+    found = inspect_scenario(find_scenario("ieee13_owners"), ask_planners=False)
+    own = {fact.title.partition(" (")[0]: fact.text for fact in found.facts if "commanded by" in fact.title}
+    assert own == {
+        "commanded by aggregator": "bess_675, bess_671",
+        "commanded by utility": "pv_634, pv_680, pv_652",
+        "commanded by household": "bess_611, bess_645",
+    }
+    assert facts("ieee13").items() <= {fact.title: fact.text for fact in found.facts}.items()
+
+
+def test_a_name_of_a_feeder_and_of_a_scenario_means_the_feeder():
+    assert named_scenario(Path("ieee13")) is None
+    assert named_scenario(Path("ieee13_owners")) == find_scenario("ieee13_owners")
+    assert named_scenario(Path("other/master.dss")) is None
 
 
 def test_a_loop_is_named_by_its_buses(tmp_path):

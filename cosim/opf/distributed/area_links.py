@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
 import numpy as np
 
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Resumable, is_resumable
+from cosim.model.roles import ResumesAsInner
 from cosim.model.state import Measurement
 from cosim.opf.distributed.area_setting import AreaSetting
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message
@@ -95,7 +94,7 @@ class AreaLink:
         self._under_way.append(_UnderWay(number, number + delay, carried))
 
 
-class LinkedAgent:
+class LinkedAgent(ResumesAsInner):
     """An area at the end of its links.
 
     Args:
@@ -103,8 +102,10 @@ class LinkedAgent:
         setting: what it is made of.
     """
 
+    _inner: AreaAgent
+
     def __init__(self, agent: AreaAgent, setting: AreaSetting[AreasOptions]) -> None:
-        self._agent, self.name, self.neighbours = agent, agent.name, agent.neighbours
+        self._inner, self.name, self.neighbours = agent, agent.name, agent.neighbours
         names, chosen = setting.names, setting.chosen
         self._links = {
             sender: AreaLink(
@@ -118,16 +119,16 @@ class LinkedAgent:
         """See :class:`AreaAgent`."""
         for link in self._links.values():
             link.begin(int(measurement.time_s))
-        self._agent.begin(measurement, forecast)
+        self._inner.begin(measurement, forecast)
 
     def round(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """See :class:`AreaAgent`."""
         self._number = number
-        return self._agent.round(number, self._arrived(number, received))
+        return self._inner.round(number, self._arrived(number, received))
 
     def answer(self, received: Mapping[str, Message]) -> AreaAnswer | None:
         """See :class:`AreaAgent`; with what its links have done."""
-        answer = self._agent.answer(self._arrived(self._number + 1, received))
+        answer = self._inner.answer(self._arrived(self._number + 1, received))
         if answer is None:
             return None
         links = self._links.values()
@@ -137,19 +138,6 @@ class LinkedAgent:
             unheard=float(sum(not link.heard for link in links)),
         )
         return replace(answer, figures=figures)
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the area can be carried on."""
-        return is_resumable(self._agent)
-
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`; nothing stays under way between plans."""
-        return cast("Resumable", self._agent).state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        cast("Resumable", self._agent).restore(state)
 
     def _arrived(self, number: int, received: Mapping[str, Message]) -> dict[str, Message]:
         """Messages that arrive in a round."""

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from cosim.devices.bounds import each
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.roles import ResumesAsInner, ResumesAsParts
 from cosim.model.state import Measurement
 from cosim.opf.distributed.admm import LEAST_PRICE_PER_KWH
 from cosim.opf.distributed.area_planning import begin_anew, begins_anew
@@ -34,7 +34,7 @@ from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.consensus import Balance, Consensus
 from cosim.opf.distributed.dual_price_options import SCALES, DualPriceOptions
 from cosim.opf.distributed.exchange import slots_of
-from cosim.opf.distributed.lockstep import Lockstep, LockstepState
+from cosim.opf.distributed.lockstep import Lockstep
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
 from cosim.opf.distributed.owner import Owner, Terms
 from cosim.opf.distributed.planner import AreasPlanner
@@ -44,7 +44,7 @@ from cosim.opf.problem import Solved
 from cosim.plugins import needs, options
 
 
-class Link:
+class Link(ResumesAsInner):
     """Prices and requests between the aggregator and one owner.
 
     Args:
@@ -59,7 +59,7 @@ class Link:
         self.owner, self.devices = names[owner], setting.areas.areas[owner].devices
         shape = (2, len(self.devices), len(setting.horizon))
         consensus = Consensus(shape, relaxation=chosen.relaxation, balance=Balance())
-        self.lockstep = Lockstep(
+        self.lockstep = self._inner = Lockstep(
             consensus,
             perfect=chosen.always_heard(names[0], self.owner),
             receiver=setting.name,
@@ -95,14 +95,6 @@ class Link:
             consensus.agreed = at_rest
         self.lockstep.begin(terms.time_s)
 
-    def state(self) -> LockstepState:
-        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
-        return self.lockstep.state()
-
-    def restore(self, state: LockstepState) -> None:
-        """See :class:`cosim.opf.distributed.owner.OwnerLink`."""
-        self.lockstep.restore(state)
-
     @property
     def agreed(self) -> bool:
         """Whether both residuals are small."""
@@ -128,7 +120,7 @@ class Link:
         return schedules.values()
 
 
-class OwnerAgent:
+class OwnerAgent(ResumesAsInner):
     """An owner that exchanges messages with the aggregator.
 
     Args:
@@ -137,7 +129,8 @@ class OwnerAgent:
     """
 
     def __init__(self, owner: Owner[Link], aggregator: str) -> None:
-        self._owner, self._aggregator = owner, aggregator
+        self._owner = self._inner = owner
+        self._aggregator = aggregator
         self.name, self.neighbours = owner.work.area.name, (aggregator,)
 
     def begin(self, measurement: Measurement, forecast: Forecast) -> None:
@@ -159,21 +152,8 @@ class OwnerAgent:
         self._owner.link.lockstep.take(received.get(self._aggregator))
         return self._owner.answer()
 
-    @property
-    def resumable(self) -> bool:
-        """Whether the area can be carried on."""
-        return self._owner.work.resumable
 
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return self._owner.state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        self._owner.restore(state)
-
-
-class AggregatorAgent:
+class AggregatorAgent(ResumesAsParts):
     """The aggregator, and the owner of the area at the substation.
 
     Args:
@@ -185,6 +165,7 @@ class AggregatorAgent:
         self._owner, self._hold_s = owner, setting.chosen.hold_s
         places = range(len(setting.names))
         self._links = [Link(setting, place, -1.0) for place in places]
+        self._parts = (owner, *self._links)
         devices = setting.site.devices
         schedules = Schedules(owner.schedules.unit_kva, (len(devices), len(setting.horizon)))
         self._requests = Requests(setting.site, setting.horizon, setting.shared, schedules)
@@ -255,17 +236,7 @@ class AggregatorAgent:
     @property
     def resumable(self) -> bool:
         """Whether the area can be carried on."""
-        return self._owner.work.resumable and begins_anew(self._requests.problem)
-
-    def state(self) -> tuple[Any, list[LockstepState]]:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return self._owner.state(), [link.state() for link in self._links]
-
-    def restore(self, state: tuple[Any, list[LockstepState]]) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        self._owner.restore(state[0])
-        for link, known in zip(self._links, state[1], strict=True):
-            link.restore(known)
+        return super().resumable and begins_anew(self._requests.problem)
 
 
 @needs("network", "areas")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Literal
 
 from cosim.model.forecast import Forecast
-from cosim.model.roles import Resumable, is_resumable
+from cosim.model.roles import ResumesAsParts
 from cosim.model.state import Measurement
 from cosim.opf.distributed.areas import Areas
 from cosim.opf.distributed.messages import AreaAgent, AreaAnswer, Message, Slot
@@ -65,7 +65,7 @@ def exchange(agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> list[AreaAns
     return [agent.answer(waiting.pop(agent.name, {})) for agent in agents]
 
 
-class AreasInProcess:
+class AreasInProcess(ResumesAsParts):
     """Answers of areas that plan in this process, one after the other.
 
     Args:
@@ -77,7 +77,8 @@ class AreasInProcess:
     """
 
     def __init__(self, agents: Sequence[AreaAgent], slots: Sequence[Slot]) -> None:
-        self._agents, self._slots = agents, slots
+        self._agents = self._parts = agents
+        self._slots = slots
         self.last: Sequence[AreaAnswer | None] = ()
 
     def __call__(self, measurement: Measurement, forecast: Forecast) -> Sequence[AreaAnswer | None]:
@@ -86,17 +87,3 @@ class AreasInProcess:
             agent.begin(measurement, forecast)
         self.last = exchange(self._agents, self._slots)
         return self.last
-
-    @property
-    def resumable(self) -> bool:
-        """Whether all areas can be carried on."""
-        return all(is_resumable(agent) for agent in self._agents)
-
-    def state(self) -> list[Any]:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return [cast("Resumable", agent).state() for agent in self._agents]
-
-    def restore(self, state: list[Any]) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        for agent, known in zip(self._agents, state, strict=True):
-            cast("Resumable", agent).restore(known)

@@ -134,6 +134,11 @@ class Owner(Generic[L]):
         self.copies = self.link.read(self.schedules) if solved.found else self.link.resting
         self.work.count_solve(number, build_s=build_s, solve_s=solved.solve_s, iterations=solved.iterations)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the area can be carried on."""
+        return self.work.resumable
+
     def state(self) -> tuple[float, Any, Plan | None]:
         """See :class:`cosim.model.roles.Resumable`."""
         return self._began_s, self.link.state(), self.work.state()

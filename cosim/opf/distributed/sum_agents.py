@@ -16,6 +16,7 @@ from cosim.devices.bounds import each
 from cosim.errors import FormulationRefused
 from cosim.model.arrays import FloatArray
 from cosim.model.forecast import Forecast
+from cosim.model.roles import ResumesAsInner
 from cosim.model.state import Measurement
 from cosim.opf.distributed.area_planning import begin_anew, begins_anew
 from cosim.opf.distributed.area_setting import AreaSetting
@@ -105,7 +106,7 @@ def agent_of_sums(setting: AreaSetting[DualPriceOptions]) -> AreaAgent:
     )
 
 
-class SumOwnerAgent:
+class SumOwnerAgent(ResumesAsInner):
     """An owner that sends the sum of its devices, sealed.
 
     Args:
@@ -118,7 +119,8 @@ class SumOwnerAgent:
     def __init__(
         self, owner: Owner[OwnerOfSum], seal: Seal, *, to: str, neighbours: tuple[str, ...]
     ) -> None:
-        self._owner, self._seal, self._to = owner, seal, to
+        self._owner = self._inner = owner
+        self._seal, self._to = seal, to
         self.name, self.neighbours = owner.work.area.name, neighbours
         self._time_s, self._sent = 0, np.zeros(0)
 
@@ -150,19 +152,6 @@ class SumOwnerAgent:
         if aggregator in received:
             self._owner.link.hear(received[aggregator])
         return self._owner.answer()
-
-    @property
-    def resumable(self) -> bool:
-        """Whether the area can be carried on."""
-        return self._owner.work.resumable
-
-    def state(self) -> Any:
-        """See :class:`cosim.model.roles.Resumable`."""
-        return self._owner.state()
-
-    def restore(self, state: Any) -> None:
-        """See :class:`cosim.model.roles.Resumable`."""
-        self._owner.restore(state)
 
 
 class SumAggregatorAgent:
@@ -210,7 +199,7 @@ class SumAggregatorAgent:
     @property
     def resumable(self) -> bool:
         """Whether the area can be carried on."""
-        return self._owner.work.resumable and begins_anew(self._requests.problem)
+        return self._owner.resumable and begins_anew(self._requests.problem)
 
     def state(self) -> tuple[Any, Any, FloatArray]:
         """See :class:`cosim.model.roles.Resumable`."""
