@@ -50,7 +50,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dual_price": {"areas": 2},
     "lindistflow_taps": {"reach": 1},
 }
-WITHOUT_SQUARES = {"lindistflow_taps": {"control.planner.objective.losses_per_kwh": 0.0}}
+WITHOUT_SQUARES: dict[str, dict[str, Any]] = {
+    "lindistflow_taps": {"control.planner.objective.losses_per_kwh": 0.0}
+}
 """A mixed-integer program with squares takes minutes, and one that is stopped is not repeatable."""
 COMMON = {
     "control.forecast": "perfect",
@@ -63,7 +65,8 @@ COMMON = {
 def study_of(planner: str, feeder: str, steps: int) -> Study:
     """The scenario of a feeder with one planner."""
     name = WITH_POSITIONS.get(feeder, feeder) if planner in POSITIONS else feeder
-    settings = {"control.planner.type": planner, "control.planner.options": OPTIONS.get(planner, {})}
+    settings: dict[str, Any] = {"control.planner.type": planner}
+    settings["control.planner.options"] = OPTIONS.get(planner, {})
     settings |= WITHOUT_SQUARES.get(planner, {})
     return changed_study(open_study(find_scenario(name), steps=steps), COMMON | settings)
 
