@@ -23,22 +23,22 @@ def run(scenario_file, tmp_path, name: str, over: str, **changes):
 
 
 REFUSED = [
-        ("ReturnsADict", "returned dict at step 1; 'step' must return a cosim.model.state.Decision"),
-        (
-            "Complex",
-            "p_kw of step 1 from 'controller' is no vector of real numbers: it is of type complex128",
-        ),
-        ("UnknownSource", "source of step 1 from 'controller' is 'LUCK', expected one of PLAN"),
-        ("FromTheFuture", "issued_at_s of step 1 from 'controller' is 1000000000000.0; it is the time"),
-        ("WrongStep", "answered step 7 where it was asked about step 1"),
-        ("Infinite", "p_kw[0] (b1) of step 1 from 'controller' is inf; set-points must be finite"),
-        ("WritesToTheMeasurement", "ValueError: assignment destination is read-only"),
+    ("ReturnsADict", "returned dict at step 1; 'step' must return a cosim.model.state.Decision"),
+    (
+        "Complex",
+        "p_kw of step 1 from 'controller' is no vector of real numbers: it is of type complex128",
+    ),
+    ("UnknownSource", "source of step 1 from 'controller' is 'LUCK', expected one of PLAN"),
+    ("FromTheFuture", "issued_at_s of step 1 from 'controller' is 1000000000000.0; it is the time"),
+    ("WrongStep", "answered step 7 where it was asked about step 1"),
+    ("Infinite", "p_kw[0] (b1) of step 1 from 'controller' is inf; set-points must be finite"),
+    ("WritesToTheMeasurement", "ValueError: assignment destination is read-only"),
 ]
 """One for each rule, and how the refusal begins."""
 REFUSED_ALIKE = [
-        ("Matrix", "p_kw of step 1 from 'controller' has shape (1, 3); send one value per device"),
-        ("Words", "p_kw of step 1 from 'controller' is no vector of real numbers"),
-        ("Timeless", "issued_at_s of step 1 from 'controller' is nan; it is the time"),
+    ("Matrix", "p_kw of step 1 from 'controller' has shape (1, 3); send one value per device"),
+    ("Words", "p_kw of step 1 from 'controller' is no vector of real numbers"),
+    ("Timeless", "issued_at_s of step 1 from 'controller' is nan; it is the time"),
 ]
 """More ways to break a rule of the list above; one driver shows them, because both check by the same function."""
 
