@@ -18,8 +18,7 @@ OBSERVER = str(Path(__file__).with_name("observer.py"))
 
 
 def run(path: Path, out: Path) -> None:
-    study = open_study(path, steps=3)
-    execute(study, out, over="helics", overwrite=False, progress=lambda _done: None)
+    execute(open_study(path, steps=3), out, over="helics", overwrite=False, progress=lambda _done: None)
 
 
 @pytest.mark.usefixtures("importable_tests")
