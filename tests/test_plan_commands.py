@@ -53,7 +53,7 @@ def test_an_unsupported_formulation_is_refused_before_anything_runs(tmp_path):
 @pytest.mark.parametrize(
     ("systems", "compared"),
     [
-        (("ads10_1ph",), 9),
+        (("ads10_1ph",), 12),
         # The costs of the larger system are in tests/opf/test_formulations.py.
         pytest.param(("ads10_1ph", "ieee123_1ph"), 25, marks=pytest.mark.slow),
     ],

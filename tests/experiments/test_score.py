@@ -68,14 +68,14 @@ def test_runs_of_another_world_are_no_anchor():
 
 @pytest.mark.parametrize("name", ["ads10_1ph", "ieee13"])
 def test_no_controller_beats_the_oracle(name, tmp_path):
-    study = package.load(name, steps=12).without_baseline()
+    study = package.load(name).without_baseline()
     oracle = study.with_controller("oracle").run(tmp_path / "oracle")
     assert oracle.figures.run.violation_node_h == 0
     assert set(oracle.record.steps["source"]) == {"PLAN"}
     least = oracle.figures.run.adjusted_cost
     # What it planned is what it cost.
     assert oracle.record.steps["plan_objective"].iloc[0] == pytest.approx(least, rel=1e-7)
-    informed = {"control.forecast": "perfect", "control.horizon_s": 43_200}
+    informed = {"control.forecast": "perfect", "control.horizon_s": 86_400}
     runs = [
         study.with_settings({**informed, "control.type": rule, "control.options": options}).run(
             tmp_path / rule

@@ -28,7 +28,7 @@ def same(one, other) -> bool:
     return bool(np.array_equal(np.asarray(one), np.asarray(other), equal_nan=numbers))
 
 
-@pytest.mark.parametrize(("name", "steps"), [("ieee13", 8), ("ieee123", 3)])
+@pytest.mark.parametrize(("name", "steps"), [("ieee13", 8), ("ieee123", 6)])
 def test_local_and_helics_records_are_identical(tmp_path, name, steps):
     local = run_over("local", find_scenario(name), tmp_path, steps)
     helics = run_over("helics", find_scenario(name), tmp_path, steps)
