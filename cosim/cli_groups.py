@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+SystemOption = Annotated[
+    list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="also write the figures")]
 TrustOption = Annotated[
     bool,
@@ -40,23 +43,18 @@ SchedulerOption = Annotated[
 
 
 @study_app.command()
-def reference(file: JsonOption = None) -> None:
+def reference(system: SystemOption = None, file: JsonOption = None) -> None:
     """Compute the published single-phase systems from scratch and compare with the published figures.
 
     About a minute. Exit code 1 if a figure differs.
     """
     from cosim.commands import studies
 
-    studies.reference(file)
+    studies.reference(system, file)
 
 
 @study_app.command()
-def complementarity(
-    system: Annotated[
-        list[str] | None, typer.Option(help="shipped single-phase feeder; may be given twice")
-    ] = None,
-    file: JsonOption = None,
-) -> None:
+def complementarity(system: SystemOption = None, file: JsonOption = None) -> None:
     """Charging and discharging at once under a negative price, and what cures it, in kW, hours and money.
 
     A minute or two.

@@ -31,6 +31,16 @@ settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")
 
 
+LONG = ("campaign", "faults", "docs", "timeline", "federates", "experiments", "devices", "opf")
+"""Folders of tests that start processes or make whole runs; at the end they would leave a core without work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders of long tests, and leave the order inside them as it is."""
+    rank = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.parent, len(LONG)))
+
+
 def published_feeder(relative: str) -> Path:
     """A feeder as published, or a skip where the collection is not at hand."""
     path = PUBLISHED / relative

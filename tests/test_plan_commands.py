@@ -50,12 +50,28 @@ def test_an_unsupported_formulation_is_refused_before_anything_runs(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_reference_study_reproduces_what_is_published(tmp_path):
-    done = cosim("study", "reference", "--json", "reference.json", folder=tmp_path)
+@pytest.mark.parametrize(
+    ("systems", "compared"),
+    [
+        (("ads10_1ph",), 12),
+        # The costs of the larger system are in tests/opf/test_formulations.py.
+        pytest.param(("ads10_1ph", "ieee123_1ph"), 25, marks=pytest.mark.slow),
+    ],
+)
+def test_the_reference_study_reproduces_what_is_published(tmp_path, systems, compared):
+    chosen = [word for system in systems for word in ("--system", system)]
+    done = cosim("study", "reference", *chosen, "--json", "reference.json", folder=tmp_path)
     assert done.code == 0, done.said
     lines = json.loads((tmp_path / "reference.json").read_text())
+    assert {line["system"] for line in lines} == set(systems)
     assert not [line for line in lines if line["verdict"] == "differs"]
-    assert sum(line["verdict"] == "ok" for line in lines) >= 25
+    assert sum(line["verdict"] == "ok" for line in lines) >= compared
+
+
+def test_a_system_of_which_nothing_is_published_is_refused(tmp_path):
+    done = cosim("study", "reference", "--system", "ieee13", folder=tmp_path)
+    assert done.code == 2
+    assert "choose ads10_1ph or ieee123_1ph" in " ".join(done.said.split())
 
 
 def test_a_synthetic_feeder_and_an_equivalent_can_be_planned_on(tmp_path):

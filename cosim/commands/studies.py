@@ -24,7 +24,7 @@ from cosim.experiments.gap_campaign import (
 )
 from cosim.experiments.gap_case import GapRow
 from cosim.experiments.gap_instance import GapCase
-from cosim.experiments.reference import Line, reference_lines, worst
+from cosim.experiments.reference import SYSTEMS, Line, reference_lines, worst
 from cosim.report.gap.report import write_gap_report
 from cosim.report.methods.report import write_methods_report
 from cosim.run.shipped import shipped
@@ -41,11 +41,11 @@ OUTCOME_COLUMNS = (
 )
 
 
-def reference(file: Path | None) -> None:
+def reference(systems: list[str] | None, file: Path | None) -> None:
     """Compute the published single-phase systems and compare with the published figures."""
     lines: list[Line] = []
     with err.status("...") as status:
-        lines.extend(reference_lines(lambda what: status.update(escape(what))))
+        lines.extend(reference_lines(lambda what: status.update(escape(what)), systems or SYSTEMS))
     for system in dict.fromkeys(line.system for line in lines):
         out.print(_reference_table(system, [line for line in lines if line.system == system]))
     if file is not None:

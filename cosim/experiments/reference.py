@@ -7,7 +7,7 @@ single cases where a file rounds to cents. Figures and their origin are in ``dss
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cosim.errors import ScenarioError
@@ -95,16 +95,21 @@ TIE_BREAKS: dict[str, dict[str, object]] = {
 REALISED_GAP_PERCENT = {("ieee123_1ph", AS_PUBLISHED): Published(0.405, 0.025)}
 
 
-def reference_lines(progress: Callable[[str], None]) -> Iterator[Line]:
+def reference_lines(progress: Callable[[str], None], systems: Sequence[str] = SYSTEMS) -> Iterator[Line]:
     """All figures, one after the other.
 
     Args:
         progress: told what is being computed.
+        systems: some of :data:`SYSTEMS`.
 
     Raises:
-        CosimError: a solver is missing, or a program that must have a solution has none.
+        CosimError: nothing is published of a system, a solver is missing, or a program that must have a
+            solution has none.
     """
-    for system in SYSTEMS:
+    for system in systems:
+        if system not in SYSTEMS:
+            known = " or ".join(SYSTEMS)
+            raise ScenarioError(system, [f"no figures of it are published here; choose {known}"])
         best: float | None = None
         for terminal in ("free", "hard"):
             for planner in ("lindistflow", "branch_flow_soc", "branch_flow_nl"):

@@ -22,25 +22,31 @@ def run(scenario_file, tmp_path, name: str, over: str, **changes):
     return read_record(tmp_path / over)
 
 
+REFUSED = [
+    ("ReturnsADict", "returned dict at step 1; 'step' must return a cosim.model.state.Decision"),
+    (
+        "Complex",
+        "p_kw of step 1 from 'controller' is no vector of real numbers: it is of type complex128",
+    ),
+    ("UnknownSource", "source of step 1 from 'controller' is 'LUCK', expected one of PLAN"),
+    ("FromTheFuture", "issued_at_s of step 1 from 'controller' is 1000000000000.0; it is the time"),
+    ("WrongStep", "answered step 7 where it was asked about step 1"),
+    ("Infinite", "p_kw[0] (b1) of step 1 from 'controller' is inf; set-points must be finite"),
+    ("WritesToTheMeasurement", "ValueError: assignment destination is read-only"),
+]
+"""One for each rule, and how the refusal begins."""
+REFUSED_ALIKE = [
+    ("Matrix", "p_kw of step 1 from 'controller' has shape (1, 3); send one value per device"),
+    ("Words", "p_kw of step 1 from 'controller' is no vector of real numbers"),
+    ("Timeless", "issued_at_s of step 1 from 'controller' is nan; it is the time"),
+]
+"""More ways to break a rule of the list above; one driver shows them, because both check by the same function."""
+
+
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("ReturnsADict", "returned dict at step 1; 'step' must return a cosim.model.state.Decision"),
-        (
-            "Complex",
-            "p_kw of step 1 from 'controller' is no vector of real numbers: it is of type complex128",
-        ),
-        ("Matrix", "p_kw of step 1 from 'controller' has shape (1, 3); send one value per device"),
-        ("Words", "p_kw of step 1 from 'controller' is no vector of real numbers"),
-        ("UnknownSource", "source of step 1 from 'controller' is 'LUCK', expected one of PLAN"),
-        ("FromTheFuture", "issued_at_s of step 1 from 'controller' is 1000000000000.0; it is the time"),
-        ("Timeless", "issued_at_s of step 1 from 'controller' is nan; it is the time"),
-        ("WrongStep", "answered step 7 where it was asked about step 1"),
-        ("Infinite", "p_kw[0] (b1) of step 1 from 'controller' is inf; set-points must be finite"),
-        ("WritesToTheMeasurement", "ValueError: assignment destination is read-only"),
-    ],
+    ("name", "words", "over"),
+    [(*case, over) for case in REFUSED for over in DRIVERS] + [(*case, "local") for case in REFUSED_ALIKE],
 )
-@pytest.mark.parametrize("over", DRIVERS)
 def test_a_careless_controller_ends_the_run_with_a_reason(scenario_file, tmp_path, name, words, over):
     # In process a controller's own exception comes as it is, with its type.
     with pytest.raises((CosimError, ValueError)) as ended:

@@ -12,24 +12,33 @@ from tests.controllers import kw_of
 
 STEPS = 8
 CASES = [
-    ("same_step", 0),
-    ("next_step", 1),
-    ({"delay_s": 900}, 1),
-    ({"delay_s": 1000}, 2),  # the first step that starts at or after the delay
-    ({"delay_s": 2700}, 3),
+    ("same_step", 0, "local"),
+    ("next_step", 1, "local"),
+    ({"delay_s": 900}, 1, "local"),
+    ({"delay_s": 1000}, 2, "local"),  # the first step that starts at or after the delay
+    ({"delay_s": 2700}, 3, "local"),
+    # The plant waits by the same code over both drivers: at once, a step later, and several are enough.
+    ("same_step", 0, "helics"),
+    ("next_step", 1, "helics"),
+    ({"delay_s": 2700}, 3, "helics"),
 ]
 
 
 @pytest.mark.usefixtures("importable_tests")
-@pytest.mark.parametrize("over", ["local", "helics"])
-@pytest.mark.parametrize(("feedback", "late_by"), CASES)
+@pytest.mark.parametrize(("feedback", "late_by", "over"), CASES)
 def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, feedback, late_by):
     path = scenario_file(
         feedback=feedback,
         control={"type": "tests.controllers:EchoController"},
         time={"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
     )
-    execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
+    execute(
+        open_study(path),
+        tmp_path / "run",
+        over=over,
+        overwrite=False,
+        progress=lambda _done: None,
+    )
     record = read_record(tmp_path / "run")
     accepted, acted = record.vector("accepted_storage_kw"), record.vector("storage_kw")
     for step in range(STEPS):
@@ -47,7 +56,13 @@ def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, f
 def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path, over):
     """The controller repeats its first answer with its old stamp, as one whose clock stopped would."""
     path = scenario_file(setpoint_ttl_s=1800, control={"type": "tests.controllers:StoppedClockController"})
-    execute(open_study(path), tmp_path / "run", over=over, overwrite=False, progress=lambda _done: None)
+    execute(
+        open_study(path),
+        tmp_path / "run",
+        over=over,
+        overwrite=False,
+        progress=lambda _done: None,
+    )
     record = read_record(tmp_path / "run")
     first = [kw_of(0), kw_of(0)]
     assert record.vector("accepted_storage_kw").tolist() == [first] * 3 + [[0.0, 0.0]] * 3

@@ -113,9 +113,9 @@ class Engine:
             tasks = self.tasks(plan, store.rows(plan.distinct()))
             if not tasks:
                 return None, 0, 0
-            with open_pool(self.pool, scratch, self.told) as client:
+            with open_pool(self.pool.for_one_run(), scratch, self.told) as client:
                 row = next(iter(computed(client, store, tasks[:1])))
-                return row, store.bytes_of(row.key), places(client)
+                return row, store.bytes_of(row.key), self.pool.processes or places(client)
 
     def tasks(
         self, plan: CampaignPlan, earlier: dict[str, RunRow], again: Collection[str] | None = None

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ class PoolOptions:
     memory: str | None = None
     scheduler: str | None = None
 
+    @property
+    def processes(self) -> int | None:
+        """Processes of a cluster of our own; None: that of somebody else has as many as it has."""
+        return None if self.scheduler is not None else self.workers or cores()
+
+    def for_one_run(self) -> PoolOptions:
+        """The same with one process, which has the memory that it would have beside others."""
+        return self if self.scheduler is not None else replace(self, workers=1)
+
 
 def cores() -> int:
     """Cores that this process may use."""
@@ -98,7 +107,7 @@ def _own_cluster(options: PoolOptions, scratch: Path) -> Iterator[Any]:
     from distributed import LocalCluster
 
     cluster = LocalCluster(
-        n_workers=options.workers or cores(),
+        n_workers=options.processes,
         threads_per_worker=1,
         processes=True,
         memory_limit=options.memory or "auto",
