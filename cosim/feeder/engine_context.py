@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import weakref
 from typing import Any
 
 import opendssdirect
@@ -19,12 +21,19 @@ REGISTRIES: tuple[Any, ...] = (
 context is ever freed (dss_python 0.15, dss_python_backend 0.14, opendssdirect 0.9)."""
 
 
+_kept: list[tuple[weakref.ref[Any], Any]] = []
+"""Every context with what reads it. The garbage collector may run in any thread, such as the event loop of
+a campaign's worker; contexts are freed in threads that use the library alone."""
+_lock = threading.Lock()
+
+
 def new_context() -> Any:
-    """A context of its own, which is freed together with the last object that refers to it.
+    """A context of its own. When nothing refers to it any more, it is freed by a later call, in its thread.
 
     The packages serve callbacks of the library by their registries. The callbacks keep objects of elements
     valid, which nothing here uses.
     """
+    free_unused()
     # A new context moves the working directory to where the library was loaded.
     with contextlib.chdir("."):
         dss = opendssdirect.dss.NewContext()
@@ -34,7 +43,18 @@ def new_context() -> Any:
     util.unregister_callbacks = _nothing
     for registry in REGISTRIES:
         registry.pop(util.ctx, None)
+    with _lock:
+        _kept.append((weakref.ref(util), util.ctx))
     return dss
+
+
+def free_unused() -> None:
+    """Free contexts that nothing reads any more."""
+    with _lock:
+        unused = [context for reader, context in _kept if reader() is None]
+        _kept[:] = [pair for pair in _kept if pair[0]() is not None]
+    # Here the last references end, and the contexts with them.
+    unused.clear()
 
 
 def _nothing() -> None:

@@ -211,6 +211,23 @@ def test_another_solver_gets_the_same_squares():
     assert answers[1] == pytest.approx(answers[0], abs=1e-3)
 
 
+def test_an_answer_of_piqp_stays_what_it_was():
+    """PIQP (0.6) answers with a view of its memory."""
+    x, square, data = cp.Variable(3), cp.Variable(3), cp.Parameter(3)
+    squares = Squares(square, np.ones(3), np.zeros(3))
+    problem = DispatchProblem(
+        Program(cp.sum(x), [square == data - x, x <= 1.0], [squares], [], []), solver="piqp"
+    )
+    data.value = np.array([3.0, 0.5, -1.0])
+    assert problem.solve().found
+    first = x.value
+    assert first == pytest.approx([1.0, 0.0, -1.5], abs=1e-6)
+    data.value = np.array([0.2, 2.0, 0.0])
+    assert problem.solve().found
+    assert first == pytest.approx([1.0, 0.0, -1.5], abs=1e-6)
+    assert x.value == pytest.approx([-0.3, 1.0, -0.5], abs=1e-6)
+
+
 def test_a_mixed_integer_program_at_its_time_limit_gives_its_best_point_and_its_bound():
     """A knapsack with thirty rows, which takes minutes: the first feasible point comes in milliseconds."""
     rng = np.random.default_rng(0)

@@ -56,7 +56,8 @@ class PiqpRoute:
             self._spare.forget()
             answer = self._spare.solve()
             return replace(answer, iterations=iterations + answer.iterations)
-        self._unpack(result.x, chain, inverse)
+        # PIQP gives a view of its memory, which the next solve overwrites.
+        self._unpack(np.array(result.x), chain, inverse)
         return Answer(cp.OPTIMAL, iterations, float(np.nan))
 
     def _set_up(
