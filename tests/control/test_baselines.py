@@ -49,6 +49,11 @@ def control(name: str) -> dict:
     return {"type": name, "horizon_s": 3600, "options": OPTIONS[name]}
 
 
+def quick_ones(*quick: str) -> list:
+    """All names; those that are not quick are slow, and campaign baselines_ieee123 runs them for a day."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in OPTIONS]
+
+
 def at_hour(hour: float) -> dict:
     return {"step": int(hour * 4), "time_s": hour * 3600.0}
 
@@ -210,7 +215,7 @@ def test_a_decision_before_the_site_is_refused(name, measured):
         RULES[name]().step(measured[1])
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", quick_ones(*set(OPTIONS) - {"oracle"}))
 def test_a_day_goes_by_without_a_cut_set_point(name, tmp_path):
     run = (
         cosim.load("ieee13")
@@ -259,7 +264,7 @@ def test_a_restored_controller_goes_on_to_the_last_bit(name, scenario_file):
             assert np.array_equal(ours.q_kvar, theirs.q_kvar)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", quick_ones("self_consumption", "day_ahead"))
 def test_both_drivers_give_the_same_record(name, scenario_file, tmp_path):
     study = open_study(scenario_file(control=control(name), baseline=False), steps=3)
     for over in ("local", "helics"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from tests.conftest import small_scenario
@@ -12,6 +13,7 @@ CUTS = ["l632_632q", "l671_684"]
 STEPS, ROUNDS = 1, 2
 
 
+@pytest.mark.slow
 def test_encrypted_sums_leave_the_same_record_over_both_drivers(tmp_path):
     """A slot for the key, then three slots in each round: owners, collector, aggregator."""
     planner = {"type": "dual_price", "options": {"cuts": CUTS, "rounds": ROUNDS, "privacy": "paillier"}}

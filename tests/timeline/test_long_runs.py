@@ -38,6 +38,7 @@ def test_slots_are_multiples_of_two_to_the_seventh_nanoseconds_so_doubles_carry_
     assert 0.0 < DECIDE_S < ACT_S < KEEP_S < 1.0
 
 
+@pytest.mark.slow
 def test_thirteen_hundred_hours_over_helics(scenario_file, tmp_path):
     """Beyond 2^22 s = 1165 hours feeder and recorder used to wait for each other, whatever the step."""
     path = scenario_file(
