@@ -95,7 +95,14 @@ def assert_aborted(out: Path, *, at_least: int) -> None:
     assert at_least <= manifest["last_step"] < STEPS - 1
 
 
-@pytest.mark.parametrize("victim", ["feeder", "controller", "recorder", "broker"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "controller",
+        "broker",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("feeder", "recorder")),
+    ],
+)
 def test_a_killed_process_ends_the_run(scenario_file, tmp_path, victim):
     out = tmp_path / "run"
     process = start(slow(scenario_file), out)

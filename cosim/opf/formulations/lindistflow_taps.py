@@ -70,6 +70,8 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         self._import_response = [cp.Parameter(periods) for _ in self._moved]
         self._voltage_response: list[tuple[cp.Parameter, cp.Parameter]] = []
         super().__init__(site, energy, sources, horizon, options)
+        # Flows are limited as if positions stayed: what a bank adds to the lines before it is not seen.
+        self.blind_to = ("limits.lines",)
         self._bank_kvar = real_matrix(self._flow.network.bank_kvar, (len(site.nodes), len(self._moved)))
         self.constraints += self.positions.constraints
         self.binaries += self.positions.binaries
