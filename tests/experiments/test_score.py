@@ -66,7 +66,7 @@ def test_runs_of_another_world_are_no_anchor():
     assert [score.regret for score in scores_of([(run, None), (bound, None)], [])] == [0, 0]
 
 
-@pytest.mark.parametrize("name", ["ads10_1ph", "ieee13"])
+@pytest.mark.parametrize("name", ["ads10_1ph", pytest.param("ieee13", marks=pytest.mark.slow)])
 def test_no_controller_beats_the_oracle(name, tmp_path):
     study = package.load(name).without_baseline()
     oracle = study.with_controller("oracle").run(tmp_path / "oracle")

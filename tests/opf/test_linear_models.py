@@ -218,6 +218,7 @@ def test_a_run_is_carried_on_to_the_last_bit(scenario_file, tmp_path, planner):
     assert_same_steps(tmp_path / "cut", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_both_drivers_give_the_same_record(scenario_file, tmp_path):
     study = open_study(scenario_file(**small("taylor", 10_800)))
     for over in ("local", "helics"):

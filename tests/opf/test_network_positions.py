@@ -193,6 +193,7 @@ def test_without_network_devices_they_are_refused_by_name(scenario_file):
         plan_of(study)
 
 
+@pytest.mark.slow
 def test_both_drivers_give_the_same_record(studies, tmp_path):
     """Positions, search history and front travel with the plan."""
     for over in ("local", "helics"):
