@@ -208,6 +208,9 @@ def test_both_drivers_give_the_same_record(studies, tmp_path):
 # --- LinDistFlow with taps ------------------------------------------------------------------------
 
 
+HELD = {"capacitor_bank": {"operations_per_day": 0}}
+
+
 @pytest.fixture(scope="module")
 def linear(studies):
     """LinDistFlow with taps as integers, without and with a limit that needs them, on IEEE 13."""
@@ -221,7 +224,9 @@ def linear(studies):
         limits = study.scenario.limits.model_copy(
             update={"voltage_min_pu": lowest_pu, "voltage_max_pu": 1.06}
         )
-        scenario = study.scenario.model_copy(update={"limits": limits})
+        # The third regulator is not decided, and would answer a bank that is switched.
+        held = [device.model_copy(update=HELD.get(device.kind, {})) for device in study.scenario.devices]
+        scenario = study.scenario.model_copy(update={"limits": limits, "devices": tuple(held)})
         study = replace(study, scenario=scenario).with_planner(chosen)
         with open_day(study) as day:
             planner = make_planner(study, day.assembly.knowledge)
@@ -244,14 +249,14 @@ def _as(planner: str, studies):
 
 
 def test_lindistflow_with_taps_predicts_what_opendss_does_with_them(linear):
-    """Tolerance: a step of the third regulator, which is not decided: its control answers the bank."""
+    """Tolerance: the error of LinDistFlow itself over an hour, about 2e-3 pu on this feeder."""
     measurement, _, planned = linear[0.9]
     position, now = planned.plan.position, measurement.position
-    assert set(position[:, 0].tolist()) <= {0.0, 1.0}
+    assert (position[:, 0] == now[0]).all()
     assert (position[:, 1:] < now[1:]).any()
     assert (np.abs(position[:, 1:] - now[1:]) <= 3).all()
     assert np.abs(position[:, 1] - now[1]).max() <= 2
-    assert replay(planned).figures()["max_voltage_error_pu"] < 8e-3
+    assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
 
 
 def test_taps_are_raised_for_a_voltage_limit(linear):
@@ -293,7 +298,6 @@ def test_lindistflow_switches_a_bank_as_opendss_does(scenario_file):
         now = day.measurement.position
         assert now[0] == 1.0
     assert (planned.plan.position == [0.0, *now[1:]]).all()
-    # The error of LinDistFlow itself over an hour is about 2e-3 pu on this feeder.
     assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
 
 

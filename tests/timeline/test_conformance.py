@@ -58,9 +58,7 @@ def test_a_careless_controller_ends_the_run_with_a_reason(scenario_file, tmp_pat
     assert list(record.steps.step) == [0]
 
 
-@pytest.mark.parametrize(
-    "name", ["ReusesItsArray", pytest.param("Lists", marks=pytest.mark.slow), "KeepsTheMeasurement"]
-)
+@pytest.mark.parametrize("name", ["ReusesItsArray", "Lists", "KeepsTheMeasurement"])
 def test_both_drivers_give_the_same_record(scenario_file, tmp_path, name):
     """With a delay of a step: a value that is shared by reference would act at once in one process."""
     local, helics = (
