@@ -61,8 +61,8 @@ class PlannerConfig(Config):
     solver: str = Field("auto", description="auto, clarabel, highs, scip, ipopt, bonmin, ...")
     solver_seconds: PositiveFloat | None = Field(
         None,
-        description="stop a solve after this; a mixed-integer program then gives the best plan found so "
-        "far and its gap, with other programs the controller falls back on its earlier plan",
+        description="stop a solve after this; planner tangent, and HiGHS on a mixed-integer program, "
+        "give the best plan so far; else the controller falls back on its earlier plan",
     )
 
     uncertainty: UncertaintyConfig | None = Field(

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
@@ -14,9 +13,7 @@ from cosim.opf.distributed.messages import AreaPart, Message
 from cosim.run.area_part import make_area_part
 from cosim.run.knowledge import Knowledge
 from cosim.run.study import Study
-from federates.address import Address
-from federates.area import run_area
-from tests.federates.own_area import Careful
+from tests.federates.own_area import Careful, main
 
 HANGS_AT = 2
 LONG_S = 3600.0
@@ -38,10 +35,5 @@ def my_part(study: Study, knowledge: Knowledge, position: int) -> AreaPart:
     return replace(part, agent=Hanging(part.agent))
 
 
-def main(core: str, port: str, key: str, name: str, study_file: str) -> None:
-    study = Study.from_json(Path(study_file).read_text(encoding="utf-8"))
-    run_area(study, Address(core, int(port), key), name, make_part=my_part)
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:], make_part=my_part)

@@ -14,7 +14,7 @@ from cosim.run.area_part import make_area_part
 from cosim.run.knowledge import Knowledge
 from cosim.run.study import Study
 from federates.address import Address
-from federates.area import run_area
+from federates.area import MakePart, run_area
 
 TRUSTED = 1.0
 
@@ -39,9 +39,11 @@ def my_part(study: Study, knowledge: Knowledge, position: int) -> AreaPart:
     return replace(part, agent=Careful(part.agent))
 
 
-def main(core: str, port: str, key: str, name: str, study_file: str) -> None:
+def main(
+    core: str, port: str, key: str, name: str, study_file: str, *, make_part: MakePart = my_part
+) -> None:
     study = Study.from_json(Path(study_file).read_text(encoding="utf-8"))
-    run_area(study, Address(core, int(port), key), name, make_part=my_part)
+    run_area(study, Address(core, int(port), key), name, make_part=make_part)
 
 
 if __name__ == "__main__":

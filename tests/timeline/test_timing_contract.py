@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from cosim.run.execute import execute
-from cosim.run.record import read_record
+from cosim.run.record import Record, read_record
 from cosim.run.study import open_study
 from tests.controllers import kw_of
 
@@ -24,6 +26,11 @@ CASES = [
 ]
 
 
+def recorded(scenario: Path, folder: Path, over: str) -> Record:
+    execute(open_study(scenario), folder, over=over, overwrite=False, progress=lambda _done: None)
+    return read_record(folder)
+
+
 @pytest.mark.usefixtures("importable_tests")
 @pytest.mark.parametrize(("feedback", "late_by", "over"), CASES)
 def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, feedback, late_by):
@@ -32,14 +39,7 @@ def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, f
         control={"type": "tests.controllers:EchoController"},
         time={"start": "2024-06-21T12:00:00+00:00", "step_s": 900, "steps": STEPS},
     )
-    execute(
-        open_study(path),
-        tmp_path / "run",
-        over=over,
-        overwrite=False,
-        progress=lambda _done: None,
-    )
-    record = read_record(tmp_path / "run")
+    record = recorded(path, tmp_path / "run", over)
     accepted, acted = record.vector("accepted_storage_kw"), record.vector("storage_kw")
     for step in range(STEPS):
         expected = kw_of(step - late_by) if step >= late_by else 0.0
@@ -56,14 +56,7 @@ def test_a_decision_acts_when_the_contract_says(scenario_file, tmp_path, over, f
 def test_old_setpoints_give_way_to_the_safe_state(scenario_file, tmp_path, over):
     """The controller repeats its first answer with its old stamp, as one whose clock stopped would."""
     path = scenario_file(setpoint_ttl_s=1800, control={"type": "tests.controllers:StoppedClockController"})
-    execute(
-        open_study(path),
-        tmp_path / "run",
-        over=over,
-        overwrite=False,
-        progress=lambda _done: None,
-    )
-    record = read_record(tmp_path / "run")
+    record = recorded(path, tmp_path / "run", over)
     first = [kw_of(0), kw_of(0)]
     assert record.vector("accepted_storage_kw").tolist() == [first] * 3 + [[0.0, 0.0]] * 3
     assert record.steps.why_safe.tolist() == ["", "", ""] + [
