@@ -19,7 +19,9 @@ from cosim.experiments.replay import replay
 from cosim.model.state import Measurement, Plan
 from cosim.model.timegrid import Horizon
 from cosim.opf.network_positions.schedule import PositionSchedule
+from cosim.opf.planners import TapOptions, lindistflow_taps
 from cosim.run.execute import execute
+from cosim.run.planner_options import planner_options
 from cosim.run.policy import make_planner
 from cosim.run.record import read_record
 from cosim.run.study import Study, open_study
@@ -299,6 +301,34 @@ def test_lindistflow_switches_a_bank_as_opendss_does(scenario_file):
         assert now[0] == 1.0
     assert (planned.plan.position == [0.0, *now[1:]]).all()
     assert replay(planned).figures()["max_voltage_error_pu"] < 4e-3
+
+
+@pytest.mark.parametrize(("rating_kva", "closed"), [(400.0, 0.0), (320.0, 1.0)])
+def test_a_bank_that_relieves_a_line_stays_closed_where_the_line_needs_it(
+    scenario_file, rating_kva, closed
+):
+    """Phase c of bus 675 draws 290 + j212 kVA, of which the bank gives j200: 290 kVA, or 359 without it."""
+    bank = {"kind": "capacitor_bank", "name": "bank", "capacitor": "c675"}
+    storage = {"name": "b2", "bus": "611.3", "kw": 50, "kwh": 200}
+    planner = {"type": "lindistflow_taps", "inverter": "polygon"}
+    study = open_study(
+        scenario_file(
+            devices=[bank],
+            storages=[storage],
+            limits={"voltage_min_pu": 0.9, "voltage_max_pu": 1.1, "lines": True},
+            control={"horizon_s": 3600, "forecast": "perfect", "planner": planner},
+        )
+    )
+    with open_day(study) as day:
+        network = day.site.network
+        assert network is not None
+        ratings = np.where([node == "675.3" for node in network.nodes], rating_kva, 0.0)
+        site = replace(day.site, network=replace(network, limit_kva=ratings))
+        shared = planner_options(study.scenario)
+        planner = lindistflow_taps(site, study.horizon, shared, options=TapOptions())
+        plan = planner.plan(day.measurement, day.forecast)
+    assert isinstance(plan, Plan)
+    assert (plan.position == closed).all()
 
 
 def test_lindistflow_without_a_position_to_decide_is_refused_by_name(scenario_file):

@@ -220,7 +220,8 @@ class LinDistFlowNetwork(EmptyBlock):
         """Octagons around the rating of the branches that could be overloaded."""
         network = self._flow.network
         nominal = DEMAND_MARGIN * np.asarray(abs(self._flow.load_share) @ network.load_kva)
-        most = self._flow.flows_of(nominal) + self._flow.flows_of(np.asarray(abs(inject) @ kva))
+        moved = np.asarray(abs(inject) @ kva) + self._positions_kva()
+        most = self._flow.flows_of(nominal) + self._flow.flows_of(moved)
         at_risk = (network.limit_kva > 0) & (most > LINE_SCREEN * network.limit_kva)
         self._line_rows = np.flatnonzero(at_risk[self.tree.flow_nodes])
         if not len(self._line_rows):
@@ -233,12 +234,21 @@ class LinDistFlowNetwork(EmptyBlock):
         if self._chance is not None:
             self._line_margin = cp.Parameter(shape)
             room = room - self._line_margin
-        p = self._line_p - self._p[self._line_rows]
-        q = self._line_q - self._q[self._line_rows]
+        p, q = self._line_flows(
+            self._line_p - self._p[self._line_rows], self._line_q - self._q[self._line_rows]
+        )
         for angle in (2 * np.arange(LINE_POLYGON_SIDES) + 1) * np.pi / LINE_POLYGON_SIDES:
             self.constraints.append(np.cos(angle) * p + np.sin(angle) * q <= room + over)
         over_kw = self._unit[self._line_rows] @ over
         self.cost += self._limits.power_penalty_per_kwh * cp.sum(over_kw @ self._horizon.hours)
+
+    def _positions_kva(self) -> FloatArray:
+        """Largest power at each node that decided positions add, shape (node,)."""
+        return np.zeros(self._flow.network.size)
+
+    def _line_flows(self, p: cp.Expression, q: cp.Expression) -> tuple[cp.Expression, cp.Expression]:
+        """Flows that are limited, shape (line row, period); those of decided positions are added."""
+        return p, q
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """Set the data: flows and voltages with batteries at rest and PV uncurtailed.

@@ -8,6 +8,7 @@ predicted voltages. Responses of several devices add up.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 import cvxpy as cp
@@ -69,10 +70,8 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         periods = len(horizon)
         self._import_response = [cp.Parameter(periods) for _ in self._moved]
         self._voltage_response: list[tuple[cp.Parameter, cp.Parameter]] = []
+        self._line_response: list[tuple[cp.Parameter, cp.Parameter]] = []
         super().__init__(site, energy, sources, horizon, options)
-        # Flows are limited as if positions stayed: what a bank adds to the lines before it is not seen.
-        self.blind_to = ("limits.lines",)
-        self._bank_kvar = real_matrix(self._flow.network.bank_kvar, (len(site.nodes), len(self._moved)))
         self.constraints += self.positions.constraints
         self.binaries += self.positions.binaries
         self.cost += self.positions.cost
@@ -92,18 +91,38 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         tree = active_tree(self._flow, everywhere, kva)
         return replace(tree, inject=tree.inject.tocsc()[:, :devices].tocsr())
 
+    @cached_property
+    def _bank_kvar(self) -> Matrix:
+        """Reactive power of each bank at each node when closed, shape (node, network device)."""
+        network = self._flow.network
+        return real_matrix(network.bank_kvar, (network.size, len(self._moved)))
+
+    def _positions_kva(self) -> FloatArray:
+        return np.asarray(abs(self._bank_kvar).sum(axis=1)).ravel()
+
     def _voltage_limits(self, change: cp.Expression) -> list[cp.Constraint]:
         """Both limits, each moved by the response of the node that is nearest to it."""
-        moved: list[cp.Expression] = [change, change]
+        low, high = self._moved_by_positions((change, change), self._voltage_response)
+        return [low + self._slack >= self._lower, high - self._slack <= self._upper]
+
+    def _line_flows(self, p: cp.Expression, q: cp.Expression) -> tuple[cp.Expression, cp.Expression]:
+        return self._moved_by_positions((p, q), self._line_response)
+
+    def _moved_by_positions(
+        self,
+        values: tuple[cp.Expression, cp.Expression],
+        responses: list[tuple[cp.Parameter, cp.Parameter]],
+    ) -> tuple[cp.Expression, cp.Expression]:
+        """Two expressions of shape (row, period) with what positions add; their responses are appended."""
+        shape, (first, second) = values[0].shape, values
         for i in range(len(self._moved)):
-            pair = cp.Parameter(change.shape), cp.Parameter(change.shape)
-            self._voltage_response.append(pair)
-            rows = cp.reshape(self.positions.change[:, i], (1, change.shape[1]), order="C")
-            moved = [
-                expression + cp.multiply(response, np.ones((change.shape[0], 1)) @ rows)
-                for expression, response in zip(moved, pair, strict=True)
-            ]
-        return [moved[0] + self._slack >= self._lower, moved[1] - self._slack <= self._upper]
+            pair = cp.Parameter(shape), cp.Parameter(shape)
+            responses.append(pair)
+            moved = np.ones((shape[0], 1)) @ cp.reshape(
+                self.positions.change[:, i], (1, shape[1]), order="C"
+            )
+            first, second = first + cp.multiply(pair[0], moved), second + cp.multiply(pair[1], moved)
+        return first, second
 
     def update(self, measurement: Measurement, forecast: Forecast) -> FloatArray:
         """See :class:`LinDistFlowNetwork`; also sets the responses to positions."""
@@ -116,13 +135,22 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         for i, device in enumerate(self._moved):
             self._responses.append(self._response(i, device, measurement.tap, base))
             self._import_response[i].value = self._responses[i].import_kva.real
-            squared = self._responses[i].voltage_pu / self.tree.group_scale[:, None] / VOLTAGE_UNIT_PU2
+            squared = self._responses[i].squared_pu / self.tree.group_scale[:, None] / VOLTAGE_UNIT_PU2
             for response, node in zip(self._voltage_response[i], nearest, strict=True):
                 response.value = np.take_along_axis(squared, node, axis=0)
+            self._set_line_response(i)
         self._flow.set_taps(measurement.tap)
         return base_kw
 
-    def _response(self, column: int, device: NetworkDevice, taps: FloatArray, base: Flow) -> Expected:
+    def _set_line_response(self, device: int) -> None:
+        if not self._line_response:
+            return
+        rows = self.tree.flow_nodes[self._line_rows]
+        flow = self._responses[device].flow_kva[rows] / self._unit[self._line_rows][:, None]
+        for response, part in zip(self._line_response[device], (flow.real, flow.imag), strict=True):
+            response.value = part
+
+    def _response(self, column: int, device: NetworkDevice, taps: FloatArray, base: Flow) -> Flow:
         """Change of the flow for one position more."""
         if isinstance(device, TapChanger):
             step = np.zeros(len(taps))
@@ -131,10 +159,11 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         else:
             closing_kva = 1j * self._bank_kvar[:, [column]].toarray() * base.squared_pu
             above, below, positions = self._predicted(taps, closing_kva), base, 1.0
-        return Expected(
+        return Flow(
+            (above.squared_pu - below.squared_pu) / positions,
+            (above.flow_kva - below.flow_kva) / positions,
             (above.import_kva - below.import_kva) / positions,
             (above.losses_kw - below.losses_kw) / positions,
-            (above.squared_pu - below.squared_pu) / positions,
         )
 
     def _predicted(self, taps: FloatArray, more_kva: ComplexArray | float = 0.0) -> Flow:
@@ -161,7 +190,7 @@ class LinDistFlowTaps(LinDistFlowNetwork):
         for i, response in enumerate(self._responses):
             imported = imported + response.import_kva * change[:, i]
             losses = losses + response.losses_kw * change[:, i]
-            squared = squared + response.voltage_pu * change[:, i]
+            squared = squared + response.squared_pu * change[:, i]
         return Expected(imported, losses, np.sqrt(np.maximum(squared, 0.0)))
 
 
