@@ -233,7 +233,9 @@ class DispatchPlanner:
         drift_kwh = futures.drift_kwh(stored_kwh[:, : len(self._devices.energy)])
         claim = self._claim(optimality_gap, drift_kwh)
         if solved.status == STOPPED and program_gap is not None and claim == self._verdict(optimality_gap):
-            claim = f"stopped at its time limit, within {100 * program_gap:.2g} % of its own optimum"
+            claim = (
+                f"stopped at its time limit, within {100 * program_gap:.2g} % of the optimum of its model"
+            )
         return Certificate(
             planner=self.name,
             status=solved.status,

@@ -81,8 +81,8 @@ class DispatchProblem:
         if self.solver == "clarabel":
             return ClarabelRoute(self.affine, self._program, self._seconds)
         if self.solver == "piqp":
-            spare = ClarabelRoute(self.affine, self._program, self._seconds)
-            return PiqpRoute(self.affine, self._program, spare)
+            fallback = ClarabelRoute(self.affine, self._program, self._seconds)
+            return PiqpRoute(self.affine, self._program, fallback)
         return ModelledRoute(self.affine, self._program, self.solver.upper(), self._seconds)
 
     def solve(self) -> Solved:

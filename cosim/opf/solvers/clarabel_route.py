@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from cosim.model.arrays import FloatArray, IntArray, Matrix
 from cosim.opf.program import Factor, Program, RotatedCones
-from cosim.opf.solvers.route import Answer, without_warnings_of_doubt
+from cosim.opf.solvers.route import Answer, without_accuracy_warnings
 from cosim.opf.solvers.squares import with_squares
 
 PRODUCT_OPTIONS = {"tol_gap_rel": 1e-9, "tol_gap_abs": 1e-9, "tol_feas": 1e-9}
@@ -64,7 +64,7 @@ class ClarabelRoute:
         raw = chain.solver.solve_via_data(
             data, warm_start=True, verbose=False, solver_opts=self._options, solver_cache=self._cache
         )
-        with without_warnings_of_doubt():
+        with without_accuracy_warnings():
             self._affine.unpack_results(raw, chain, inverse)
         offset = float(inverse[-1][cp.settings.OFFSET])
         offset += sum(part.constant() for part in self._program.squares)

@@ -8,7 +8,7 @@ import cvxpy as cp
 import numpy as np
 
 from cosim.opf.program import Program
-from cosim.opf.solvers.route import STOPPED, Answer, without_warnings_of_doubt
+from cosim.opf.solvers.route import STOPPED, Answer, without_accuracy_warnings
 
 PROVING = ("HIGHS", "SCIP")
 CLOSED_GAP = 1e-9
@@ -47,7 +47,7 @@ class ModelledRoute:
         for root, shift, part in self._roots:
             root.value = np.sqrt(part.counted)
             shift.value = root.value * part.center
-        with without_warnings_of_doubt():
+        with without_accuracy_warnings():
             self._whole.solve(
                 solver=self._solver,
                 warm_start=not self._rebuild,

@@ -34,12 +34,12 @@ class PiqpRoute:
     Args:
         affine: the program without squares, in cvxpy.
         program: what is to be solved; it has no cones and no binaries.
-        spare: solves a program that PIQP does not solve, also anew. PIQP takes programs with large prices
-            for unbounded or infeasible that are neither, so that is not believed without a second answer.
+        fallback: solves a program, also anew, that PIQP does not solve. PIQP calls some programs with large
+            prices unbounded or infeasible that are neither, so its verdict is checked by a second solver.
     """
 
-    def __init__(self, affine: cp.Problem, program: Program, spare: Route) -> None:
-        self._affine, self._program, self._spare = affine, program, spare
+    def __init__(self, affine: cp.Problem, program: Program, fallback: Route) -> None:
+        self._affine, self._program, self._fallback = affine, program, fallback
         self._solver: Any = None
         self._shape: tuple[tuple[bytes, bytes], ...] = ()
 
@@ -53,8 +53,8 @@ class PiqpRoute:
         solved, result = solver.solve() == piqp.PIQP_SOLVED, solver.result
         iterations = int(result.info.iter)
         if not solved:
-            self._spare.forget()
-            answer = self._spare.solve()
+            self._fallback.forget()
+            answer = self._fallback.solve()
             return replace(answer, iterations=iterations + answer.iterations)
         # PIQP gives a view of its memory, which the next solve overwrites.
         self._unpack(np.array(result.x), chain, inverse)

@@ -28,8 +28,8 @@ class Answer:
 
 
 @contextmanager
-def without_warnings_of_doubt() -> Iterator[None]:
-    """Cvxpy warns of answers that are not proven; status, bound and residual of an answer say it better."""
+def without_accuracy_warnings() -> Iterator[None]:
+    """Suppress cvxpy's warning of an inaccurate solution: the answer's status and residual say so."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Solution may be inaccurate", UserWarning)
         yield
