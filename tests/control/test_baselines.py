@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
 
 import cosim
 from cosim.control.battery_program import best_course_kw
@@ -29,7 +30,7 @@ from cosim.run.record import read_record
 from cosim.run.same_steps import CLOCKED, same
 from cosim.run.study import open_study
 from cosim.testing import check_controller
-from tests.conftest import a_storage
+from tests.conftest import a_storage, small_scenario
 from tests.control.conftest import decided
 
 OPTIONS = {
@@ -264,14 +265,33 @@ def test_a_restored_controller_goes_on_to_the_last_bit(name, scenario_file):
             assert np.array_equal(ours.q_kvar, theirs.q_kvar)
 
 
-@pytest.mark.parametrize("name", quick_ones("self_consumption", "day_ahead"))
-def test_both_drivers_give_the_same_record(name, scenario_file, tmp_path):
-    study = open_study(scenario_file(control=control(name), baseline=False), steps=3)
+def assert_same_over_both_drivers(scenario, folder):
+    study = open_study(scenario, steps=3)
     for over in ("local", "helics"):
-        execute(study, tmp_path / over, over=over, overwrite=False, progress=lambda _done: None)
-    local, helics = (read_record(tmp_path / over).steps for over in ("local", "helics"))
+        execute(study, folder / over, over=over, overwrite=False, progress=lambda _done: None)
+    local, helics = (read_record(folder / over).steps for over in ("local", "helics"))
     for column in set(local.columns) - CLOCKED:
         assert all(same(a, b) for a, b in zip(local[column], helics[column], strict=True)), column
+
+
+def test_both_drivers_give_the_same_record(tmp_path):
+    """All in one federation, each with a battery and a PV system of its own."""
+    names = [name for name in OPTIONS if name != "oracle"]
+    scenario = small_scenario(
+        storages=[{"name": f"b_{name}", "bus": "675", "kw": 100, "kwh": 400} for name in names],
+        pvs=[{"name": f"p_{name}", "bus": "680", "kw": 100} for name in names],
+        controllers={name: control(name) | {"devices": [f"?_{name}"]} for name in names},
+        baseline=False,
+    )
+    del scenario["control"]
+    path = tmp_path / "scenario.yaml"
+    path.write_text(yaml.safe_dump(scenario), encoding="utf-8")
+    assert_same_over_both_drivers(path, tmp_path)
+
+
+def test_the_oracle_has_the_same_record_over_both_drivers(scenario_file, tmp_path):
+    """It cannot be one of several controllers: its bound is of all devices."""
+    assert_same_over_both_drivers(scenario_file(control=control("oracle"), baseline=False), tmp_path)
 
 
 # --- plans over horizons of their own ---------------------------------------------------------------
