@@ -96,11 +96,13 @@ class FirstOrder:
 
     Attributes:
         voltage_pu: of the site's nodes, shape (node, period).
+        line_share: of the currents of lines, share of the rating, shape (conductor, period).
         import_kva: shape (period,).
         losses_kw: shape (period,).
     """
 
     voltage_pu: FloatArray
+    line_share: FloatArray
     import_kva: ComplexArray
     losses_kw: FloatArray
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cosim.model.arrays import ComplexArray
-from cosim.model.twin import FirstOrder, Prices
+from cosim.model.twin import FirstOrder, Prices, Quantity
 from cosim.twin.control_equilibrium import InnerFlow
 from cosim.twin.cost_sensitivity import CostSensitivity
 from cosim.twin.node_voltages import Slopes
@@ -28,7 +28,7 @@ def expand(
     slopes: Slopes,
     change_kva: ComplexArray,
 ) -> FirstOrder:
-    """The change alone: voltages, import and losses of other device powers less those of the flow.
+    """The change alone: what other device powers give, less what those of the flow give.
 
     Args:
         solver, quantities, costs: of the feeder.
@@ -45,6 +45,7 @@ def expand(
     np.add.at(losses, seeds.column, (seeds.value * moved[seeds.row, seeds.period[seeds.column]]).real)
     return FirstOrder(
         voltage_pu=quantities.voltage_change(volts, moved),
+        line_share=quantities.current_change(volts, moved, Quantity.LINE),
         import_kva=solver.import_change(volts, moved),
         losses_kw=losses,
     )

@@ -130,6 +130,23 @@ class Quantities:
 
     # --- currents ---------------------------------------------------------------------------------
 
+    def current_change(self, volts: NodeVoltages, change: ComplexArray, quantity: Quantity) -> FloatArray:
+        """First-order change of the currents of lines or transformers, share of the rating.
+
+        Args:
+            volts: the operating point.
+            change: of the node voltages, volt, shape (node + 1, period).
+            quantity: whose currents.
+
+        Returns:
+            Shape (conductor, period).
+        """
+        at = self._conductors(quantity)
+        row, amps = self._data.ampacity.row[at], self._data.ampacity.amps[at][:, None]
+        current = row @ volts.complex(self._place[:-1])
+        towards = np.conj(current) / np.maximum(np.abs(current), 1e-9)
+        return np.asarray((towards * (row @ change[self._place[:-1]])).real / amps)
+
     def _current_weights(self, volts: NodeVoltages, conductor: IntArray, period: IntArray) -> AdjointSeeds:
         rows = self._data.ampacity.row[conductor].tocoo()
         node = self._place[rows.col]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cosim.experiments.open_loop import open_day
+from cosim.experiments.open_loop import Day, open_day
 from cosim.model.state import Plan
 from cosim.model.twin import Quantity
 from cosim.opf.tangent.planner import TangentPlanner
@@ -34,7 +34,7 @@ solve
 """A centre-tapped service; without a device its two conductors are at 84 % of their rating."""
 
 
-def behind_a_service(folder: Path, **limits: Any) -> Study:
+def behind_a_service(folder: Path, planner: str = "tangent", **limits: Any) -> Study:
     """A battery for which charging pays, behind the service: only the rating says how much."""
     master = folder / "service.dss"
     master.write_text(f'redirect "{shipped("dss_models") / "ieee13" / "master.dss"}"\n{SERVICE}', "utf-8")
@@ -47,7 +47,8 @@ def behind_a_service(folder: Path, **limits: Any) -> Study:
         control={
             "horizon_s": 3600,
             "planner": {
-                "type": "tangent",
+                "type": planner,
+                "inverter": "polygon",
                 "terminal": {"type": "value", "per_kwh": 0.3},
                 "reactive_cost_per_kvarh": 0,
             },
@@ -69,18 +70,23 @@ def planned_and_real(study: Study) -> tuple[Plan, np.ndarray, np.ndarray]:
         lines = [name for name, line in zip(ampacity.names, ampacity.line, strict=True) if line]
         at = [lines.index(f"line.triplex.{i}") for i in (1, 2)]
         expected = planner._twin.values(planner._last.flow, Quantity.LINE)[at]
-        feeder, seen = day.assembly.feeder, []
-        for step in range(study.grid.steps):
-            if step:
-                feeder.measure(step)
-            feeder.apply(plan.setpoints(step))
-            result = feeder.commit()
-            feeder.engine.dss.Circuit.SetActiveElement("line.triplex")
-            amps = np.asarray(feeder.engine.dss.CktElement.CurrentsMagAng())[0:4:2]
-            assert result.loading_line == "line.triplex"
-            assert result.loading == pytest.approx(amps.max() / RATED_A, abs=1e-6)
-            seen.append(amps / RATED_A)
-    return plan, expected, np.array(seen).T
+        return plan, expected, carried_out(plan, day, study.grid.steps)
+
+
+def carried_out(plan: Plan, day: Day, steps: int) -> np.ndarray:
+    """Loading of both conductors of the service in OpenDSS under a plan, shape (conductor, period)."""
+    feeder, seen = day.assembly.feeder, []
+    for step in range(steps):
+        if step:
+            feeder.measure(step)
+        feeder.apply(plan.setpoints(step))
+        result = feeder.commit()
+        feeder.engine.dss.Circuit.SetActiveElement("line.triplex")
+        amps = np.asarray(feeder.engine.dss.CktElement.CurrentsMagAng())[0:4:2]
+        assert result.loading_line == "line.triplex"
+        assert result.loading == pytest.approx(amps.max() / RATED_A, abs=1e-6)
+        seen.append(amps / RATED_A)
+    return np.array(seen).T
 
 
 def test_the_rating_of_a_service_is_held_and_both_models_agree(tmp_path: Path) -> None:
@@ -92,6 +98,21 @@ def test_the_rating_of_a_service_is_held_and_both_models_agree(tmp_path: Path) -
     assert plan.certificate.status == "optimal"
     assert plan.certificate.claim == "locally optimal on the exact power flow"
     assert plan.certificate.iterations <= PROGRAMS
+
+
+@pytest.mark.parametrize("planner", ["sensitivity_factors", "taylor"])
+def test_linear_models_hold_the_rating_and_use_all_of_it(tmp_path: Path, planner: str) -> None:
+    """The plan is that of tangent: as much charging as the rating allows."""
+    study = behind_a_service(tmp_path, planner, lines=True)
+    with open_day(study) as day:
+        plan = make_planner(study, day.assembly.knowledge).plan(day.measurement, day.forecast)
+        assert isinstance(plan, Plan)
+        seen = carried_out(plan, day, study.grid.steps)
+    assert seen.max() <= 1.0
+    assert seen.max(axis=0) == pytest.approx(1.0, abs=1e-3)
+    assert plan.certificate.over_kw == 0.0
+    exact, _, _ = planned_and_real(behind_a_service(tmp_path, lines=True))
+    assert plan.p_kw == pytest.approx(exact.p_kw, abs=0.005)
 
 
 def test_without_the_limit_the_service_is_overloaded(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A network whose import, losses and voltages are affine in the device powers; the slopes are data.
 
     import  = import_0  + sum_d (a_p dp + a_q dq)       losses likewise
-    voltage = voltage_0 + sum_d (s_p dp + s_q dq)       in rows, where a limit is near
+    voltage = voltage_0 + sum_d (s_p dp + s_q dq)       in rows, where a limit is near;
+                                                        currents of lines likewise
 
 Every method that linearises a power flow fills in its own values and slopes; the program stays the same.
 A box about the operating point can keep steps short.
@@ -18,16 +19,18 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
+from cosim.model.twin import Quantity
 from cosim.opf.devices.energy_block import EnergyBlock
 from cosim.opf.devices.source_block import SourceBlock
 from cosim.opf.expected import Expected
-from cosim.opf.linear_models.model import LinearModel
-from cosim.opf.linear_models.voltage_rows import MOST_ROWS, VoltageRows
+from cosim.opf.linear_models.limit_rows import LimitRows
+from cosim.opf.linear_models.model import LinearModel, Prediction
 from cosim.opf.options import PlannerOptions
 from cosim.opf.program import EmptyBlock
+from cosim.opf.tangent.active_limits import Bound
 
-VOLTAGE_UNIT_PU = 0.01
-"""Unit of the voltage rows: keeps their coefficients near one."""
+ROW_UNIT = 0.01
+"""Unit of the rows, pu or share of a rating: keeps their coefficients near one."""
 FAR_AWAY = 1e3
 """Stands for no bound, in units of the program."""
 KNOWN = frozenset({"losses_per_kwh"})
@@ -36,17 +39,19 @@ import counts no losses."""
 
 
 class AffineNetwork(EmptyBlock):
-    """Network equations and soft voltage limits of one compiled program.
+    """Network equations and soft limits of one compiled program.
 
     Args:
         site: facts of the plant.
         energy, sources: device blocks.
         horizon: the periods.
-        options: prices and voltage limits.
+        options: prices and limits.
+        bounds: of the network, that the method can keep.
+        line_kva: what a share of one means for each conductor of a line, kVA.
         boxed: whether steps can be kept short.
 
     Attributes:
-        rows: voltage limits that are in the program.
+        rows: limits that are in the program.
         exact: what the twin says of the plan; None where nobody asked it.
     """
 
@@ -58,15 +63,20 @@ class AffineNetwork(EmptyBlock):
         horizon: Horizon,
         options: PlannerOptions,
         *,
+        bounds: tuple[Bound, ...],
+        line_kva: FloatArray,
         boxed: bool = False,
     ) -> None:
         super().__init__()
-        self.caution = ""
-        self.blind_to = tuple(option for option in options.asked() if option not in KNOWN)
-        self.exact: Expected | None = None
+        self.caution, self._line_kva = "", line_kva
+        self._limits_lines = any(bound.quantity is Quantity.LINE for bound in bounds)
+        known = KNOWN | {"limits.lines"} if self._limits_lines else KNOWN
+        self.blind_to = tuple(option for option in options.asked() if option not in known)
+        self.exact: Prediction | None = None
         self._kva, self._split = each(site.devices, "kva"), len(energy.ratings)
-        self.rows = VoltageRows(options.limits, horizon, self._kva)
-        self._slack_pu, self._model = 0.0, None  # type: tuple[float, LinearModel | None]
+        self.rows = LimitRows(bounds, horizon, self._kva)
+        self._slack_pu, self._over_kw = 0.0, 0.0
+        self._model: LinearModel | None = None
         parts = [(energy.change_kw, energy.kvar)] if energy.ratings else []
         parts += [(sources.change_kw, sources.kvar)] if sources.ratings else []
         share = 1.0 / self._kva[:, None]
@@ -85,7 +95,8 @@ class AffineNetwork(EmptyBlock):
             losses_p, losses_q, losses = self._affine(periods)
             self._losses = losses_p, losses_q
             self.cost += options.objective.losses_per_kwh * self._unit_kw * (horizon.hours @ losses)
-        self._add_rows(options.limits.voltage_penalty_per_pu_h * horizon.hours)
+        self._row_price = options.limits.voltage_penalty_per_pu_h or 1.0
+        self._add_rows(self._row_price * horizon.hours)
         self._box: tuple[cp.Parameter, ...] = ()
         if boxed:
             self._add_box()
@@ -96,15 +107,15 @@ class AffineNetwork(EmptyBlock):
         return p, q, cp.sum(cp.multiply(p, self._p) + cp.multiply(q, self._q), axis=0)
 
     def _add_rows(self, price: FloatArray) -> None:
-        """Places for voltage limits of every period; one without a row holds for anything."""
+        """Places for limits of every period; one without a row holds for anything."""
         periods = len(price)
         self._places: list[tuple[cp.Parameter, cp.Parameter, cp.Parameter]] = []
-        for _ in range(MOST_ROWS):
+        for _ in range(self.rows.places):
             p, q, change = self._affine(periods)
             room, slack = cp.Parameter(periods), cp.Variable(periods, nonneg=True)
             self._places.append((p, q, room))
             self.constraints.append(change - slack <= room)
-            self.cost += VOLTAGE_UNIT_PU * (price @ slack)
+            self.cost += ROW_UNIT * (price @ slack)
 
     def _add_box(self) -> None:
         self._box = tuple(cp.Parameter(self._p.shape) for _ in range(4))
@@ -145,15 +156,17 @@ class AffineNetwork(EmptyBlock):
     def set_rows(self) -> None:
         """Write the rows into their places."""
         rows, model = self.rows, self._known_model
-        slope_p, slope_q = model.voltage_slope(rows.place, rows.period)
-        room = -rows.of_rows(self._base.voltage_pu) / VOLTAGE_UNIT_PU
+        slope_p, slope_q = rows.slope(model)
+        # A row is as long as its price: the slacks of all cost the same.
+        length = rows.price() / self._row_price / ROW_UNIT
+        room = -rows.beyond(self._base) * length
         shape, periods = self._p.shape, self._p.shape[1]
         data = [(np.zeros(shape), np.zeros(shape), np.full(periods, FAR_AWAY)) for _ in self._places]
         taken = np.zeros(periods, dtype=np.int64)
         for i, period in enumerate(rows.period):
             p, q, limit = data[taken[period]]
             taken[period] += 1
-            scale = rows.sign[i] * self._kva / VOLTAGE_UNIT_PU
+            scale = length[i] * self._kva
             p[:, period], q[:, period], limit[period] = slope_p[i] * scale, slope_q[i] * scale, room[i]
         for place, values in zip(self._places, data, strict=True):
             for parameter, value in zip(place, values, strict=True):
@@ -179,14 +192,17 @@ class AffineNetwork(EmptyBlock):
 
     # --- answers ------------------------------------------------------------------------------------
 
-    def predict(self, device_kva: ComplexArray) -> Expected:
+    def predict(self, device_kva: ComplexArray) -> Prediction:
         """What the linear model says of injections, shape (period, device)."""
         return self._known_model.predict(device_kva)
 
     def expected(self, energy_kva: ComplexArray, source_kva: ComplexArray) -> Expected:
         """See :class:`NetworkBlock`: the exact flow where there is one, else what the model says."""
         said = self.exact or self.predict(np.concatenate([energy_kva, source_kva]).T)
-        self._slack_pu = self.rows.worst_pu(said.voltage_pu)
+        self._slack_pu = float(self.rows.excess(said, Quantity.VOLTAGE).max(initial=0.0))
+        if self._limits_lines:
+            over = self.rows.excess(said, Quantity.LINE) * self._line_kva
+            self._over_kw = float(over.max(initial=0.0))
         return said
 
     def slack_pu(self) -> float:
@@ -194,8 +210,8 @@ class AffineNetwork(EmptyBlock):
         return self._slack_pu
 
     def over_kw(self) -> float:
-        """No lines."""
-        return 0.0
+        """Largest power over the rating of a line that the plan expects, kVA of a conductor."""
+        return self._over_kw
 
     def relaxation_gap(self) -> FloatArray | None:
         """A linear model relaxes nothing."""

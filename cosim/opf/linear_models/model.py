@@ -7,13 +7,29 @@ from typing import Protocol
 
 import numpy as np
 
-from cosim.model.arrays import ComplexArray, IntArray
+from cosim.model.arrays import ComplexArray, FloatArray, IntArray
 from cosim.model.twin import Prices, Quantity, Slope, Twin, TwinFlow
 from cosim.opf.expected import Expected
 
 
+@dataclass(frozen=True)
+class Prediction(Expected):
+    """What a linear model says of a dispatch, or the exact flow in the same form.
+
+    Attributes:
+        line_share: currents of lines, share of the rating, shape (conductor, period); no rows where a
+            method has no model of them.
+    """
+
+    line_share: FloatArray
+
+    def values(self, quantity: Quantity) -> FloatArray:
+        """Voltages in pu, or currents of lines, shape (place, period)."""
+        return self.voltage_pu if quantity is Quantity.VOLTAGE else self.line_share
+
+
 class LinearModel(Protocol):
-    """Voltages, import and losses of all periods, affine in the device injections."""
+    """Voltages, line currents, import and losses of all periods, affine in the device injections."""
 
     @property
     def import_slope(self) -> Slope:
@@ -25,12 +41,12 @@ class LinearModel(Protocol):
         """Loss factors: change of the losses, kW per kW and kvar, shape (period, device) each."""
         ...
 
-    def predict(self, device_kva: ComplexArray) -> Expected:
+    def predict(self, device_kva: ComplexArray) -> Prediction:
         """What the model says of device injections, shape (period, device)."""
         ...
 
-    def voltage_slope(self, place: IntArray, period: IntArray) -> Slope:
-        """Change of some voltages, pu per kW and kvar of each device, one row each."""
+    def slope(self, quantity: Quantity, place: IntArray, period: IntArray) -> Slope:
+        """Change of some voltages or line currents per kW and kvar of each device, one row each."""
         ...
 
 
@@ -62,21 +78,23 @@ class Expansion:
             twin, about, slopes_of, twin.import_slope(slopes_of), twin.cost_slope(slopes_of, losses, free)
         )
 
-    def predict(self, device_kva: ComplexArray) -> Expected:
+    def predict(self, device_kva: ComplexArray) -> Prediction:
         """See :class:`LinearModel`."""
         about = self.about
         change = self.twin.first_order(self.slopes_of, device_kva - about.device_kva)
-        return Expected(
+        return Prediction(
             about.import_kva + change.import_kva,
             about.losses_kw + change.losses_kw,
             about.voltage_pu + change.voltage_pu,
+            self.twin.values(about, Quantity.LINE) + change.line_share,
         )
 
-    def voltage_slope(self, place: IntArray, period: IntArray) -> Slope:
+    def slope(self, quantity: Quantity, place: IntArray, period: IntArray) -> Slope:
         """See :class:`LinearModel`."""
-        return self.twin.slope(self.slopes_of, Quantity.VOLTAGE, place, period)
+        return self.twin.slope(self.slopes_of, quantity, place, period)
 
 
-def expected_of(flow: TwinFlow) -> Expected:
+def exact_of(twin: Twin, flow: TwinFlow) -> Prediction:
     """What an exact flow says."""
-    return Expected(flow.import_kva, flow.losses_kw, flow.voltage_pu)
+    line_share = twin.values(flow, Quantity.LINE)
+    return Prediction(flow.import_kva, flow.losses_kw, flow.voltage_pu, line_share)

@@ -14,14 +14,15 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement, NoPlan, Plan
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Twin, TwinFlow
+from cosim.model.twin import Quantity, Twin, TwinFlow
 from cosim.opf.dispatch_planner import DispatchPlanner
 from cosim.opf.expected import Expected
 from cosim.opf.flow_cost import FlowCost
 from cosim.opf.formulations.affine import AffineNetwork
-from cosim.opf.linear_models.model import LinearModel, expected_of
+from cosim.opf.linear_models.model import LinearModel, Prediction, exact_of
 from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import Solved
+from cosim.opf.tangent.active_limits import bounds_of
 from cosim.opf.tangent.warm_start import matching_periods
 
 MOST_PASSES = 8
@@ -73,7 +74,7 @@ class Answer:
     planned_kva: ComplexArray
     device_kva: ComplexArray
     device_cost: float
-    said: Expected
+    said: Prediction
     values: Sequence[FloatArray]
 
 
@@ -86,6 +87,7 @@ class LinearPlanner(DispatchPlanner):
         name: of the planner.
         site, horizon, options: see :class:`DispatchPlanner`.
         twin: the controller's model of the feeder.
+        limited: quantities whose limits the method can keep: voltages, and currents of lines.
         boxed: whether steps can be kept short.
     """
 
@@ -96,10 +98,14 @@ class LinearPlanner(DispatchPlanner):
         horizon: Horizon,
         options: PlannerOptions,
         twin: Twin,
+        limited: tuple[Quantity, ...],
         *,
         boxed: bool = False,
     ) -> None:
-        super().__init__(name, partial(AffineNetwork, boxed=boxed), site, horizon, options)
+        bounds = tuple(bound for bound in bounds_of(options.limits, twin) if bound.quantity in limited)
+        line_kva = twin.rating_kva(Quantity.LINE)
+        network = partial(AffineNetwork, bounds=bounds, line_kva=line_kva, boxed=boxed)
+        super().__init__(name, network, site, horizon, options)
         self._affine = cast("AffineNetwork", self.network)
         self._twin, self._options = twin, options
         self._cost = FlowCost(options.objective, options.limits, horizon)
@@ -163,7 +169,7 @@ class LinearPlanner(DispatchPlanner):
             if not self._total.found:
                 return None
             answer = self._read()
-            if not rows.extend(model, answer.said.voltage_pu):
+            if not rows.extend(model, answer.said):
                 break
         return answer
 
@@ -187,9 +193,9 @@ class LinearPlanner(DispatchPlanner):
         values = [np.array(variable.value) for variable in self.problem.affine.variables()]
         return Answer(planned, injected, device_cost, self._affine.predict(injected), values)
 
-    def _merit(self, device_cost: float, flow: Expected) -> float:
-        """Cost of a plan with violated voltage limits paid for, currency."""
-        return device_cost + self._cost.of(flow) + self._affine.rows.penalty(flow.voltage_pu)
+    def _merit(self, device_cost: float, flow: Prediction) -> float:
+        """Cost of a plan with violated limits paid for, currency."""
+        return device_cost + self._cost.of(flow) + self._affine.rows.penalty(flow)
 
     def _tolerance(self, flow: Expected) -> float:
         return COST_TOLERANCE * max(self._cost.turnover(flow), LEAST_COST)
@@ -206,9 +212,9 @@ class LinearPlanner(DispatchPlanner):
             variable.value = value
         shown = answer.said
         if exact is not None:
-            self._error = ModelError.between(answer.said, expected_of(exact))
+            self._error = ModelError.between(answer.said, exact_of(self._twin, exact))
             if keep_exact:
-                shown = self._affine.exact = expected_of(exact)
+                shown = self._affine.exact = exact_of(self._twin, exact)
         self._affine.show_import(np.asarray(shown.import_kva.real))
         self._merit_of_plan = self._merit(answer.device_cost, shown)
         return self._total

@@ -12,7 +12,7 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Twin
+from cosim.model.twin import Quantity, Twin
 from cosim.opf.linear_models.planner import LinearPlanner
 from cosim.opf.linear_models.training import Fit, RegressionModel, draw, fit
 from cosim.opf.options import PlannerOptions
@@ -20,9 +20,6 @@ from cosim.opf.problem import Solved
 
 if TYPE_CHECKING:
     from cosim.opf.linear_models.regression import RegressionOptions
-
-NEAR_PU = 0.003
-"""Rows are made from this distance before a limit on, with devices at rest."""
 
 
 class RegressionPlanner(LinearPlanner):
@@ -43,7 +40,7 @@ class RegressionPlanner(LinearPlanner):
         own: RegressionOptions,
         seed: int,
     ) -> None:
-        super().__init__("regression", site, horizon, options, twin)
+        super().__init__("regression", site, horizon, options, twin, (Quantity.VOLTAGE,))
         self._own, self._seed, self._site = own, seed, site
         self._fit: Fit | None = None
         self._trainings, self._plans_since = 0, 0
@@ -75,7 +72,7 @@ class RegressionPlanner(LinearPlanner):
             )
         model = self._model(learned, measurement, forecast)
         self._affine.set_model(model)
-        self._affine.rows.extend(model, model.predict(self._operating_kva()).voltage_pu, NEAR_PU)
+        self._affine.rows.extend(model, model.predict(self._operating_kva()), near=True)
         answer = self._answer_of(model)
         if answer is None:
             return self._total

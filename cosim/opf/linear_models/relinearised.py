@@ -19,16 +19,15 @@ from cosim.model.forecast import Forecast
 from cosim.model.site import Site
 from cosim.model.state import Measurement
 from cosim.model.timegrid import Horizon
-from cosim.model.twin import Twin, TwinFlow
-from cosim.opf.linear_models.model import Expansion, expected_of
+from cosim.model.twin import Quantity, Twin, TwinFlow
+from cosim.opf.linear_models.model import Expansion, exact_of
 from cosim.opf.linear_models.planner import Answer, LinearPlanner
 from cosim.opf.linear_models.steps import Step, StepRule
 from cosim.opf.options import PlannerOptions
 from cosim.opf.problem import Solved
 from cosim.opf.tangent.warm_start import matching_periods
 
-NEAR_PU = 0.003
-"""Rows are made from this distance before a limit at the operating point on."""
+LIMITED = (Quantity.VOLTAGE, Quantity.LINE)
 TAP_ROUNDS = 3
 """Searches of one plan, each from where regulators and capacitors came to rest after the last."""
 
@@ -65,7 +64,7 @@ class RelinearisedPlanner(LinearPlanner):
         once: bool = False,
         shows_exact: bool = False,
     ) -> None:
-        super().__init__(name, site, horizon, options, twin, boxed=rule.repeats)
+        super().__init__(name, site, horizon, options, twin, LIMITED, boxed=rule.repeats)
         self._rule, self._limit, self._once, self._shows_exact = rule, limit, once, shows_exact
         self._kva = each(site.devices, "kva")
         self._first_flow: tuple[TwinFlow, Forecast, float] | None = None
@@ -93,7 +92,7 @@ class RelinearisedPlanner(LinearPlanner):
         flow = self._twin.flow(self._operating_kva())
         if not flow.converged.all():
             return self._refused("not_physical", "the feeder has no power flow at the operating point")
-        self._affine.rows.extend(Expansion.of(self._twin, flow), flow.voltage_pu, NEAR_PU)
+        self._affine.rows.extend(Expansion.of(self._twin, flow), exact_of(self._twin, flow), near=True)
         best: _Point | None = None
         for _ in range(TAP_ROUNDS if self._rule.repeats else 1):
             found = self._settle_powers(flow, best)
@@ -160,7 +159,7 @@ class RelinearisedPlanner(LinearPlanner):
         return answer
 
     def _step(self, centre: _Point | None, new: _Point, planned: ComplexArray) -> Step:
-        exact = expected_of(new.flow)
+        exact = exact_of(self._twin, new.flow)
         solved = bool(new.flow.converged.all())
         return Step(
             before=None if centre is None else self._exact_merit(centre),
@@ -171,12 +170,12 @@ class RelinearisedPlanner(LinearPlanner):
         )
 
     def _exact_merit(self, point: _Point) -> float:
-        return self._merit(point.answer.device_cost, expected_of(point.flow))
+        return self._merit(point.answer.device_cost, exact_of(self._twin, point.flow))
 
     def _note(self, flow: TwinFlow) -> None:
         """Make rows for what an exact flow has beyond its limits."""
         if flow.converged.all():
-            self._affine.rows.extend(Expansion.of(self._twin, flow), flow.voltage_pu)
+            self._affine.rows.extend(Expansion.of(self._twin, flow), exact_of(self._twin, flow))
 
     def _kept_slopes(self, flow: TwinFlow) -> TwinFlow | None:
         """The flow of the first plan, moved to the periods of now, where slopes are taken once."""

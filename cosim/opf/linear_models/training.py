@@ -20,9 +20,9 @@ from cosim.model.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from cosim.model.device import Device
 from cosim.model.forecast import Forecast
 from cosim.model.state import Measurement
-from cosim.model.twin import Slope, Twin
+from cosim.model.twin import Quantity, Slope, Twin
 from cosim.opf.devices.circle import reactive_limits
-from cosim.opf.expected import Expected
+from cosim.opf.linear_models.model import Prediction
 from cosim.opf.linear_models.regressors import Regressor
 
 DEMAND_SPREAD, LOAD_SPREAD = 0.1, 0.05
@@ -126,14 +126,15 @@ class RegressionModel:
         powers = _flat(device_kva).T
         return np.asarray(self.constant + self.fit.slope[:, : 2 * self.devices] @ powers)
 
-    def predict(self, device_kva: ComplexArray) -> Expected:
-        """What the fit says of injections."""
+    def predict(self, device_kva: ComplexArray) -> Prediction:
+        """What the fit says of injections; of line currents it says nothing."""
         values = self.quantities(device_kva)
-        return Expected(values[-3] + 1j * values[-2], values[-1], values[:-3])
+        no_lines = np.zeros((0, values.shape[1]))
+        return Prediction(values[-3] + 1j * values[-2], values[-1], values[:-3], no_lines)
 
-    def voltage_slope(self, place: IntArray, period: IntArray) -> Slope:
+    def slope(self, quantity: Quantity, place: IntArray, period: IntArray) -> Slope:
         """Of some voltages: the same in every period."""
-        del period
+        del quantity, period
         rows = self.fit.slope[place]
         return rows[:, : self.devices], rows[:, self.devices : 2 * self.devices]
 
