@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import threading
 
 import duckdb
 import pandas as pd
@@ -153,9 +155,26 @@ def test_an_invalid_file_is_exit_2_and_writes_nothing(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("cosim.experiments.campaign.pool.ANSWER_S", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path):
     ended = command(
         "campaign", "acceptance_ci", "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9"
     )
     assert ended.code == 1
     assert "no dask scheduler answers at tcp://127.0.0.1:9" in ended.said
+    assert "IO loop" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_no_scheduler_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        ended = command("campaign", "acceptance_ci", "--out", tmp_path / "out", "--scheduler", address)
+    assert ended.code == 1
+    assert f"no dask scheduler answers at {address}" in ended.said
+    assert "IO loop" not in {thread.name for thread in threading.enumerate()}

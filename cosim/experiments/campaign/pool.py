@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ Told = Callable[[str], None]
 """Hears a sentence about the pool."""
 TRIES = 3
 """Processes that a run may take with it before it has failed."""
+ANSWER_S = 10.0
+"""A scheduler that exists must answer within this."""
 CLOSING_S = 2.0
 """Solvers cannot be asked to stop; processes that still compute after this are killed."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -35,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
-    "distributed.comm.timeouts.connect": "10s",
+    "distributed.comm.timeouts.connect": f"{ANSWER_S:g}s",
     "distributed.worker.preload": ["cosim.experiments.campaign.worker_setup"],
 }
 
@@ -89,17 +93,31 @@ def open_pool(options: PoolOptions, scratch: Path, told: Told) -> Iterator[Any]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with dask.config.set(SETTINGS):
         if options.scheduler is not None:
-            try:
-                client = Client(options.scheduler, timeout="10s", set_as_default=False)
-            except (OSError, ValueError, TimeoutError) as error:
-                raise CosimError(f"no dask scheduler answers at {options.scheduler}: {error}") from error
-            with client:
+            _must_answer(options.scheduler)
+            with Client(options.scheduler, timeout=f"{ANSWER_S:g}s", set_as_default=False) as client:
                 told(f"{_places(client)} at {options.scheduler}, dashboard {client.dashboard_link}")
                 yield client
             return
         with _own_cluster(options, scratch) as cluster, Client(cluster, set_as_default=False) as client:
             told(f"{_places(client)}, dashboard {cluster.dashboard_link}")
             yield client
+
+
+def _must_answer(address: str) -> None:
+    """Ask a scheduler who it is. A client that finds none would leave the thread of its loop behind."""
+    from distributed import rpc
+
+    async def identity() -> None:
+        async with rpc(address) as scheduler:
+            await asyncio.wait_for(scheduler.identity(), ANSWER_S)
+
+    try:
+        # In a thread of its own: a notebook has a loop already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, identity()).result()
+    except (OSError, ValueError, TimeoutError) as error:
+        why = f"{error}" or f"nothing came within {ANSWER_S:g} s"
+        raise CosimError(f"no dask scheduler answers at {address}: {why}") from error
 
 
 @contextmanager
