@@ -60,8 +60,8 @@ CASES = (
     Case("ieee123_1ph, at least 0.978 pu", "ieee123_1ph", "branch_flow_nl", {"voltage_min_pu": 0.978}),
     Case("ieee13", "ieee13", "tangent", {}),
     Case("ieee13, taps held by the twin, no idling", "ieee13", "tangent", {}, frozen=True),
-    # The linear methods have no limits of lines yet.
     Case("ieee123", "ieee123", "tangent", {"lines": False}),
+    Case("ieee123, ratings of lines hold", "ieee123", "tangent", {"lines": True}),
     Case("ieee123, taps held by the twin, no idling", "ieee123", "tangent", {"lines": False}, frozen=True),
 )
 METHODS: dict[str, dict[str, Any]] = {

@@ -92,10 +92,19 @@ class LimitRows:
         return price
 
     def penalty(self, said: Prediction) -> float:
-        """What lies beyond the rows' limits costs, currency."""
+        """What is beyond limits costs, currency: every row, and the worst of each period that has none."""
         tolerance = np.array([TOLERANCE[bound.quantity] for bound in self.bounds])
         over = np.maximum(self.beyond(said) - tolerance[self.bound], 0.0)
-        return float((self.price() * self.horizon.hours[self.period]) @ over)
+        hours = self.horizon.hours
+        total = float((self.price() * hours[self.period]) @ over)
+        for i, bound in enumerate(self.bounds):
+            charged = np.zeros(len(hours))
+            np.maximum.at(charged, self.period[self.bound == i], over[self.bound == i])
+            beyond = bound.beyond(said.values(bound.quantity)) - tolerance[i]
+            worst = beyond.argmax(axis=0)
+            uncharged = beyond[worst, np.arange(len(hours))] - charged
+            total += float((bound.price[worst] * hours) @ np.maximum(uncharged, 0.0))
+        return total
 
     def excess(self, said: Prediction, quantity: Quantity) -> FloatArray:
         """How far a quantity is beyond its limits at its worst, shape (place,)."""
@@ -118,7 +127,7 @@ class LimitRows:
         Returns:
             Whether there are new ones.
         """
-        before = len(self)
+        changed = False
         found = [self._candidates(i, said, near=near) for i in range(len(self.bounds))]
         if not any(len(candidates.place) for candidates in found):
             return False
@@ -130,23 +139,33 @@ class LimitRows:
         present = self._directions(self.slope(model)) * signs
         rows = [*zip(self.period, self.bound, present, self.beyond(said), strict=True)]
         for i, (bound, candidates) in enumerate(zip(self.bounds, found, strict=True)):
-            taken = [row for row in rows if self.bounds[row[1]].quantity is bound.quantity]
             for k in range(len(candidates.place)):
                 period, far = int(candidates.period[k]), float(candidates.beyond[k])
-                same = [row for row in taken if row[0] == period]
-                if not own[i][k].any() or len(same) >= MOST_ROWS:
+                same = [
+                    at
+                    for at, row in enumerate(rows)
+                    if row[0] == period and self.bounds[row[1]].quantity is bound.quantity
+                ]
+                least, way = far - TOLERANCE[bound.quantity], own[i][k]
+                if not way.any() or any(
+                    rows[at][1] == i and rows[at][2] @ way > ALIKE and rows[at][3] >= least for at in same
+                ):
                     continue
-                least = far - TOLERANCE[bound.quantity]
-                if any(row[1] == i and row[2] @ own[i][k] > ALIKE and row[3] >= least for row in same):
-                    continue
-                taken.append((period, i, own[i][k], far))
-                rows.append(taken[-1])
-                self._append(int(candidates.place[k]), period, i)
-        return len(self) > before
+                place = len(rows)
+                if len(same) >= MOST_ROWS:  # there is room for the worst only
+                    place = min(same, key=lambda at: rows[at][3])
+                    if rows[place][3] >= least:
+                        continue
+                rows[place : place + 1] = [(period, i, way, far)]
+                self._put(place, int(candidates.place[k]), period, i)
+                changed = True
+        return changed
 
-    def _append(self, place: int, period: int, bound: int) -> None:
-        self.place, self.period = np.append(self.place, place), np.append(self.period, period)
-        self.bound = np.append(self.bound, bound)
+    def _put(self, row: int, place: int, period: int, bound: int) -> None:
+        """Let a row, or a new one, stand for a place."""
+        for name, value in (("place", place), ("period", period), ("bound", bound)):
+            known = getattr(self, name)
+            setattr(self, name, np.concatenate([known[:row], [value], known[row + 1 :]]))
 
     def _each(self) -> Iterator[tuple[Bound, IntArray]]:
         """Bounds that have rows, and which."""

@@ -52,7 +52,11 @@ class LinearModel(Protocol):
 
 @dataclass(frozen=True)
 class Expansion:
-    """First order of the power flow about an operating point, taps and capacitors held.
+    """First order of the power flow about an operating point, capacitors held.
+
+    Slopes of import and losses are those with taps that follow, as far as the twin lets them: with taps
+    held, a plan could earn by a lower voltage what a regulator then undoes. Voltages and currents are those
+    with taps held.
 
     Attributes:
         twin: gives exact slopes.
@@ -71,20 +75,25 @@ class Expansion:
     def of(cls, twin: Twin, about: TwinFlow, slopes_of: TwinFlow | None = None) -> Expansion:
         """The expansion about a flow."""
         slopes_of = slopes_of or about
-        nothing = np.zeros(len(about.losses_kw))
-        losses = Prices(import_kw=nothing, losses_kw=nothing + 1.0, deviation_pu2=nothing, centre_pu=1.0)
-        free = np.zeros_like(twin.regulated(slopes_of))
-        return cls(
-            twin, about, slopes_of, twin.import_slope(slopes_of), twin.cost_slope(slopes_of, losses, free)
-        )
+        none = np.zeros(len(about.losses_kw))
+        imported = Prices(import_kw=none + 1.0, losses_kw=none, deviation_pu2=none, centre_pu=1.0)
+        lost = Prices(import_kw=none, losses_kw=none + 1.0, deviation_pu2=none, centre_pu=1.0)
+        slopes = [
+            twin.cost_slope(slopes_of, prices, twin.tap_worth(slopes_of, prices))
+            for prices in (imported, lost)
+        ]
+        return cls(twin, about, slopes_of, *slopes)
 
     def predict(self, device_kva: ComplexArray) -> Prediction:
         """See :class:`LinearModel`."""
-        about = self.about
-        change = self.twin.first_order(self.slopes_of, device_kva - about.device_kva)
+        about, moved = self.about, device_kva - self.about.device_kva
+        change = self.twin.first_order(self.slopes_of, moved)
+        import_kw, losses_kw = (
+            (p * moved.real + q * moved.imag).sum(axis=1) for p, q in (self.import_slope, self.losses_slope)
+        )
         return Prediction(
-            about.import_kva + change.import_kva,
-            about.losses_kw + change.losses_kw,
+            about.import_kva + import_kw + 1j * change.import_kva.imag,
+            about.losses_kw + losses_kw,
             about.voltage_pu + change.voltage_pu,
             self.twin.values(about, Quantity.LINE) + change.line_share,
         )

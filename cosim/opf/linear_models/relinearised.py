@@ -1,8 +1,8 @@
 """Planning on the first order of the power flow, taken anew as often as a rule asks for.
 
-Every step takes the exact flow of the present powers, its exact first order, and solves one linear
-program. Taps and capacitors stay as they came to rest at the start of a search; where the plan makes
-them move, the search is repeated from there.
+Every step takes the exact flow of the present powers, regulators and capacitors reacting, its exact first
+order, and solves one linear program. Slopes of import and losses are those with taps that follow; voltages
+and currents are those with taps held. A step that moves a tap is judged by where it led all the same.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from cosim.opf.problem import Solved
 from cosim.opf.tangent.warm_start import matching_periods
 
 LIMITED = (Quantity.VOLTAGE, Quantity.LINE)
-TAP_ROUNDS = 3
-"""Searches of one plan, each from where regulators and capacitors came to rest after the last."""
+STALLED = 8
+"""Linearisations without a better plan that end a search: taps follow in steps, and none may agree then."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Point:
     """An answer and its exact flow."""
 
@@ -68,7 +68,7 @@ class RelinearisedPlanner(LinearPlanner):
         self._rule, self._limit, self._once, self._shows_exact = rule, limit, once, shows_exact
         self._kva = each(site.devices, "kva")
         self._first_flow: tuple[TwinFlow, Forecast, float] | None = None
-        self._linearisations, self._converged, self._stayed = 0, False, True
+        self._linearisations, self._converged = 0, False
         self._last_found = self._total
         self._threads = ThreadpoolController()
 
@@ -88,27 +88,12 @@ class RelinearisedPlanner(LinearPlanner):
 
     def _search(self, measurement: Measurement, forecast: Forecast) -> Solved:
         self._set_forecast(measurement, forecast)
-        self._linearisations, self._stayed = 0, True
+        self._linearisations, self._converged = 0, False
         flow = self._twin.flow(self._operating_kva())
         if not flow.converged.all():
             return self._refused("not_physical", "the feeder has no power flow at the operating point")
         self._affine.rows.extend(Expansion.of(self._twin, flow), exact_of(self._twin, flow), near=True)
-        best: _Point | None = None
-        for _ in range(TAP_ROUNDS if self._rule.repeats else 1):
-            found = self._settle_powers(flow, best)
-            if found is None:
-                break
-            rested = _Point(found.answer, self._twin.flow(found.answer.device_kva, found.flow))
-            if not rested.flow.converged.all():
-                break
-            self._note(rested.flow)
-            gained = best is None or self._exact_merit(rested) < self._exact_merit(best)
-            same = _same_controls(rested.flow, found.flow)
-            if gained:
-                best, self._stayed = rested, same
-            if same or not gained:
-                break
-            flow = rested.flow
+        best = self._settle(flow)
         if best is None:
             if not self._total.found:
                 return self._total
@@ -117,33 +102,40 @@ class RelinearisedPlanner(LinearPlanner):
         self._words = self._what_it_is()
         return self._adopt(best.answer, best.flow, keep_exact=self._shows_exact)
 
-    def _settle_powers(self, flow: TwinFlow, centre: _Point | None) -> _Point | None:
-        """From a flow to the best point by the rule, taps held; None where there is none.
-
-        ``centre`` is the plan that the flow is of, None where it is of none.
-        """
-        self._converged = False
+    def _settle(self, flow: TwinFlow) -> _Point | None:
+        """From a flow to the best point by the rule; None where there is none."""
         self._rule.begin(flow.device_kva.shape)
-        best = centre
-        planned = flow.device_kva if centre is None else centre.answer.planned_kva
-        for _ in range(self._limit):
+        centre: _Point | None = None
+        best: _Point | None = None
+        planned, without_gain = flow.device_kva, 0
+        while self._linearisations < self._limit and without_gain < STALLED:
             model = Expansion.of(self._twin, flow, self._kept_slopes(flow))
             answer = self._boxed_answer(model, planned, first=centre is None)
             self._linearisations += 1
             if answer is None:
                 break
             self._last_found = self._total
-            new = _Point(answer, self._twin.flow(answer.device_kva, flow, held=True))
+            new = _Point(answer, self._twin.flow(answer.device_kva, flow))
             self._note(new.flow)
             verdict = self._rule.judge(self._step(centre, new, planned))
+            without_gain += 1
+            if self._is_better(new, best):
+                best, without_gain = new, 0
             if verdict.accepted and new.flow.converged.all():
                 centre, flow, planned = new, new.flow, answer.planned_kva
-                if best is None or self._exact_merit(new) <= self._exact_merit(best):
-                    best = new
             if verdict.done:
-                self._converged = True
+                # Where taps move, an earlier point may be better than the one that the search ends at.
+                self._converged = centre is not None and not self._is_better(best or centre, centre)
+                best = centre if self._converged else best
                 break
         return best
+
+    def _is_better(self, new: _Point, best: _Point | None) -> bool:
+        """Whether a point is better than the best one by more than nothing."""
+        if not new.flow.converged.all():
+            return False
+        tolerance = self._tolerance(exact_of(self._twin, new.flow))
+        return best is None or self._exact_merit(new) < self._exact_merit(best) - tolerance
 
     def _boxed_answer(self, model: Expansion, planned: ComplexArray, *, first: bool) -> Answer | None:
         """The best plan near some powers; from a first point anywhere, where none is near."""
@@ -167,6 +159,7 @@ class RelinearisedPlanner(LinearPlanner):
             reached=self._exact_merit(new) if solved else float("inf"),
             moved=(new.answer.planned_kva - planned) / self._kva,
             tolerance=self._tolerance(exact if solved else new.answer.said),
+            jumped=centre is not None and not _same_controls(centre.flow, new.flow),
         )
 
     def _exact_merit(self, point: _Point) -> float:
@@ -192,8 +185,7 @@ class RelinearisedPlanner(LinearPlanner):
             where = "the first plan's operating point" if self._once else "the operating point"
             return f"optimal for a linear model about {where}"
         end = "until it agreed with the exact flow" if self._converged else "and stopped short of agreement"
-        taps = "" if self._stayed else ", at taps that then moved"
-        return f"optimal for a linear model, linearised {self._linearisations} times {end}{taps}"
+        return f"optimal for a linear model, linearised {self._linearisations} times {end}"
 
 
 def _same_controls(one: TwinFlow, other: TwinFlow) -> bool:

@@ -25,6 +25,7 @@ class Step:
         moved: change of the powers, share of the rating, P and Q as complex numbers, shape
             (period, device).
         tolerance: what counts as no difference, currency.
+        jumped: whether a tap or a bank moved, which no program promises.
     """
 
     before: float | None
@@ -32,6 +33,7 @@ class Step:
     reached: float
     moved: ComplexArray
     tolerance: float
+    jumped: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,9 @@ class MoveLimits:
 class TrustRegion:
     """A box of one radius; a step is taken if the exact cost falls as the program promised.
 
+    A step that moves a tap is taken even if the cost rises, because no program foresees the tap: the next
+    one sees what it did. The radius shrinks all the same, so that a search comes to an end.
+
     Source: Nocedal and Wright, 2006, Algorithm 4.1 with the ratio of actual to predicted reduction of
     eq. 4.4, thresholds 1/4 and 3/4, factors 1/4 and 2; here with a linear model and a box, as in
     successive linear programming (Fletcher and Sainz de la Maza, 1989). A step from a point that is no
@@ -177,4 +182,5 @@ class TrustRegion:
             self._radius *= self.SHRINK
         elif ratio > self.GOOD and length > 0.99 * self._radius:
             self._radius = min(self.GROW * self._radius, self.LARGEST)
-        return Verdict(accepted=ratio > self.LEAST_RATIO, done=self._radius < self.SMALLEST)
+        accepted = ratio > self.LEAST_RATIO or (step.jumped and np.isfinite(step.reached))
+        return Verdict(accepted=bool(accepted), done=self._radius < self.SMALLEST)
