@@ -29,7 +29,7 @@ from cosim.opf.tangent.warm_start import matching_periods
 
 LIMITED = (Quantity.VOLTAGE, Quantity.LINE)
 STALLED = 8
-"""Linearisations without a better plan that end a search: taps follow in steps, and none may agree then."""
+"""Linearisations that move taps without a better plan: so many end a search, as taps may never agree."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,9 @@ class RelinearisedPlanner(LinearPlanner):
             self._last_found = self._total
             new = _Point(answer, self._twin.flow(answer.device_kva, flow))
             self._note(new.flow)
-            verdict = self._rule.judge(self._step(centre, new, planned))
-            without_gain += 1
+            step = self._step(centre, new, planned)
+            verdict = self._rule.judge(step)
+            without_gain += step.jumped
             if self._is_better(new, best):
                 best, without_gain = new, 0
             if verdict.accepted and new.flow.converged.all():
